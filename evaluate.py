@@ -1,0 +1,6 @@
+"""Scores the best checkpoint of a run: python evaluate.py --config configs/demo.py"""
+
+from mmssl_jax import cli
+
+if __name__ == "__main__":
+    cli.run(cli.evaluate_main)

@@ -1,0 +1,93 @@
+"""Checkpoints of the whole training state: the latest and the best. The only user of orbax."""
+
+import pathlib
+from typing import Any
+
+import jax
+from absl import logging
+from orbax.checkpoint import v1 as ocp
+
+from mmssl_jax.errors import InputError
+
+
+class Checkpoints:
+    """The checkpoints in a folder, by epoch; keeps the latest and the best.
+
+    A checkpoint appears under its name only when it is complete, so a run that is killed while
+    saving resumes from the one before. A state is stored as a flat mapping from the path of each
+    array to the array, so that no container type is part of the format.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        logging.set_verbosity(logging.ERROR)  # orbax reports every save
+        keep = ocp.training.preservation_policies
+        self._folder = folder
+        self._checkpointer = ocp.training.Checkpointer(
+            folder.absolute(),
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=keep.AnyPreservationPolicy(
+                [keep.LatestN(1), keep.BestN(n=1, get_metric_fn=_rank)]
+            ),
+            cleanup_tmp_directories=True,
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._checkpointer.close()
+
+    @property
+    def latest_epoch(self) -> int | None:
+        latest = self._checkpointer.latest
+        return None if latest is None else latest.step
+
+    @property
+    def best_epoch(self) -> int | None:
+        infos = self._checkpointer.checkpoints
+        return max(infos, key=lambda info: _rank(info.metrics)).step if infos else None
+
+    def save(self, epoch: int, state: Any, score: float, about: dict[str, Any]) -> None:
+        """Saves a state after an epoch, and drops what is neither the latest nor the best.
+
+        Args:
+          epoch: its number; must exceed that of any earlier checkpoint.
+          state: any pytree of arrays.
+          score: higher is better; of equal scores the earliest epoch is the best.
+          about: JSON-compatible, stored with the checkpoint.
+        """
+        self._checkpointer.save(
+            epoch, _flat(state), metrics={"score": score, "epoch": epoch}, custom_metadata=about
+        )
+
+    def restore(self, epoch: int, like: Any) -> Any:
+        """The state saved after an epoch, with the structure and the shardings of `like`.
+
+        Args:
+          epoch: `latest_epoch` or `best_epoch`.
+          like: a pytree of arrays or ShapeDtypeStructs.
+
+        Raises:
+          InputError: the checkpoint is damaged, or is of another model or data set.
+        """
+        abstract = jax.tree.map(_abstract, _flat(like))
+        try:
+            arrays = self._checkpointer.load(epoch, abstract)
+        except Exception as error:  # orbax raises many kinds for a damaged or foreign checkpoint
+            raise InputError(
+                f"the checkpoint of epoch {epoch} in {self._folder} does not fit this config and "
+                f"data set, or is damaged ({type(error).__name__}); choose another --workdir"
+            ) from error
+        return jax.tree.unflatten(jax.tree.structure(like), [arrays[path] for path in _flat(like)])
+
+
+def _rank(metrics: dict[str, float]) -> tuple[float, float]:
+    return metrics["score"], -metrics["epoch"]
+
+
+def _flat(state: Any) -> dict[str, Any]:
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))

@@ -1,0 +1,212 @@
+"""The whole configuration as typed dataclasses: read once, checked once, frozen before use.
+
+A config file returns a `Config` in which only what differs from these defaults is set. A field
+whose default is None takes the model's own default (`DEFAULTS` in the model's file) unless a config
+file or a flag says otherwise.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from mmssl_jax.errors import InputError
+
+VARIANTS = ("released", "paper")
+
+
+class _Section:
+    """A dataclass that refuses fields it does not have, and any change once it is frozen."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.__dataclass_fields__:
+            raise AttributeError(f"unknown config field '{name}' in {type(self).__name__}")
+        if self.__dict__.get("_frozen", False):
+            raise dataclasses.FrozenInstanceError(f"cannot change '{name}': the config is frozen")
+        object.__setattr__(self, name, value)
+
+    def _freeze(self) -> None:
+        for section in vars(self).values():
+            if isinstance(section, _Section):
+                section._freeze()
+        object.__setattr__(self, "_frozen", True)
+
+
+_section = dataclasses.dataclass(unsafe_hash=True)
+
+
+@_section
+class Data(_Section):
+    path: str = ""  # folder of the data set, or ':demo:' for generated data
+    modalities: str = ""  # comma-separated; '' takes every modality found, 'none' takes no content
+    demo_seed: int = 0
+
+
+@_section
+class Model(_Section):
+    name: str = "mmssl"
+    variant: str = "released"  # 'released' (the public code, exactly) or 'paper'
+    embedding_dim: int = 64
+    layers: int | None = None  # propagation layers over the interaction graph
+
+
+@_section
+class MMSSL(_Section):
+    feature_dropout: float = 0.2
+    id_weight: float = 0.36  # eta: the fused modality view added to the ID embeddings
+    modality_weight: float = 0.55  # omega: the propagated features added to the final embeddings
+    heads: int = 4  # of the cross-modal attention
+    graph_items: int = 10  # k of the modality graphs (paper)
+    graph_refresh: int = 0  # steps between rebuilds of the modality graphs; 0: once an epoch (paper)
+    temperature: float = 0.5  # tau of the contrastive loss
+    contrastive_weight: float = 0.03
+    adversarial_weight: float = 1e-4  # of -mean D(fake) in the generator's loss
+    feature_l2: float = 1e-5
+    real_temperature: float = 0.005  # of the Gumbel softmax in the critic's real rows
+    real_relation_weight: float = 100.0  # zeta: the relation term of the real rows
+
+
+@_section
+class Critic(_Section):
+    enabled: bool = True
+    hidden: int = 0  # width of the first layer; 0 is a quarter of the items
+    penalty_weight: float = 0.3
+    learning_rate: float = 3e-4
+    beta1: float = 0.5
+    beta2: float = 0.9
+
+
+@_section
+class Train(_Section):
+    seed: int = 2022
+    epochs: int = 250
+    steps_per_epoch: int = 0  # 0: training pairs // batch_size + 1
+    steps_per_call: int = 10  # steps in one call to the device; no effect on results
+    batch_size: int = 1024
+    learning_rate: float | None = None
+    lr_decay: float | None = None  # factor per epoch
+    weight_decay: float | None = None  # decoupled, as in AdamW
+    embedding_l2: float = 1e-5
+    evaluate_every: int | None = None  # epochs between validations
+    patience: int | None = None  # stop at the (patience+1)-th validation in a row without a new best
+
+
+@_section
+class Evaluation(_Section):
+    cutoffs: tuple[int, ...] = (10, 20, 50)
+    user_block: int = 1024  # users ranked at a time
+
+
+@_section
+class Config(_Section):
+    name: str = ""  # of the run; empty takes the name of the config file
+    data: Data = dataclasses.field(default_factory=Data)
+    model: Model = dataclasses.field(default_factory=Model)
+    mmssl: MMSSL = dataclasses.field(default_factory=MMSSL)
+    critic: Critic = dataclasses.field(default_factory=Critic)
+    train: Train = dataclasses.field(default_factory=Train)
+    evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
+
+
+def resolve(config: Config, defaults: Mapping[str, Any]) -> Config:
+    """A frozen, complete and valid copy of a config.
+
+    Args:
+      config: as a config file and flags left it.
+      defaults: dotted path -> value for the fields that nobody set (the model's `DEFAULTS`).
+
+    Raises:
+      InputError: a field has the wrong type, is out of range, or has no value at all.
+    """
+    values = flatten(config)
+    for path, value in values.items():
+        if value is None:
+            values[path] = defaults.get(path)
+    resolved = unflatten(values)
+    _check_ranges(resolved)
+    resolved._freeze()
+    return resolved
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """Dotted path -> value, in the order of definition."""
+    flat = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, _Section):
+            flat |= {f"{field.name}.{key}": inner for key, inner in flatten(value).items()}
+        else:
+            flat[field.name] = value
+    return flat
+
+
+def unflatten(values: Mapping[str, Any]) -> Config:
+    """The Config with these values, as `flatten` (or a run's config.json) gives them.
+
+    Raises:
+      InputError: an unknown field, or a value of the wrong type.
+    """
+    config = Config()
+    for path, value in values.items():
+        *sections, name = path.split(".")
+        section: Any = config
+        for part in sections:
+            section = getattr(section, part, None)
+        hints = typing.get_type_hints(type(section)) if isinstance(section, _Section) else {}
+        if name not in hints or isinstance(getattr(section, name), _Section):
+            raise InputError(f"unknown config field '{path}'; see mmssl_jax/config.py for all fields")
+        setattr(section, name, _typed(path, value, hints[name]))
+    return config
+
+
+def _typed(path: str, value: Any, hint: Any) -> Any:
+    """The value as the type its field declares; ints serve as floats, lists as tuples."""
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    if typing.get_origin(hint) is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_typed(path, part, typing.get_args(hint)[0]) for part in value)
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    kind = getattr(hint, "__name__", str(hint))
+    raise InputError(f"config field '{path}' is {value!r}, which is not of type {kind}")
+
+
+_POSITIVE = ["model.embedding_dim", "mmssl.heads", "mmssl.graph_items", "mmssl.temperature", "mmssl.real_temperature", "critic.learning_rate", "train.epochs", "train.steps_per_call", "train.batch_size", "train.learning_rate", "train.lr_decay", "train.evaluate_every", "evaluation.user_block"]
+_NOT_NEGATIVE = ["data.demo_seed", "model.layers", "mmssl.graph_refresh", "mmssl.id_weight", "mmssl.modality_weight", "mmssl.contrastive_weight", "mmssl.adversarial_weight", "mmssl.feature_l2", "mmssl.real_relation_weight", "critic.hidden", "critic.penalty_weight", "train.seed", "train.steps_per_epoch", "train.weight_decay", "train.embedding_l2", "train.patience"]
+_FRACTIONS = ("mmssl.feature_dropout", "critic.beta1", "critic.beta2")
+
+
+def _check_ranges(config: Config) -> None:
+    values = flatten(config)
+
+    def require(path: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise InputError(f"config field '{path}' is {values[path]!r}; it must be {rule}")
+
+    for path, value in values.items():
+        require(path, value is not None, "set, as the model has no default for it")
+        if isinstance(value, float):
+            require(path, abs(value) < float("inf"), "a finite number")
+    for path in _POSITIVE:
+        require(path, values[path] > 0, "greater than 0")
+    for path in _NOT_NEGATIVE:
+        require(path, values[path] >= 0, "0 or greater")
+    for path in _FRACTIONS:
+        require(path, 0 <= values[path] < 1, "at least 0 and less than 1")
+    for path in ("data.demo_seed", "train.seed"):
+        require(path, values[path] < 2**32, "less than 2**32")
+    require("critic.hidden", config.critic.hidden != 1, "0 (a quarter of the items) or at least 2")
+    require("model.variant", config.model.variant in VARIANTS, f"one of {', '.join(VARIANTS)}")
+    require("data.path", bool(config.data.path), "a folder, or ':demo:' for generated data")
+    cutoffs = config.evaluation.cutoffs
+    require("evaluation.cutoffs", bool(cutoffs) and min(cutoffs) > 0, "positive numbers")
+    require("evaluation.cutoffs", len(set(cutoffs)) == len(cutoffs), "distinct")
+    require("evaluation.cutoffs", 20 in cutoffs, "a list with 20 (models are selected by Recall@20)")
+    heads, width = config.mmssl.heads, config.model.embedding_dim
+    require("model.embedding_dim", width % heads == 0, f"a multiple of mmssl.heads ({heads})")

@@ -1,0 +1,139 @@
+"""Raw item features: which modalities a folder holds, and reading one `<modality>_feat.npy`."""
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mmssl_jax.errors import InputError
+
+NONE = "none"
+SUFFIX = "_feat.npy"
+
+
+def find(folder: Path) -> dict[str, Path]:
+    """The feature files of a folder by modality, in sorted name order."""
+    paths = sorted(folder.glob(f"?*{SUFFIX}"))
+    found = {path.name.removesuffix(SUFFIX): path for path in paths if path.is_file()}
+    return dict(sorted(found.items()))
+
+
+def choose(modalities: str, found: Iterable[str], where: Path | str) -> tuple[str, ...]:
+    """The modalities that the comma-separated `modalities` asks for, in sorted order.
+
+    Empty means all of `found`, of which there must be one; "none" means no content. Raises
+    InputError, naming those found, for anything else.
+    """
+    found = sorted(found)
+    listed = ", ".join(found) if found else "no modality"
+    if not modalities.strip():
+        if not found:
+            raise InputError(
+                f"{where}: no <modality>{SUFFIX} found; add features, "
+                f"or pass data.modalities={NONE} to train without content"
+            )
+        return tuple(found)
+    asked = [name.strip() for name in modalities.split(",")]
+    if asked == [NONE]:
+        return ()
+    for name in asked:
+        if name not in found:
+            raise InputError(
+                f"{where}: data.modalities={modalities} asks for '{name}', found: {listed}"
+            )
+    if len(set(asked)) < len(asked):
+        raise InputError(f"{where}: data.modalities={modalities} names a modality twice")
+    return tuple(sorted(asked))
+
+
+def read_header(path: Path) -> tuple[int, int]:
+    """The shape (rows, width) of a feature file, from its header alone.
+
+    Raises InputError unless the file is a 2-d float16/32/64 array exactly as long as its header
+    says, so that nothing is allocated on the word of a damaged or hostile header.
+    """
+    try:
+        with path.open("rb") as file:
+            shape, dtype = _parse_header(file)
+            expected = file.tell() + math.prod(shape) * dtype.itemsize
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except Exception as error:  # numpy parses the header as Python text: anything may come
+        raise InputError(f"{path}: is not a .npy file ({_one_line(error)})") from error
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        raise InputError(
+            f"{path}: holds {_describe(dtype)}; features must be float16, float32 or float64, "
+            "so convert the array with .astype('float32') and save it again"
+        )
+    if len(shape) != 2 or shape[1] == 0:
+        raise InputError(f"{path}: has shape {shape}; features are 2-d, one row for each item")
+    if (size := path.stat().st_size) != expected:
+        raise InputError(
+            f"{path}: is {size} bytes long, its header says {expected}; "
+            "it was cut off or damaged, so get it again"
+        )
+    return shape
+
+
+def read(path: Path) -> np.ndarray:
+    """A feature file as float32 [rows, width]; raises InputError as `read_header` does.
+
+    Also for NaN, infinities, and float64 values beyond float32.
+    """
+    read_header(path)
+    try:
+        raw = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({_one_line(error)})") from error
+    _refuse_nonfinite(path, raw, "NaN or infinite values")
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(raw, np.float32)
+    _refuse_nonfinite(path, values, "values beyond the range of float32")
+    return values
+
+
+def read_all(paths: Mapping[str, Path], names: Iterable[str], num_items: int, why: str) -> dict:
+    """The features of the modalities `names`, each float32 [num_items, d_m].
+
+    `why` says where the number of items comes from. Raises InputError where the rows differ
+    from it, before any array is read.
+    """
+    for name in names:
+        rows, _ = read_header(paths[name])
+        if rows != num_items:
+            raise InputError(
+                f"{paths[name]}: has {rows} rows, but there are {num_items} items ({why}); "
+                "row i must be item i"
+            )
+    return {name: read(paths[name]) for name in names}
+
+
+def _parse_header(file) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(file)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"format version {version} is not known")
+    shape, _, dtype = readers[version](file)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"negative length in shape {shape}")
+    return shape, dtype
+
+
+def _describe(dtype: np.dtype) -> str:
+    kinds = {"i": "integers", "u": "integers", "O": "Python objects", "b": "booleans"}
+    return f"{kinds.get(dtype.kind, 'values')} ({dtype})"
+
+
+def _refuse_nonfinite(path: Path, values: np.ndarray, what: str) -> None:
+    bad = ~np.isfinite(values)
+    if count := int(bad.sum()):
+        row = int(np.argmax(bad.any(axis=1)))
+        raise InputError(f"{path}: {count} {what}, the first in row {row}; correct the features")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

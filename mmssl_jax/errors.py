@@ -1,0 +1,9 @@
+"""The one exception that people see as a single line."""
+
+
+class InputError(ValueError):
+    """Something the user gave (a flag, a config, a file) cannot be used.
+
+    The message is one line that says what is wrong, where, and what to do about it. The command
+    line prints it and exits with code 2; no traceback is shown.
+    """

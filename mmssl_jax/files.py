@@ -1,0 +1,44 @@
+"""Small files, written whole or not at all."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from mmssl_jax.errors import InputError
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a file in one step: a reader, or a run after a kill, sees the old or the new one.
+
+    Raises:
+      InputError: the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        raise InputError(
+            f"cannot write {path}: {error.strerror}; choose a place that can be written"
+        ) from error
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """`write_text` of indented JSON."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """The content of a JSON file; InputError where it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"cannot read {path}: it is not valid JSON ({error})") from error

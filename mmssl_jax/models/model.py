@@ -1,0 +1,42 @@
+"""What the training loop and the evaluation know of a model: data and functions, no class tree."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from mmssl_jax.evaluation import dot_scores
+from mmssl_jax.sampling import Batch
+
+Params = dict[str, Any]  # player -> its parameters
+Terms = dict[str, Array]  # name -> scalar, for the log
+LossFn = Callable[[Params, Any, Any, Batch, PRNGKeyArray], tuple[Array, Terms]]
+
+
+def hold_nothing(params: Params, inputs: Any, held: Any, step: Int[Array, ""]) -> Any:
+    """The `refresh` of a model that holds nothing between steps."""
+    del params, inputs, step
+    return held
+
+
+class Model(NamedTuple):
+    """A model as the functions that the training loop calls; all are pure and jit-compatible.
+
+    Attributes:
+      inputs: constant arrays on the device (graphs, features), an argument of every function.
+      init: key -> parameters of every player.
+      losses: player -> loss(params, inputs, held, batch, key) -> (scalar, terms). Players are
+        updated in this order within a step, each against the others' current parameters.
+      embed: (params, inputs, held) -> the representation that is ranked.
+      score: (representation, users [b]) -> scores [b, items].
+      held: what the model keeps between steps besides parameters, such as learned graphs.
+      refresh: (params, inputs, held, step) -> held, called at the start of every step.
+    """
+
+    inputs: Any
+    init: Callable[[PRNGKeyArray], Params]
+    losses: Mapping[str, LossFn]
+    embed: Callable[[Params, Any, Any], Any]
+    score: Callable[[Any, Array], Array] = dot_scores
+    held: Any = ()
+    refresh: Callable[[Params, Any, Any, Array], Any] = hold_nothing

@@ -1,0 +1,190 @@
+"""The loop over epochs: train, validate, save, stop; then the test split, once."""
+
+import pathlib
+import statistics
+import time
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mmssl_jax import evaluation, files, results, sampling
+from mmssl_jax.checkpoint import Checkpoints
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.models import MODELS, Model
+from mmssl_jax.training import state as states
+from mmssl_jax.training.progress import Progress
+from mmssl_jax.training.step import compile_steps, train_step
+from mmssl_jax.workdir import Workdir
+
+
+def train(config: Config, dataset: Dataset, folder: pathlib.Path) -> dict[str, Any]:
+    """Trains a model, or goes on with a run that was stopped, and scores its best epoch.
+
+    The run ends after `train.epochs`, or at the (`train.patience` + 1)-th validation in a row
+    without a new best Recall@20. The test split is scored once, at the end.
+
+    Args:
+      config: resolved.
+      dataset: the data.
+      folder: of the run; a run of the same config and data in it is continued.
+
+    Returns:
+      The content of results.json.
+
+    Raises:
+      InputError: the folder holds another run, or a loss became NaN or infinite.
+    """
+    evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
+    steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
+    model = MODELS[config.model.name].build(config, dataset, steps_per_epoch)
+    workdir = Workdir(folder)
+    with workdir.open(config, dataset), Checkpoints(workdir.checkpoints) as checkpoints:
+        return _train(config, dataset, model, steps_per_epoch, workdir, checkpoints)
+
+
+def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, Any]:
+    """The scores of the best checkpoint of a run on validation and test.
+
+    Raises:
+      InputError: there is no checkpoint, or it does not fit the config and the data.
+    """
+    if not workdir.checkpoints.is_dir():
+        raise InputError(f"{workdir.folder} holds no checkpoint yet; run train.py first")
+    evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
+    steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
+    model = MODELS[config.model.name].build(config, dataset, steps_per_epoch)
+    transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
+    like = jax.eval_shape(partial(states.init_state, model, transforms), jax.random.key(0))
+    with Checkpoints(workdir.checkpoints) as checkpoints:
+        if checkpoints.best_epoch is None:
+            raise InputError(f"{workdir.folder} holds no checkpoint yet; run train.py first")
+        best_epoch = checkpoints.best_epoch
+        state = checkpoints.restore(best_epoch, like)
+    scores = results.score_splits(model, state, dataset, config)
+    return results.about_run(config, dataset) | {"best_epoch": best_epoch} | scores
+
+
+def protocol_steps(config: Config, dataset: Dataset) -> int:
+    """Steps of an epoch by the published protocol: training pairs // batch size + 1."""
+    return dataset.train.nnz // config.train.batch_size + 1
+
+
+def _train(
+    config: Config,
+    dataset: Dataset,
+    model: Model,
+    steps_per_epoch: int,
+    workdir: Workdir,
+    checkpoints: Checkpoints,
+) -> dict[str, Any]:
+    # 1. The initial state, then what a stopped run had reached.
+    transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
+    init_key, run_key = jax.random.split(jax.random.key(config.train.seed))
+    state = jax.jit(partial(states.init_state, model, transforms))(init_key)
+    done = checkpoints.latest_epoch or 0
+    if done:
+        state = checkpoints.restore(done, state)
+    rows = workdir.read_metrics(up_to_epoch=done)
+    about = results.about_run(config, dataset)
+
+    # 2. Everything is compiled before the clock starts.
+    started = time.perf_counter()
+    constants = (sampling.sampling_tables(dataset.train), model.inputs, run_key)
+    step = partial(
+        train_step, model=model, transforms=transforms, batch_size=config.train.batch_size
+    )
+    run_steps = compile_steps(step, state, constants, config.train.steps_per_call)
+    task = evaluation.ranking_task(dataset.train, dataset.val, config.evaluation.user_block)
+    embed = jax.jit(model.embed)
+
+    def validate(state):
+        representation = embed(state.params, model.inputs, state.held)
+        return evaluation.evaluate(
+            representation, task, config.evaluation.cutoffs, model.score
+        )
+
+    validate(state)
+    compile_seconds = time.perf_counter() - started
+
+    # 3. Epochs. A row of metrics is written before its checkpoint, so that a kill loses neither.
+    with Progress(config.train.epochs, steps_per_epoch, done) as progress:
+        if done:
+            progress.say(f"{workdir.folder}: going on after epoch {done}")
+        while done < config.train.epochs and int(state.stale) <= config.train.patience:
+            started = time.perf_counter()
+            epochs = min(config.train.evaluate_every, config.train.epochs - done)
+            lengths = _call_lengths(epochs * steps_per_epoch, config.train.steps_per_call)
+            state, terms = _run_calls(run_steps, state, constants, lengths, progress)
+            _check_parameters(state)
+            done += epochs
+            scores = validate(state)
+            state = states.with_score(state, scores["recall@20"], done)
+            row = {"epoch": done, "step": int(state.step)} | terms
+            row |= {f"val/{name}": value for name, value in scores.items()}
+            rows.append(row | {"seconds": (time.perf_counter() - started) / epochs})
+            workdir.write_metrics(rows)
+            checkpoints.save(done, state, scores["recall@20"], about)
+            rows[-1]["seconds"] = (time.perf_counter() - started) / epochs
+            workdir.write_metrics(rows)
+            progress.epoch(rows[-1], int(state.best_epoch))
+
+    # 4. The test split, once, from the best epoch.
+    best_epoch = int(state.best_epoch)
+    best = checkpoints.restore(best_epoch, state)
+    summary = about | {
+        "best_epoch": best_epoch,
+        "epochs": done,
+        "seconds_per_epoch": statistics.median(row["seconds"] for row in rows) if rows else None,
+        "compile_seconds": compile_seconds,
+    }
+    summary |= results.score_splits(model, best, dataset, config)
+    files.write_json(workdir.results, summary)
+    return summary
+
+
+def _call_lengths(steps: int, per_call: int) -> list[int]:
+    """The lengths of the calls that make so many steps: all full but the last."""
+    return [min(per_call, steps - start) for start in range(0, steps, per_call)]
+
+
+def _run_calls(run_steps, state, constants, lengths, progress):
+    """Makes the calls; the losses of one are read while the next one runs. Returns their means."""
+    step, pending, seen = int(state.step), None, []
+    for length in lengths:
+        state, history = run_steps(state, constants, jnp.asarray(length, jnp.int32))
+        if pending is not None:
+            seen.append(_read_terms(*pending, progress))
+        pending = (history, step, length)
+        step += length
+    seen.append(_read_terms(*pending, progress))
+    means = {name: float(np.mean(np.concatenate([part[name] for part in seen]))) for name in seen[0]}
+    return state, means
+
+
+def _read_terms(history, first_step: int, length: int, progress) -> dict[str, np.ndarray]:
+    terms = {name: np.asarray(values[:length]) for name, values in history.items()}
+    for index in range(length):
+        for name, values in reversed(terms.items()):  # a total comes before its terms
+            if not np.isfinite(values[index]):
+                _diverged(f"loss '{name}' became {values[index]}", first_step + index + 1)
+    progress.steps(length, {name: float(values[-1]) for name, values in terms.items()})
+    return terms
+
+
+def _check_parameters(state: states.TrainState) -> None:
+    finite = jax.tree.map(lambda x: jnp.all(jnp.isfinite(x)), state.params)
+    for path, leaf in jax.tree.leaves_with_path(finite):
+        if not leaf:
+            _diverged(f"parameter {jax.tree_util.keystr(path)} became NaN or inf", int(state.step))
+
+
+def _diverged(what: str, step: int) -> None:
+    raise InputError(
+        f"{what} at step {step}; training stopped, the last good checkpoint is kept; "
+        "lower train.learning_rate or critic.learning_rate, or check the features' scale"
+    )

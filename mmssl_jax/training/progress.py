@@ -1,0 +1,67 @@
+"""How a run shows itself: a progress bar on a terminal, plain lines elsewhere."""
+
+import datetime
+import statistics
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+
+class Progress:
+    """Reports steps and epochs on stderr."""
+
+    def __init__(self, epochs: int, steps_per_epoch: int, first_epoch: int):
+        self._epochs, self._seconds, self._validation = epochs, [], ""
+        self._console = Console(stderr=True, highlight=False)
+        self._bar = RichProgress(
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("steps  {task.description}  ETA"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task(
+            "", total=epochs * steps_per_epoch, completed=first_epoch * steps_per_epoch
+        )
+
+    def __enter__(self) -> "Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def steps(self, count: int, terms: dict[str, float]) -> None:
+        """Some steps are done; `terms` are the losses of the last one."""
+        losses = _losses(terms)
+        self._bar.update(self._task, advance=count, description=f"{losses}  {self._validation}")
+
+    def epoch(self, row: dict[str, Any], best_epoch: int) -> None:
+        """An epoch was validated; `row` is its row of metrics.jsonl."""
+        self._seconds.append(row["seconds"])
+        left = (self._epochs - row["epoch"]) * statistics.median(self._seconds)
+        self._validation = (
+            f"val recall@20 {row['val/recall@20']:.4f} ndcg@20 {row['val/ndcg@20']:.4f}"
+        )
+        self.say(
+            f"epoch {row['epoch']}/{self._epochs}  {_losses(row)}  {self._validation}  "
+            f"best epoch {best_epoch}  {row['seconds']:.2f} s/epoch  "
+            f"ETA {datetime.timedelta(seconds=round(left))}"
+        )
+
+    def say(self, line: str) -> None:
+        """One line, above the bar where there is one."""
+        self._console.print(line, soft_wrap=True, markup=False)
+
+
+def _losses(terms: dict[str, float]) -> str:
+    """The total loss of every player."""
+    return "  ".join(
+        f"{name.removesuffix('/loss')} {value:.4g}"
+        for name, value in terms.items()
+        if name.endswith("/loss")
+    )

@@ -1,0 +1,80 @@
+"""One training step of any model, and a chunk of steps as one call to the device."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from mmssl_jax import sampling
+from mmssl_jax.models import Model
+from mmssl_jax.training.state import TrainState
+
+Terms = dict[str, Array]  # 'player/term' -> scalar
+Constants = tuple[sampling.SamplingTables, Any, PRNGKeyArray]  # tables, the model's inputs, run key
+
+
+def train_step(
+    state: TrainState,
+    constants: Constants,
+    *,
+    model: Model,
+    transforms: dict[str, optax.GradientTransformation],
+    batch_size: int,
+) -> tuple[TrainState, Terms]:
+    """Draws a batch and updates every player in turn, each against the others' newest parameters."""
+    tables, inputs, run_key = constants
+    sample_key, *player_keys = jax.random.split(
+        jax.random.fold_in(run_key, state.step), 1 + len(model.losses)
+    )
+    batch = sampling.sample(sample_key, tables, batch_size)
+    held = model.refresh(state.params, inputs, state.held, state.step)
+    params, optimiser_states, history = state.params, state.optimiser_states, {}
+    for (player, loss_fn), key in zip(model.losses.items(), player_keys, strict=True):
+
+        def player_loss(own, player=player, loss_fn=loss_fn, params=params, key=key):
+            return loss_fn(params | {player: own}, inputs, held, batch, key)
+
+        (loss, terms), gradients = jax.value_and_grad(player_loss, has_aux=True)(params[player])
+        updates, optimiser_state = transforms[player].update(
+            gradients, optimiser_states[player], params[player]
+        )
+        params = params | {player: optax.apply_updates(params[player], updates)}
+        optimiser_states = optimiser_states | {player: optimiser_state}
+        history[f"{player}/loss"] = loss
+        history |= {f"{player}/{name}": value for name, value in terms.items()}
+    state = dataclasses.replace(
+        state, step=state.step + 1, params=params, optimiser_states=optimiser_states, held=held
+    )
+    return state, history
+
+
+def compile_steps(
+    step: Callable[[TrainState, Constants], tuple[TrainState, Terms]],
+    state: TrainState,
+    constants: Constants,
+    steps_per_call: int,
+) -> Callable[[TrainState, Constants, Int[Array, ""]], tuple[TrainState, Terms]]:
+    """Compiles a call that runs up to `steps_per_call` steps, once for every length.
+
+    The number of steps is an argument of the compiled program, so the shorter call at the end of an
+    epoch needs no second compilation. It returns the terms of each step, in rows; rows past the
+    number of steps are zero. The state is donated.
+    """
+
+    def steps(state, constants, count):
+        _, shapes = jax.eval_shape(step, state, constants)
+        rows = jax.tree.map(lambda x: jnp.zeros((steps_per_call, *x.shape), x.dtype), shapes)
+
+        def body(index, carry):
+            state, history = carry
+            state, terms = step(state, constants)
+            return state, jax.tree.map(lambda row, x: row.at[index].set(x), history, terms)
+
+        return jax.lax.fori_loop(0, count, body, (state, rows))
+
+    jitted = jax.jit(steps, donate_argnums=0)
+    return jitted.lower(state, constants, jnp.asarray(0, jnp.int32)).compile()

@@ -1,0 +1,120 @@
+"""The folder of a run: config.json, metrics.jsonl, checkpoints/ and results.json."""
+
+import contextlib
+import fcntl
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from mmssl_jax import config as configs
+from mmssl_jax import files
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+
+# Fields that may differ when a run is continued: they do not change the steps already taken.
+_MAY_CHANGE = {"name", "data.path", "train.epochs", "train.steps_per_call", "evaluation.user_block"}
+
+
+class Workdir:
+    """Paths and small files of one run."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        self.config = folder / "config.json"
+        self.metrics = folder / "metrics.jsonl"
+        self.checkpoints = folder / "checkpoints"
+        self.results = folder / "results.json"
+
+    @contextlib.contextmanager
+    def open(self, config: Config, dataset: Dataset) -> Iterator[None]:
+        """Takes the folder for a run of this config on this data set, new or continued.
+
+        Raises:
+          InputError: the folder holds another run, is in use, or cannot be written.
+        """
+        known = self.read() if self.config.exists() else None
+        if known:
+            self._check_same_run(known, config, dataset)
+        elif self.checkpoints.exists():
+            raise InputError(
+                f"{self.folder} holds checkpoints but no config.json; choose another --workdir"
+            )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = open(self.folder / "lock", "w")  # noqa: SIM115 (held until the end of the run)
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {self.folder}: {error.strerror}; choose another --workdir"
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise InputError(f"another process is training in {self.folder}") from error
+            files.write_json(
+                self.config, {"config": configs.flatten(config), "dataset": describe(dataset)}
+            )
+            yield
+
+    def read(self) -> tuple[Config, dict[str, Any]]:
+        """The config of the run in the folder, and the description of its data set."""
+        if not self.config.exists():
+            raise InputError(
+                f"{self.folder} holds no run (no config.json); run train.py first, or give --workdir"
+            )
+        content = files.read_json(self.config)
+        if not isinstance(content, dict) or {"config", "dataset"} - content.keys():
+            raise InputError(f"{self.config} is not the config of a run; choose another --workdir")
+        try:
+            return configs.unflatten(content["config"]), dict(content["dataset"])
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(f"{self.config} is not the config of a run: {error}") from error
+
+    def _check_same_run(self, known, config: Config, dataset: Dataset) -> None:
+        was, now = configs.flatten(known[0]), configs.flatten(config)
+        changed = [path for path in now if now[path] != was[path] and path not in _MAY_CHANGE]
+        if changed:
+            path = changed[0]
+            raise InputError(
+                f"{self.folder} holds another run: its {path} is {was[path]!r}, not {now[path]!r}; "
+                f"choose another --workdir"
+            )
+        check_dataset(known[1], dataset, self.folder)
+
+    def read_metrics(self, up_to_epoch: int) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl up to an epoch; later ones are of a run that was killed."""
+        if not self.metrics.exists():
+            return []
+        lines = self.metrics.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line.endswith("}")]
+        return [row for row in rows if row["epoch"] <= up_to_epoch]
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Writes metrics.jsonl, one row an evaluated epoch."""
+        files.write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """What identifies a data set in a run's files."""
+    return {
+        "name": dataset.name,
+        "synthetic": dataset.synthetic,
+        "fingerprint": dataset.fingerprint,
+        "users": dataset.num_users,
+        "items": dataset.num_items,
+        "modalities": {name: array.shape[1] for name, array in dataset.features.items()},
+        "warnings": list(dataset.warnings),
+    }
+
+
+def check_dataset(known: dict[str, Any], dataset: Dataset, folder: pathlib.Path) -> None:
+    """Raises InputError where a run in `folder` was trained on other data."""
+    now = describe(dataset)
+    for key in ("fingerprint", "modalities"):
+        if known.get(key) != now[key]:
+            raise InputError(
+                f"the run in {folder} is of another data set: its {key} is {known.get(key)}, that "
+                f"of '{dataset.name}' is {now[key]}; give the same data or another --workdir"
+            )

@@ -1,0 +1,199 @@
+"""Parity with the public PyTorch release of MMSSL, computed once on small problems."""
+
+import flax.traverse_util
+import golden
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.sparse
+
+from mmssl_jax import critic as critics
+from mmssl_jax import evaluation, graph, sampling
+from mmssl_jax.config import Config
+from mmssl_jax.models import mmssl
+
+MODALITIES = ("image", "text")
+
+
+def matrix(edges, shape):
+    return scipy.sparse.csr_array((np.ones(len(edges), np.float32), edges.T), shape)
+
+
+class Problem:
+    """The inputs and parameters of a golden file as the package takes them."""
+
+    def __init__(self, path):
+        self.golden = g = golden.Golden(path)
+        hyper = g.hyper
+        self.config = config = Config()
+        config.model.embedding_dim, config.model.layers = hyper["embed_dim"], hyper["layers"]
+        config.mmssl.heads, config.mmssl.temperature = hyper["heads"], hyper["tau"]
+        config.mmssl.id_weight = hyper["id_cat_rate"]
+        config.mmssl.modality_weight = hyper["model_cat_rate"]
+        config.mmssl.contrastive_weight = hyper["cl_rate"]
+        config.mmssl.adversarial_weight = hyper["G_rate"]
+        config.mmssl.feature_l2 = hyper["feat_reg"]
+        config.mmssl.real_temperature = hyper["real_tau"]
+        config.mmssl.real_relation_weight = hyper["ui_pre_scale"]
+        config.train.embedding_l2 = hyper["embedding_reg"]
+        users, items = g["param/user_embedding"].shape[0], g["param/item_embedding"].shape[0]
+        self.shape = (users, items)
+        self.train = matrix(g["train_edges"], self.shape)
+        self.inputs = mmssl.Inputs(
+            graph.bipartite_graphs(self.train),
+            {m: jnp.asarray(g[f"feat_{m}"]) for m in MODALITIES},
+            sampling.sampling_tables(self.train),
+        )
+        self.graphs = {
+            m: graph.bipartite_graphs(matrix(g[f"{m}_graph_edges"], self.shape))
+            for m in MODALITIES
+        }
+        self.generator = self.generator_params("param")
+        self.critic_params = flax.traverse_util.unflatten_dict(g.group("disc"), sep="/")
+        hidden = g["disc/dense0/kernel"].shape[1]
+        self.critic = critics.Critic(hidden, hyper["disc_slope"], dropout=(0.0, 0.0))
+        self.batch = sampling.Batch(*(jnp.asarray(g[f"batch/{n}"], jnp.int32) for n in ("users", "pos", "neg")))
+        self.seen = jnp.asarray(self.train.toarray()[g["batch/users"]] > 0)
+
+    def generator_params(self, group):
+        g = self.golden
+        return {
+            "user_embedding": g[f"{group}/user_embedding"],
+            "item_embedding": g[f"{group}/item_embedding"],
+            "fusion": g[f"{group}/attention_out"],
+            "projection": {
+                m: {k: g[f"{group}/{m}_trans/{k}"] for k in ("kernel", "bias")} for m in MODALITIES
+            },
+        }
+
+    def check_generator(self, group, actual):
+        self.golden.check(f"{group}/user_embedding", actual["user_embedding"])
+        self.golden.check(f"{group}/item_embedding", actual["item_embedding"])
+        self.golden.check(f"{group}/attention_out", actual["fusion"])
+        for m in MODALITIES:
+            for k in ("kernel", "bias"):
+                self.golden.check(f"{group}/{m}_trans/{k}", actual["projection"][m][k])
+
+    def forward(self, generator):
+        return mmssl.forward(generator, self.inputs, self.graphs, self.config)
+
+    def check_every_array_of(self, *groups):
+        """No array of these groups was left unchecked."""
+        wanted = {name for name in self.golden.arrays if name.split("/")[0] in groups}
+        assert wanted <= self.golden.checked, wanted - self.golden.checked
+
+
+def critic_step(problem):
+    """The critic's loss, gradients and parameters after one step, with the golden noise."""
+    g, config = problem.golden, problem.config
+    embeddings = problem.forward(problem.generator)
+    fake = mmssl.fake_rows(embeddings, problem.batch.users, problem.seen)
+    relation = critics.relation_rows(
+        embeddings.users[problem.batch.users], embeddings.items, problem.seen
+    )
+    real = critics.real_rows(
+        problem.seen,
+        relation,
+        jnp.asarray(g["noise/real_uniform"]),
+        temperature=config.mmssl.real_temperature,
+        relation_weight=config.mmssl.real_relation_weight,
+        temper_all=False,
+    )
+
+    def loss(params):
+        return critics.critic_loss(
+            problem.critic,
+            params,
+            jnp.tile(real, (len(MODALITIES), 1)),
+            fake,
+            jnp.asarray(g["noise/gp_alpha"]),
+            jax.random.key(0),
+            penalty_weight=g.hyper["gp_weight"],
+        )
+
+    (value, terms), gradients = jax.value_and_grad(loss, has_aux=True)(problem.critic_params)
+    beta1, beta2 = g.hyper["d_betas"]
+    optimiser = optax.adam(g.hyper["d_lr"], beta1, beta2)
+    updates, _ = optimiser.update(gradients, optimiser.init(problem.critic_params))
+    after = optax.apply_updates(problem.critic_params, updates)
+    return value, terms, gradients, after, fake, relation, real
+
+
+@pytest.mark.parametrize("path", golden.files("mmssl_released"))
+def test_forward_parity(path):
+    problem = Problem(path)
+    check = problem.golden.check
+    out = problem.forward(problem.generator)
+    check("out/user_final", out.users)
+    check("out/item_final", out.items)
+    for m in MODALITIES:
+        check(f"out/{m}_user_feat", out.user_views[m].feature)
+        check(f"out/{m}_item_feat", out.item_views[m].feature)
+        check(f"out/{m}_user_id", out.user_views[m].ids)
+        check(f"out/{m}_item_id", out.item_views[m].ids)
+    problem.check_every_array_of("out")
+
+
+@pytest.mark.parametrize("path", golden.files("mmssl_released"))
+def test_critic_parity(path):
+    problem = Problem(path)
+    check = problem.golden.check
+    value, terms, gradients, after, fake, relation, real = critic_step(problem)
+    batch = len(problem.batch.users)
+    check("sim/final", relation)
+    for index, m in enumerate(MODALITIES):
+        check(f"sim/{m}", fake[index * batch : (index + 1) * batch])
+    check("real_rows", real)
+    score = lambda rows: critics.score(problem.critic, problem.critic_params, rows, jax.random.key(0))
+    check("disc_out/fake", score(fake))
+    check("disc_out/real", score(jnp.tile(real, (len(MODALITIES), 1))))
+    check("loss/gp", problem.golden.hyper["gp_weight"] * terms["penalty"])
+    check("loss/disc", value)
+    for name, gradient in flax.traverse_util.flatten_dict(gradients, sep="/").items():
+        check(f"grad_disc/{name}", gradient)
+    for name in problem.golden.group("disc_after"):
+        check(f"disc_after/{name}", flax.traverse_util.flatten_dict(after, sep="/")[name])
+    problem.check_every_array_of("sim", "real_rows", "disc_out", "grad_disc", "disc_after")
+
+
+@pytest.mark.parametrize("path", golden.files("mmssl_released"))
+def test_generator_parity(path):
+    problem = Problem(path)
+    g, config = problem.golden, problem.config
+    critic_params = critic_step(problem)[3]
+
+    def loss(generator):
+        embeddings = problem.forward(generator)
+        terms = mmssl.generator_terms(embeddings, problem.batch, config)
+        fake = mmssl.fake_rows(embeddings, problem.batch.users, problem.seen)
+        scores = critics.score(problem.critic, critic_params, fake, jax.random.key(0))
+        terms["adversarial"] = config.mmssl.adversarial_weight * -jnp.mean(scores)
+        return sum(terms.values()), terms
+
+    (value, terms), gradients = jax.value_and_grad(loss, has_aux=True)(problem.generator)
+    optimiser = optax.adamw(g.hyper["lr"], weight_decay=g.hyper["adamw_weight_decay"])
+    updates, _ = optimiser.update(gradients, optimiser.init(problem.generator), problem.generator)
+    after = optax.apply_updates(problem.generator, updates)
+    for name in ("bpr", "embedding_l2", "feature_l2"):
+        g.check(f"loss/{name}", terms[name])
+    for m in MODALITIES:
+        g.check(f"loss/contrastive_{m}", terms[f"contrastive_{m}"])
+    g.check("loss/adversarial", terms["adversarial"])
+    g.check("loss/generator", value)
+    problem.check_generator("grad", gradients)
+    problem.check_generator("after", after)
+    problem.check_every_array_of("grad", "after")
+
+
+@pytest.mark.parametrize("path", golden.files("mmssl_released"))
+def test_metrics_parity(path):
+    problem = Problem(path)
+    g = problem.golden
+    cutoffs = tuple(int(k) for k in g["metric/ks"])
+    task = evaluation.ranking_task(problem.train, matrix(g["metric/test_edges"], problem.shape), 16)
+    embeddings = jnp.asarray(g["out/user_final"]), jnp.asarray(g["out/item_final"])
+    result = evaluation.evaluate(embeddings, task, cutoffs, evaluation.dot_scores)
+    for ours, theirs in dict(recall="recall", precision="precision", ndcg_released="ndcg", hit_rate="hit_ratio").items():
+        g.check(f"metric/{theirs}", [result[f"{ours}@{k}"] for k in cutoffs])
