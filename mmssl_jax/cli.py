@@ -15,7 +15,7 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
 from mmssl_jax.workdir import Workdir, check_dataset
 
-USAGE = """usage: {program} --config FILE [--workdir DIR]{options} [--config.SECTION.FIELD=VALUE ...]
+USAGE = """usage: {program} --config FILE [--workdir DIR]{options} [--config.FIELD=VALUE ...]
 
   --config FILE     a config, such as configs/demo.py; all fields are in mmssl_jax/config.py
   --workdir DIR     the run's folder (default: runs/<config name>){details}

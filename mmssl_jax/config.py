@@ -57,8 +57,8 @@ class MMSSL(_Section):
     id_weight: float = 0.36  # eta: the fused modality view added to the ID embeddings
     modality_weight: float = 0.55  # omega: the propagated features added to the final embeddings
     heads: int = 4  # of the cross-modal attention
-    graph_items: int = 10  # k of the modality graphs (paper)
-    graph_refresh: int = 0  # steps between rebuilds of the modality graphs; 0: once an epoch (paper)
+    graph_items: int = 10  # paper: k of the modality graphs
+    graph_refresh: int = 0  # paper: steps between rebuilds of the graphs; 0: once an epoch
     temperature: float = 0.5  # tau of the contrastive loss
     contrastive_weight: float = 0.03
     adversarial_weight: float = 1e-4  # of -mean D(fake) in the generator's loss
@@ -89,7 +89,7 @@ class Train(_Section):
     weight_decay: float | None = None  # decoupled, as in AdamW
     embedding_l2: float = 1e-5
     evaluate_every: int | None = None  # epochs between validations
-    patience: int | None = None  # stop at the (patience+1)-th validation in a row without a new best
+    patience: int | None = None  # validations in a row without a new best, before it stops
 
 
 @_section
@@ -155,7 +155,7 @@ def unflatten(values: Mapping[str, Any]) -> Config:
             section = getattr(section, part, None)
         hints = typing.get_type_hints(type(section)) if isinstance(section, _Section) else {}
         if name not in hints or isinstance(getattr(section, name), _Section):
-            raise InputError(f"unknown config field '{path}'; see mmssl_jax/config.py for all fields")
+            raise InputError(f"unknown config field '{path}'; mmssl_jax/config.py has all fields")
         setattr(section, name, _typed(path, value, hints[name]))
     return config
 
@@ -177,8 +177,39 @@ def _typed(path: str, value: Any, hint: Any) -> Any:
     raise InputError(f"config field '{path}' is {value!r}, which is not of type {kind}")
 
 
-_POSITIVE = ["model.embedding_dim", "mmssl.heads", "mmssl.graph_items", "mmssl.temperature", "mmssl.real_temperature", "critic.learning_rate", "train.epochs", "train.steps_per_call", "train.batch_size", "train.learning_rate", "train.lr_decay", "train.evaluate_every", "evaluation.user_block"]
-_NOT_NEGATIVE = ["data.demo_seed", "model.layers", "mmssl.graph_refresh", "mmssl.id_weight", "mmssl.modality_weight", "mmssl.contrastive_weight", "mmssl.adversarial_weight", "mmssl.feature_l2", "mmssl.real_relation_weight", "critic.hidden", "critic.penalty_weight", "train.seed", "train.steps_per_epoch", "train.weight_decay", "train.embedding_l2", "train.patience"]
+_POSITIVE = [
+    "model.embedding_dim",
+    "mmssl.heads",
+    "mmssl.graph_items",
+    "mmssl.temperature",
+    "mmssl.real_temperature",
+    "critic.learning_rate",
+    "train.epochs",
+    "train.steps_per_call",
+    "train.batch_size",
+    "train.learning_rate",
+    "train.lr_decay",
+    "train.evaluate_every",
+    "evaluation.user_block",
+]
+_NOT_NEGATIVE = [
+    "data.demo_seed",
+    "model.layers",
+    "mmssl.graph_refresh",
+    "mmssl.id_weight",
+    "mmssl.modality_weight",
+    "mmssl.contrastive_weight",
+    "mmssl.adversarial_weight",
+    "mmssl.feature_l2",
+    "mmssl.real_relation_weight",
+    "critic.hidden",
+    "critic.penalty_weight",
+    "train.seed",
+    "train.steps_per_epoch",
+    "train.weight_decay",
+    "train.embedding_l2",
+    "train.patience",
+]
 _FRACTIONS = ("mmssl.feature_dropout", "critic.beta1", "critic.beta2")
 
 
@@ -207,6 +238,6 @@ def _check_ranges(config: Config) -> None:
     cutoffs = config.evaluation.cutoffs
     require("evaluation.cutoffs", bool(cutoffs) and min(cutoffs) > 0, "positive numbers")
     require("evaluation.cutoffs", len(set(cutoffs)) == len(cutoffs), "distinct")
-    require("evaluation.cutoffs", 20 in cutoffs, "a list with 20 (models are selected by Recall@20)")
+    require("evaluation.cutoffs", 20 in cutoffs, "a list with 20, as Recall@20 selects the epoch")
     heads, width = config.mmssl.heads, config.model.embedding_dim
     require("model.embedding_dim", width % heads == 0, f"a multiple of mmssl.heads ({heads})")

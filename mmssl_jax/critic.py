@@ -31,7 +31,7 @@ class Critic(nn.Module):
         self.dense0 = nn.Dense(self.hidden, kernel_init=kernel_init)
         self.dense1 = nn.Dense(self.hidden // 2, kernel_init=kernel_init)
         self.dense2 = nn.Dense(1, kernel_init=kernel_init)
-        norm = dict(use_running_average=False, epsilon=1e-5, use_fast_variance=False)
+        norm = {"use_running_average": False, "epsilon": 1e-5, "use_fast_variance": False}
         self.bn0, self.bn1 = nn.BatchNorm(**norm), nn.BatchNorm(**norm)
         self.drop0, self.drop1 = (nn.Dropout(rate, deterministic=False) for rate in self.dropout)
 
@@ -82,10 +82,8 @@ def real_rows(
     scales it by 1e-5 on top, A[u] + 1e-5 / temperature * gumbel.
     """
     noise = gumbel(uniform)
-    if temper_all:
-        logits = (seen + noise) / temperature
-    else:
-        logits = seen + 1e-5 / temperature * noise
+    soft = seen + 1e-5 / temperature * noise
+    logits = (seen + noise) / temperature if temper_all else soft
     return losses.normalize(jax.nn.softmax(logits, axis=1) + relation_weight * relation)
 
 

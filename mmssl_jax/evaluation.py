@@ -20,7 +20,7 @@ ScoreFn = Callable[[Any, Int[Array, "block"]], Array]  # (representation, users)
 class Block(NamedTuple):
     """Tables of the ranked users, in blocks; the pairs are (row in the block, item).
 
-    Pairs are padded with a row that is out of range, which a scatter drops; users are padded with 0.
+    Pairs are padded with a row out of range, which a scatter drops; users are padded with 0.
     """
 
     users: Int[Array, "blocks block"]
@@ -30,7 +30,7 @@ class Block(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RankingTask:
-    """One split to be ranked: the users with a non-empty truth, their seen items and their truth."""
+    """One split to be ranked: its users with a non-empty truth, their seen items, their truth."""
 
     users: np.ndarray  # [n] user indices, ascending
     truth_sizes: np.ndarray  # [n]

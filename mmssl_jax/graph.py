@@ -1,7 +1,7 @@
 """Sparse graphs and the products with them; the only module that knows the sparse format.
 
-A `Graph` keeps a matrix and its transpose, both as row-sorted BCOO, because the gradient of a sparse
-product multiplies by the transpose, and a transposed BCOO loses the sorted order that makes it fast.
+A `Graph` keeps a matrix and its transpose, both as row-sorted BCOO: the gradient of a product
+multiplies by the transpose, and a transposed BCOO loses the sorted order that makes it fast.
 """
 
 import dataclasses
@@ -70,7 +70,7 @@ def _sorted_bcoo(data, indices, shape) -> sparse.BCOO:
 
 
 def normalized(adjacency: scipy.sparse.sparray) -> scipy.sparse.csr_array:
-    """`diag(rowsum + 1e-8)^(-1/2) G`: one-sided, by its own row sums, as the public release does."""
+    """`diag(rowsum + 1e-8)^(-1/2) G`: one-sided, by its own row sums, as in the release."""
     csr = scipy.sparse.csr_array(adjacency, dtype=np.float64)
     scale = (np.asarray(csr.sum(axis=1)).ravel() + 1e-8) ** -0.5
     return scipy.sparse.csr_array(scipy.sparse.diags_array(scale) @ csr)

@@ -32,9 +32,7 @@ def half_squares(arrays: Iterable[Array]) -> Scalar:
     return 0.5 * sum((jnp.sum(x * x) for x in arrays), start=jnp.zeros(()))
 
 
-def contrastive(
-    view: Rows, anchor: Rows, *, temperature: float, epsilon: float = 1e-8
-) -> Scalar:
+def contrastive(view: Rows, anchor: Rows, *, temperature: float, epsilon: float = 1e-8) -> Scalar:
     """InfoNCE between two views of the same rows, with in-view negatives (MMSSL, section 3.3).
 
     With a = n(view), b = n(anchor), s(x, y) = exp(x.y / temperature):

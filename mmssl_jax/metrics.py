@@ -34,7 +34,7 @@ def ndcg(hits: Hits, truth_sizes: Sizes, cutoff: int) -> PerUser:
 
     Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002.
     """
-    ideal = jnp.arange(cutoff) < truth_sizes[:, None]
+    ideal = jnp.arange(cutoff)[None, :] < truth_sizes[:, None]
     return _dcg(hits[:, :cutoff]) / _dcg(ideal)
 
 
@@ -46,7 +46,7 @@ def ndcg_released(hits: Hits, truth_sizes: Sizes, cutoff: int) -> PerUser:
     """
     del truth_sizes
     found = jnp.sum(hits, axis=1)
-    ideal = _dcg(jnp.arange(cutoff) < found[:, None])
+    ideal = _dcg(jnp.arange(cutoff)[None, :] < found[:, None])
     return jnp.where(found > 0, _dcg(hits[:, :cutoff]) / jnp.where(found > 0, ideal, 1.0), 0.0)
 
 
@@ -56,7 +56,7 @@ def _count(hits, cutoff):
 
 def _dcg(gains):
     discounts = 1.0 / jnp.log2(jnp.arange(gains.shape[1], dtype=jnp.float32) + 2.0)
-    return jnp.sum(gains * discounts, axis=1)
+    return jnp.sum(gains * discounts[None, :], axis=1)
 
 
 METRICS = {

@@ -25,9 +25,7 @@ def score_splits(model: Model, state: Any, dataset: Dataset, config: Config) -> 
         task = evaluation.ranking_task(
             dataset.train, getattr(dataset, split), config.evaluation.user_block
         )
-        values = evaluation.evaluate(
-            representation, task, config.evaluation.cutoffs, model.score
-        )
+        values = evaluation.evaluate(representation, task, config.evaluation.cutoffs, model.score)
         scores |= {f"{split}/{name}": value for name, value in values.items()}
     return scores
 

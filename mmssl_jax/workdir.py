@@ -62,7 +62,7 @@ class Workdir:
         """The config of the run in the folder, and the description of its data set."""
         if not self.config.exists():
             raise InputError(
-                f"{self.folder} holds no run (no config.json); run train.py first, or give --workdir"
+                f"{self.folder} holds no run (no config.json); run train.py or give --workdir"
             )
         content = files.read_json(self.config)
         if not isinstance(content, dict) or {"config", "dataset"} - content.keys():

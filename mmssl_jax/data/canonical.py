@@ -11,6 +11,7 @@ It is the layout of the public MMSSL folders, which have no dataset.json.
 import json
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,30 +37,21 @@ def read(folder: Path, modalities: str) -> Dataset:
     found = features.find(folder)
     chosen = features.choose(modalities, found, folder)
     splits = {split: read_split(folder / f"{split}.json") for split in SPLITS}
-    user_counts = {f"{split}.json": read.num_users for split, read in splits.items()}
-    item_counts = {f"{split}.json": read.num_items for split, read in splits.items()}
-    if "users" in about:
-        user_counts[_ABOUT] = about["users"]
-    if "items" in about:
-        item_counts[_ABOUT] = about["items"]
-    warnings = []
-    for path in found.values():
-        try:
-            item_counts[path.name] = features.read_header(path)[0]
-        except InputError as error:
-            if chosen:
-                raise
-            warnings.append(f"{error}; its rows are not counted")
-    shape = (max(user_counts.values()), max(item_counts.values()))
+    rows, warnings = _rows(found, chosen)
+    users = {f"{split}.json": read.num_users for split, read in splits.items()}
+    items = {f"{split}.json": read.num_items for split, read in splits.items()} | rows
+    for counts, key in ((users, "users"), (items, "items")):
+        if key in about:
+            counts[_ABOUT] = about[key]
+        warnings += _differing(folder, key, counts)
+    shape = (max(users.values()), max(items.values()))
     check_counts(folder, *shape)
-    warnings += _differing(folder, "users", user_counts) + _differing(folder, "items", item_counts)
-    largest = max(item_counts, key=item_counts.__getitem__)
     dataset = assemble(
         folder,
         about.get("name", folder.resolve().name),
         shape,
         {split: (read.users, read.items) for split, read in splits.items()},
-        features.read_all(found, chosen, shape[1], f"from {largest}"),
+        features.read_all(found, chosen, shape[1], f"from {max(items, key=items.__getitem__)}"),
         user_ids=_read_ids(folder / "users.tsv", shape[0]),
         item_ids=_read_ids(folder / "items.tsv", shape[1]),
         synthetic=about.get("synthetic", False),
@@ -126,6 +118,19 @@ def _read_about(path: Path) -> dict:
                 f"{path}: '{key}' is not a valid {kind.__name__}; correct or remove it"
             )
     return {key: content[key] for key in _ABOUT_TYPES if key in content}
+
+
+def _rows(found: Mapping[str, Path], chosen: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+    """Rows of every feature file by file name, and warnings of the unusable that none chose."""
+    rows, warnings = {}, []
+    for modality, path in found.items():
+        try:
+            rows[path.name] = features.read_header(path)[0]
+        except InputError as error:
+            if modality in chosen:
+                raise
+            warnings.append(f"{error} (not chosen: its rows are not counted)")
+    return rows, warnings
 
 
 def _differing(folder: Path, kind: str, counts: dict[str, int]) -> list[str]:

@@ -45,9 +45,9 @@ def check_features(where: Path | str, features: Mapping[str, np.ndarray]) -> lis
             warnings.append(
                 f"{where}: {zeros} of {len(values)} {modality} feature rows are all zero"
             )
-        rows = values[~empty]
+        rows = np.flatnonzero(~empty)
         # Digests, so that a set of wide rows does not cost a second copy of the features.
-        distinct = {hashlib.blake2b(row, digest_size=16).digest() for row in rows}
+        distinct = {hashlib.blake2b(values[row], digest_size=16).digest() for row in rows}
         if repeats := len(rows) - len(distinct):
             warnings.append(
                 f"{where}: {repeats} of {len(values)} {modality} feature rows repeat an earlier row"

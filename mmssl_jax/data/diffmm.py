@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmssl_jax.data import features
 from mmssl_jax.data.dataset import Dataset, assemble, check_counts
-from mmssl_jax.data.pickles import read_matrix
+from mmssl_jax.data.pickled_matrix import read_matrix
 from mmssl_jax.errors import InputError
 
 _NAMES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}

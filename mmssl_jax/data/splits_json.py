@@ -54,10 +54,11 @@ def read_split(path: Path) -> Split:
         if type(items) is not list:
             raise InputError(f"{path}: user {key} has {_short(items)}, not a list of item indices")
         # type(), not isinstance: true and false are integers to Python.
-        bad = next((i for i in items if type(i) is not int or not 0 <= i <= MAX_ID), None)
-        if bad is not None or None in items:
+        bad = [item for item in items if type(item) is not int or not 0 <= item <= MAX_ID]
+        if bad:
             raise InputError(
-                f"{path}: user {key} has item {_short(bad)}; items are integers from 0 to {MAX_ID}"
+                f"{path}: user {key} has item {_short(bad[0])}; "
+                f"items are integers from 0 to {MAX_ID}"
             )
     indices = [int(key) for key in content]
     lengths = [len(items) for items in content.values()]
@@ -91,5 +92,5 @@ def _unique(path: Path, pairs: list[tuple]) -> dict:
 
 
 def _short(value) -> str:
-    # json.dumps would be exact, but a value can be a megabyte deep.
+    # Containers by their type only: they can be a megabyte long, or nested as deep.
     return repr(value)[:60] if isinstance(value, (str, int, float, bool)) else type(value).__name__

@@ -129,7 +129,7 @@ def forward(
     user_views, item_views = {}, {}
     for index, (modality, features) in enumerate(inputs.features.items()):
         projection = params["projection"][modality]
-        projected = features @ projection["kernel"] + projection["bias"]
+        projected = features @ projection["kernel"] + projection["bias"][None, :]
         if key is not None:
             projected = _dropout(
                 jax.random.fold_in(key, index), projected, config.mmssl.feature_dropout
@@ -207,7 +207,7 @@ def _dropout(key: PRNGKeyArray, x: Array, rate: float) -> Array:
 def generator_terms(
     embeddings: Embeddings, batch: Batch, config: Config
 ) -> dict[str, Float[Array, ""]]:
-    """The generator's weighted losses, all but the adversarial one; their sum is minimised."""
+    """The generator's losses, all but the adversarial one; `generator_total` weighs them."""
     users = embeddings.users[batch.users]
     positives, negatives = embeddings.items[batch.positives], embeddings.items[batch.negatives]
     features = [view.feature for view in embeddings.user_views.values()]
@@ -224,20 +224,36 @@ def generator_terms(
     for modality, view in embeddings.user_views.items():
         if view.ids is not None:  # without a graph the term is a constant
             anchor = embeddings.fused_users if fused else embeddings.users
-            terms[f"contrastive_{modality}"] = config.mmssl.contrastive_weight * losses.contrastive(
+            terms[f"contrastive_{modality}"] = losses.contrastive(
                 view.ids[batch.users], anchor[batch.users], temperature=config.mmssl.temperature
             )
     return terms
+
+
+def generator_total(terms: Mapping[str, Float[Array, ""]], config: Config) -> Float[Array, ""]:
+    """What the generator minimises: BPR and the L2 terms, and the weighted others."""
+    contrastive = [value for name, value in terms.items() if name.startswith("contrastive_")]
+    return (
+        terms["bpr"]
+        + terms["embedding_l2"]
+        + terms["feature_l2"]
+        + config.mmssl.contrastive_weight * sum(contrastive)
+        + config.mmssl.adversarial_weight * terms.get("adversarial", 0.0)
+    )
 
 
 def fake_rows(
     embeddings: Embeddings, users: Int[Array, "batch"], seen: Bool[Array, "batch items"]
 ) -> Float[Array, "rows items"]:
     """The relation rows of all modalities, stacked: what the critic should tell from real ones."""
-    return jnp.concatenate([
-        critics.relation_rows(view.feature[users], embeddings.item_views[modality].feature, seen)
-        for modality, view in embeddings.user_views.items()
-    ])
+    return jnp.concatenate(
+        [
+            critics.relation_rows(
+                view.feature[users], embeddings.item_views[modality].feature, seen
+            )
+            for modality, view in embeddings.user_views.items()
+        ]
+    )
 
 
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
@@ -303,8 +319,8 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         if adversarial:
             fake = fake_rows(embeddings, batch.users, seen_mask(inputs, batch.users))
             scores = critics.score(critic, params["critic"], fake, score_key)
-            terms["adversarial"] = config.mmssl.adversarial_weight * -jnp.mean(scores)
-        return sum(terms.values()), terms
+            terms["adversarial"] = -jnp.mean(scores)
+        return generator_total(terms, config), terms
 
     def rebuild(params, inputs):
         views = forward(params["generator"], inputs, {}, config)
@@ -330,7 +346,8 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     k, refresh_every = config.mmssl.graph_items, config.mmssl.graph_refresh or steps_per_epoch
     if k > dataset.num_items:
         raise InputError(
-            f"config field 'mmssl.graph_items' is {k}, but the data set has {dataset.num_items} items"
+            f"config field 'mmssl.graph_items' is {k}; it must be at most the number of items, "
+            f"{dataset.num_items}"
         )
     empty = jax.eval_shape(lambda key: rebuild(init(key), inputs), jax.random.key(0))
     held = jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), empty)

@@ -104,9 +104,7 @@ def _train(
 
     def validate(state):
         representation = embed(state.params, model.inputs, state.held)
-        return evaluation.evaluate(
-            representation, task, config.evaluation.cutoffs, model.score
-        )
+        return evaluation.evaluate(representation, task, config.evaluation.cutoffs, model.score)
 
     validate(state)
     compile_seconds = time.perf_counter() - started
@@ -162,8 +160,10 @@ def _run_calls(run_steps, state, constants, lengths, progress):
         pending = (history, step, length)
         step += length
     seen.append(_read_terms(*pending, progress))
-    means = {name: float(np.mean(np.concatenate([part[name] for part in seen]))) for name in seen[0]}
-    return state, means
+    names = seen[0].keys()
+    return state, {
+        name: float(np.mean(np.concatenate([part[name] for part in seen]))) for name in names
+    }
 
 
 def _read_terms(history, first_step: int, length: int, progress) -> dict[str, np.ndarray]:

@@ -32,12 +32,10 @@ class TrainState:
 def optimisers(
     config: Config, players: list[str], steps_per_epoch: int
 ) -> dict[str, optax.GradientTransformation]:
-    """Player -> optimiser: Adam for a critic, AdamW (torch's meaning of weight decay) for others."""
+    """Player -> optimiser: Adam for a critic, AdamW for others (weight decay as in torch)."""
     rate = config.train.learning_rate
     if config.train.lr_decay != 1.0:
-        rate = optax.exponential_decay(
-            rate, steps_per_epoch, config.train.lr_decay, staircase=True
-        )
+        rate = optax.exponential_decay(rate, steps_per_epoch, config.train.lr_decay, staircase=True)
     of_critic = optax.adam(config.critic.learning_rate, config.critic.beta1, config.critic.beta2)
     of_others = optax.adamw(rate, weight_decay=config.train.weight_decay)
     return {player: of_critic if player == "critic" else of_others for player in players}

@@ -25,7 +25,7 @@ def train_step(
     transforms: dict[str, optax.GradientTransformation],
     batch_size: int,
 ) -> tuple[TrainState, Terms]:
-    """Draws a batch and updates every player in turn, each against the others' newest parameters."""
+    """Draws a batch and updates every player in turn, each against the newest of the others."""
     tables, inputs, run_key = constants
     sample_key, *player_keys = jax.random.split(
         jax.random.fold_in(run_key, state.step), 1 + len(model.losses)
