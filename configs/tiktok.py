@@ -1,3 +1,11 @@
+"""TikTok (9308 users, 6710 items; image 128, text 768, audio 128), the authors' published settings.
+
+python train.py --config configs/tiktok.py --config.data.path=FOLDER
+python evaluate.py --config configs/tiktok.py
+
+Published: test Recall@20 .0921, NDCG@20 .0392 (WWW 2023, all three modalities).
+"""
+
 from mmssl_jax.config import Config
 
 

@@ -38,8 +38,8 @@ def read(folder: Path, modalities: str) -> Dataset:
     chosen = features.choose(modalities, found, folder)
     splits = {split: read_split(folder / f"{split}.json") for split in SPLITS}
     rows, warnings = _rows(found, chosen)
-    users = {f"{split}.json": read.num_users for split, read in splits.items()}
-    items = {f"{split}.json": read.num_items for split, read in splits.items()} | rows
+    users = {"the splits": max(part.num_users for part in splits.values())}
+    items = {"the splits": max(part.num_items for part in splits.values())} | rows
     for counts, key in ((users, "users"), (items, "items")):
         if key in about:
             counts[_ABOUT] = about[key]
@@ -50,7 +50,7 @@ def read(folder: Path, modalities: str) -> Dataset:
         folder,
         about.get("name", folder.resolve().name),
         shape,
-        {split: (read.users, read.items) for split, read in splits.items()},
+        {split: (part.users, part.items) for split, part in splits.items()},
         features.read_all(found, chosen, shape[1], f"from {max(items, key=items.__getitem__)}"),
         user_ids=_read_ids(folder / "users.tsv", shape[0]),
         item_ids=_read_ids(folder / "items.tsv", shape[1]),
@@ -134,10 +134,12 @@ def _rows(found: Mapping[str, Path], chosen: Sequence[str]) -> tuple[dict[str, i
 
 
 def _differing(folder: Path, kind: str, counts: dict[str, int]) -> list[str]:
-    if len(set(counts.values())) == 1:
+    """A warning where the sources of a count differ and dataset.json does not settle it."""
+    largest = max(counts.values())
+    if len(set(counts.values())) == 1 or counts.get(_ABOUT) == largest:
         return []
     listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-    return [f"{folder}: the number of {kind} is {max(counts.values())}, the largest of {listed}"]
+    return [f"{folder}: the number of {kind} is taken as {largest}, the largest of {listed}"]
 
 
 def _check_fingerprints(folder: Path, dataset: Dataset, recorded: dict) -> None:

@@ -2,75 +2,78 @@
 
 import numpy as np
 
-from mmssl_jax.data.dataset import Dataset, assemble
+from mmssl_jax.data.dataset import Dataset, Pairs, assemble
 
 NAME = "demo (synthetic)"
 NUM_USERS = 3000
-NUM_ITEMS = 2000
+NUM_ITEMS = 2400
 LATENT = 24
-TOPICS = 60
+TOPICS = 80
+ITEM_SPREAD = 0.3  # around the item's topic, for each latent dimension; so is the next
+USER_SPREAD = 0.1  # around an item that the user was made to like
+SHARPNESS = 15.0  # of the preference for near items
+POPULARITY = 0.5  # standard deviation of the items' log popularity
+FEATURE_NOISE = 0.2
+TRAIN = (5, 9)  # fewest and most training pairs of a user: too few to learn most items from
 HELD_OUT = {"val": 1, "test": 2}  # pairs of every user
-TRAIN = (6, 12)  # fewest and most pairs of a user
 
-# modality -> (width, the latent dimensions it sees); each sees a part, and the parts overlap
+# modality -> (width, the latent dimensions it sees): each sees a part, and the parts overlap.
 VIEWS = {
-    "image": (64, slice(0, 14)),
+    "image": (64, slice(0, 15)),
     "text": (48, slice(8, 24)),
-    "audio": (32, slice(4, 12)),
+    "audio": (32, slice(4, 14)),
 }
 
 
 def generate(seed: int) -> Dataset:
-    """The demo dataset, wholly determined by `seed`.
+    """The demo data, wholly determined by `seed`: 3000 users, 2400 items, three modalities.
 
-    Items lie around topics in a latent space, users prefer items near their own place in it, with
-    a mild skew of popularity. Every modality is a noisy nonlinear view of a part of the latent
-    space, among nuisance dimensions that mean nothing.
+    Items lie around topics on a sphere of latent tastes, and users prefer the items near their
+    own place on it, with a mild skew of popularity. Every modality is a noisy nonlinear view of a
+    part of the latent dimensions. The interactions alone are too sparse to show the tastes well;
+    together with the content they are not.
     """
     rng = np.random.default_rng(seed)
     topics = _unit(rng.normal(size=(TOPICS, LATENT)))
-    items = _unit(topics[rng.integers(TOPICS, size=NUM_ITEMS)] + 0.12 * _normal(rng, NUM_ITEMS))
-    users = _unit(items[rng.integers(NUM_ITEMS, size=NUM_USERS)] + 0.08 * _normal(rng, NUM_USERS))
-    pairs = _interactions(rng, users, items)
-    features = {name: _view(rng, items, *view) for name, view in VIEWS.items()}
+    items = _around(rng, topics, NUM_ITEMS, ITEM_SPREAD)
+    users = _around(rng, items, NUM_USERS, USER_SPREAD)
+    pairs = _split(rng, _liked(rng, users, items))
+    features = {name: _view(rng, items[:, seen], width) for name, (width, seen) in VIEWS.items()}
     return assemble(NAME, NAME, (NUM_USERS, NUM_ITEMS), pairs, features, synthetic=True)
 
 
-def _interactions(rng: np.random.Generator, users: np.ndarray, items: np.ndarray) -> dict:
-    """Draws each user's items without replacement and deals them out to the splits."""
-    popularity = rng.normal(0.0, 0.5, NUM_ITEMS)
-    utility = 12.0 * users @ items.T + popularity
-    # Adding Gumbel noise and taking the largest draws from the softmax without replacement.
+def _liked(rng: np.random.Generator, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Distinct items of every user in random order, int [U, n]: all that any split may need."""
+    count = TRAIN[1] + sum(HELD_OUT.values())
+    utility = SHARPNESS * users @ items.T + rng.normal(scale=POPULARITY, size=NUM_ITEMS)
+    # The largest of utility plus Gumbel noise are draws from its softmax without replacement.
     noisy = utility + rng.gumbel(size=utility.shape)
-    held_out = sum(HELD_OUT.values())
-    ranked = np.argsort(-noisy, axis=1)[:, : held_out + TRAIN[1]]
-    ranked = rng.permuted(ranked, axis=1)
-    counts = rng.integers(TRAIN[0], TRAIN[1], size=NUM_USERS, endpoint=True)
-    rank = np.arange(ranked.shape[1])
+    return rng.permuted(np.argpartition(-noisy, count, axis=1)[:, :count], axis=1)
+
+
+def _split(rng: np.random.Generator, liked: np.ndarray) -> dict[str, Pairs]:
+    """Deals each user's items out: first what is held out, then a random number to train on."""
+    counts = {split: np.full(len(liked), count) for split, count in HELD_OUT.items()}
+    counts["train"] = rng.integers(*TRAIN, size=len(liked), endpoint=True)
+    position = np.arange(liked.shape[1])
     start, pairs = 0, {}
-    for split, count in HELD_OUT.items():
-        pairs[split] = _pairs(
-            ranked, np.broadcast_to((rank >= start) & (rank < start + count), ranked.shape)
-        )
-        start += count
-    pairs["train"] = _pairs(ranked, (rank >= start) & (rank < start + counts[:, None]))
+    for split, count in counts.items():
+        dealt = (position >= start) & (position < start + count[:, None])
+        pairs[split] = (np.nonzero(dealt)[0], liked[dealt])
+        start += count[0]  # the same for every user, but for train, which is the last
     return pairs
 
 
-def _pairs(ranked: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.nonzero(chosen)[0], ranked[chosen]
+def _view(rng: np.random.Generator, part: np.ndarray, width: int) -> np.ndarray:
+    """One modality, float32 [I, width]: a random map of a part of the latents, bent, with noise."""
+    signal = np.tanh(1.5 * part @ rng.normal(size=(part.shape[1], width)))
+    return (signal + rng.normal(scale=FEATURE_NOISE, size=signal.shape)).astype(np.float32)
 
 
-def _view(rng: np.random.Generator, items: np.ndarray, width: int, seen: slice) -> np.ndarray:
-    """One modality, float32 [I, width]: tanh of a random map of the dimensions seen, plus noise."""
-    part = items[:, seen]
-    mixing = rng.normal(size=(part.shape[1], width)) * 1.5
-    signal = np.tanh(part @ mixing)
-    return (signal + 0.3 * rng.normal(size=signal.shape)).astype(np.float32)
-
-
-def _normal(rng: np.random.Generator, rows: int) -> np.ndarray:
-    return rng.normal(size=(rows, LATENT))
+def _around(rng: np.random.Generator, centres: np.ndarray, count: int, spread: float) -> np.ndarray:
+    """`count` points on the unit sphere, each near a random one of `centres`."""
+    chosen = centres[rng.integers(len(centres), size=count)]
+    return _unit(chosen + rng.normal(scale=spread, size=chosen.shape))
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

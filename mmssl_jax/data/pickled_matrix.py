@@ -22,7 +22,7 @@ class Matrix(NamedTuple):
 
 
 def read_matrix(path: Path) -> Matrix:
-    """The scipy coo_matrix or csr_matrix pickled (protocols 3 to 5) in `path`.
+    """The scipy coo_matrix or csr_matrix pickled (protocol 3 or 4) in `path`.
 
     Raises InputError for anything else. No code of the file runs, and memory stays within a few
     times the size of the file, which may be `MAX_BYTES`.
@@ -58,7 +58,7 @@ def _matrix(record: Any) -> Matrix:
     if not len(users) == len(items) == len(data):
         raise Refused(f"it has {len(users)} rows, {len(items)} columns and {len(data)} values")
     for name, ids, bound in (("row", users, shape[0]), ("column", items, shape[1])):
-        if len(ids) and not (0 <= ids.min() and ids.max() < bound):
+        if len(ids) and not (ids.min() >= 0 and ids.max() < bound):
             raise Refused(f"a {name} index lies outside its shape {shape}")
     if not np.isfinite(data).all():
         raise Refused("its values are not all finite")

@@ -1,4 +1,4 @@
-"""One split as JSON: an object from the user's index, as decimal text, to a list of item indices."""
+"""One split as JSON: an object from a user index, as decimal text, to a list of item indices."""
 
 import itertools
 import json

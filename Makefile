@@ -1,0 +1,28 @@
+# Both main targets set up everything they need in .venv, from a machine with Python 3.11 and make.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test test-all lint clean
+
+demo: .venv/ready  ## train MMSSL on generated data and print its test table
+	$(BIN)/python train.py --config configs/demo.py
+
+test: .venv/ready  ## the tests that continuous integration runs
+	$(BIN)/python -m pytest
+
+test-all: .venv/ready  ## also the tests that take minutes
+	$(BIN)/python -m pytest -m ""
+
+lint: .venv/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt ruff pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+clean:
+	rm -rf .venv runs
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@

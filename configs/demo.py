@@ -1,0 +1,16 @@
+"""The built-in demo: GENERATED data with planted structure, three modalities, critic on.
+
+python train.py --config configs/demo.py
+python evaluate.py --config configs/demo.py
+
+Its scores say nothing about real data.
+"""
+
+from mmssl_jax.config import Config
+
+
+def get_config() -> Config:
+    config = Config()
+    config.data.path = ":demo:"
+    config.train.epochs = 10
+    return config
