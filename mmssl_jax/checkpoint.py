@@ -18,18 +18,33 @@ class Checkpoints:
     array to the array, so that no container type is part of the format.
     """
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, *, clean: bool = True):
+        """Opens the checkpoints of a run.
+
+        Args:
+          folder: of the checkpoints; made where it is missing.
+          clean: removes what a killed save left. False for a reader, as a run may be saving.
+
+        Raises:
+          InputError: the folder holds something else, or damaged checkpoints.
+        """
         logging.set_verbosity(logging.ERROR)  # orbax reports every save
         keep = ocp.training.preservation_policies
+        # A checkpoint has lost its metrics where a run was killed while deleting it.
+        best = keep.BestN(n=1, get_metric_fn=_rank, keep_checkpoints_without_metrics=False)
         self._folder = folder
-        self._checkpointer = ocp.training.Checkpointer(
-            folder.absolute(),
-            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=keep.AnyPreservationPolicy(
-                [keep.LatestN(1), keep.BestN(n=1, get_metric_fn=_rank)]
-            ),
-            cleanup_tmp_directories=True,
-        )
+        try:
+            self._checkpointer = ocp.training.Checkpointer(
+                folder.absolute(),
+                save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+                preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(1), best]),
+                cleanup_tmp_directories=clean,
+            )
+        except Exception as error:  # orbax raises many kinds
+            raise InputError(
+                f"cannot read the checkpoints in {folder} ({type(error).__name__}); "
+                "choose another --workdir, or remove this one"
+            ) from error
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -44,7 +59,7 @@ class Checkpoints:
 
     @property
     def best_epoch(self) -> int | None:
-        infos = self._checkpointer.checkpoints
+        infos = [info for info in self._checkpointer.checkpoints if info.metrics]
         return max(infos, key=lambda info: _rank(info.metrics)).step if infos else None
 
     def save(self, epoch: int, state: Any, score: float, about: dict[str, Any]) -> None:
@@ -90,4 +105,6 @@ def _flat(state: Any) -> dict[str, Any]:
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # for what is no array yet
+    sharding = getattr(leaf, "sharding", None) or here
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

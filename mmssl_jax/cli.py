@@ -1,8 +1,16 @@
 """The command lines of train.py and evaluate.py; the only module that knows absl's flags."""
 
+import difflib
+import functools
 import pathlib
+import re
+import signal
 import sys
+import traceback
+import typing
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 from absl import flags, logging
 from ml_collections import config_flags
@@ -25,14 +33,18 @@ USAGE = """usage: {program} --config FILE [--workdir DIR]{options} [--config.FIE
 def run(main: Callable[[list[str]], None]) -> None:
     """Runs a command: exit code 2 and one line for what the user can mend, 130 for Ctrl-C."""
     logging.set_verbosity(logging.ERROR)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files are closed
     try:
         main(sys.argv)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last epoch", file=sys.stderr)
+        hint = "; the same command goes on from the last epoch" if main is train_main else ""
+        print(f"interrupted{hint}", file=sys.stderr)
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def train_main(argv: list[str]) -> None:
@@ -61,6 +73,8 @@ def evaluate_main(argv: list[str]) -> None:
             f"--config.{field} cannot be given to evaluate.py, which takes the run's own config; "
             "only --config.data.path can"
         )
+    if values.json is not None:
+        files.check_writable(pathlib.Path(values.json))
     folder = Workdir(workdir(values))
     stored, known = folder.read()
     stored.data.path = overrides.get("data.path", stored.data.path)
@@ -89,26 +103,32 @@ def parse(argv: list[str], usage: str, **more_flags: str) -> flags.FlagValues:
     if {"--help", "-help", "-h", "--helpfull", "--helpshort"} & set(argv[1:]):
         print(usage)
         sys.exit(0)
+    file = _config_file(argv)
+    _check_fields(argv)
     values = flags.FlagValues()
-    config_flags.DEFINE_config_file(
-        "config", None, "config file", flag_values=values, sys_argv=argv
-    )
-    flags.DEFINE_string("workdir", None, "the run's folder", flag_values=values)
-    for name, text in more_flags.items():
-        flags.DEFINE_string(name, None, text, flag_values=values)
     try:
-        rest = values(argv)
-    except Exception as error:  # a config file is code: anything can come out of it
-        raise InputError(_one_line(error)) from error
+        config_flags.DEFINE_config_file(
+            "config", None, "config file", flag_values=values, sys_argv=argv
+        )
+        flags.DEFINE_string("workdir", None, "the run's folder", flag_values=values)
+        for name, text in more_flags.items():
+            flags.DEFINE_string(name, None, text, flag_values=values)
+        with warnings.catch_warnings():
+            message = "the load_module"  # of ml_collections, which loads the config file
+            warnings.filterwarnings("ignore", message, DeprecationWarning)
+            rest = values(argv)
+    except (Exception, SystemExit) as error:  # a config file is code: anything can come out of it
+        raise InputError(_one_line(error, file)) from error
     if len(rest) > 1:
         raise InputError(f"unexpected argument '{rest[1]}'; flags start with --")
-    if values.config is None:
-        raise InputError("no --config given; try --config configs/demo.py")
     if not isinstance(values.config, Config):
         raise InputError(
-            f"cannot read the config {values['config'].config_filename}: no such file, or its "
-            "get_config() returns no mmssl_jax.config.Config"
+            f"config file {file}: its get_config() returns {_kind(values.config)}, not the Config "
+            "of mmssl_jax.config; see configs/demo.py"
         )
+    for name in ("workdir", *more_flags):
+        if values[name].value == "":
+            raise InputError(f"--{name} is empty; give a path, or leave the flag out")
     return values
 
 
@@ -138,12 +158,69 @@ def workdir(values: flags.FlagValues) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
-def _one_line(error: Exception) -> str:
-    """The telling line of what absl, ml_collections or a config file raised."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[-1] if lines else type(error).__name__
-    if isinstance(error, KeyError):
-        text = text.strip("\"'")
-    if isinstance(error, KeyError) and "not found on dataclass" in text:
-        return f"unknown config field: {text}; all fields are in mmssl_jax/config.py"
-    return text
+def _config_file(argv: list[str]) -> str:
+    """The file that --config names; InputError where it names no Python file."""
+    named = [re.fullmatch(r"--?config(=(?P<file>.*))?", argument) for argument in argv]
+    places = [index for index, match in enumerate(named) if match]
+    if not places:
+        raise InputError("no --config given; try --config configs/demo.py")
+    last = places[-1]
+    file = named[last]["file"] if named[last][1] else "".join(argv[last + 1 : last + 2])
+    if not pathlib.Path(file).is_file():
+        problem = "is a folder" if file and pathlib.Path(file).is_dir() else "does not exist"
+        raise InputError(f"config file '{file}' {problem}; try --config configs/demo.py")
+    if not file.endswith(".py"):
+        raise InputError(f"config file '{file}' is no .py file; see configs/demo.py")
+    return file
+
+
+def _check_fields(argv: list[str]) -> None:
+    """Raises InputError for an override of a field that does not exist."""
+    fields = configs.flatten(Config())
+    for argument in argv[1:]:
+        match = re.match(r"--?(no)?config\.(?P<path>[^=]*)", argument)
+        if match and match["path"] not in fields:
+            path = match["path"]
+            inside = [field for field in fields if field.startswith(f"{path}.")]
+            close = inside or difflib.get_close_matches(path, fields, cutoff=0.5)
+            hint = f"did you mean {' or '.join(close[:3])}? " if close else ""
+            raise InputError(
+                f"unknown config field '{path}'; {hint}all fields are in mmssl_jax/config.py"
+            )
+
+
+def _one_line(error: BaseException, file: str) -> str:
+    """What absl, ml_collections or a config file raised, as one line."""
+    if isinstance(error, InputError):
+        return str(error)
+    text = " ".join(str(error).split())
+    if isinstance(error, flags.IllegalFlagValueError):
+        flag = re.match(r"flag --config\.(?P<path>[^=]*)=(?P<value>.*?): ", text)
+        if flag:
+            kind = _type_of(flag["path"])
+            return f"config field '{flag['path']}' is {flag['value']!r}, which is no {kind}"
+    if isinstance(error, flags.Error):
+        return f"{text}; --help lists the flags"
+    if isinstance(error, SyntaxError):
+        return f"config file {error.filename}, line {error.lineno}: {error.msg}"
+    if isinstance(error, AttributeError) and "'get_config'" in text:
+        return f"config file {file}: has no get_config(); see configs/demo.py"
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if pathlib.Path(frame.filename).resolve() == pathlib.Path(file).resolve()
+    ]
+    where = f", line {lines[-1]}" if lines else ""
+    return f"config file {file}{where}: {_kind(error)}: {text}"
+
+
+def _type_of(path: str) -> str:
+    """The type that a field of the config declares, as text."""
+    *sections, name = path.split(".")
+    section = functools.reduce(getattr, sections, Config())
+    kind = typing.get_type_hints(type(section))[name]
+    return getattr(kind, "__name__", str(kind)).removesuffix(" | None")
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__

@@ -1,8 +1,10 @@
 """Small files, written whole or not at all."""
 
+import errno
 import json
 import os
 import pathlib
+import tempfile
 from typing import Any
 
 from mmssl_jax.errors import InputError
@@ -24,6 +26,19 @@ def write_text(path: pathlib.Path, text: str) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        raise InputError(
+            f"cannot write {path}: {error.strerror}; choose a place that can be written"
+        ) from error
+
+
+def check_writable(path: pathlib.Path) -> None:
+    """Raises InputError where `write_text` would, before any work is done; leaves no trace."""
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror}; choose a place that can be written"
         ) from error

@@ -43,12 +43,12 @@ class Dataset:
     @property
     def num_users(self) -> int:
         """U, users without any interaction included."""
-        return self.train.shape[0]
+        return self.train.shape[0]  # pyright: ignore[reportOptionalSubscript]
 
     @property
     def num_items(self) -> int:
         """I, items without any interaction included."""
-        return self.train.shape[1]
+        return self.train.shape[1]  # pyright: ignore[reportOptionalSubscript]
 
     @functools.cached_property
     def split_fingerprints(self) -> dict[str, str]:
@@ -123,6 +123,6 @@ def _matrix(pairs: Pairs, shape: tuple[int, int]) -> tuple[csr_array, int]:
 
 
 def _fingerprint(matrix: csr_array) -> str:
-    users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    users = np.repeat(np.arange(len(matrix.indptr) - 1), np.diff(matrix.indptr))
     pairs = np.stack([users, matrix.indices], axis=1).astype("<i8")
     return hashlib.sha256(pairs.tobytes()).hexdigest()

@@ -8,7 +8,7 @@ NAME = "demo (synthetic)"
 NUM_USERS = 3000
 NUM_ITEMS = 2400
 LATENT = 24
-TOPICS = 80
+TOPICS = 150
 ITEM_SPREAD = 0.3  # around the item's topic, for each latent dimension; so is the next
 USER_SPREAD = 0.1  # around an item that the user was made to like
 SHARPNESS = 15.0  # of the preference for near items
@@ -48,7 +48,9 @@ def _liked(rng: np.random.Generator, users: np.ndarray, items: np.ndarray) -> np
     utility = SHARPNESS * users @ items.T + rng.normal(scale=POPULARITY, size=NUM_ITEMS)
     # The largest of utility plus Gumbel noise are draws from its softmax without replacement.
     noisy = utility + rng.gumbel(size=utility.shape)
-    return rng.permuted(np.argpartition(-noisy, count, axis=1)[:, :count], axis=1)
+    best = np.argpartition(-noisy, count, axis=1)[:, :count]
+    # Sorted first, because the order that argpartition leaves differs between processors.
+    return rng.permuted(np.sort(best, axis=1), axis=1)
 
 
 def _split(rng: np.random.Generator, liked: np.ndarray) -> dict[str, Pairs]:
@@ -56,11 +58,12 @@ def _split(rng: np.random.Generator, liked: np.ndarray) -> dict[str, Pairs]:
     counts = {split: np.full(len(liked), count) for split, count in HELD_OUT.items()}
     counts["train"] = rng.integers(*TRAIN, size=len(liked), endpoint=True)
     position = np.arange(liked.shape[1])
-    start, pairs = 0, {}
+    start = np.zeros(len(liked), np.int64)
+    pairs = {}
     for split, count in counts.items():
-        dealt = (position >= start) & (position < start + count[:, None])
+        dealt = (position >= start[:, None]) & (position < (start + count)[:, None])
         pairs[split] = (np.nonzero(dealt)[0], liked[dealt])
-        start += count[0]  # the same for every user, but for train, which is the last
+        start = start + count
     return pairs
 
 

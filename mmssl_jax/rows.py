@@ -1,0 +1,269 @@
+"""Rows over all items, as the critic reads them, without forming them.
+
+A fake row is one user's relation to all items: s_u (f_u F^T - sum over the user's seen items i of
+(f_u . F_i) e_i), low rank plus sparse, so that its product with a kernel and its norm need no
+[batch, items] array. A real row adds dense noise; `BlockedRealRows` makes it a block of items at a
+time. Everything that reads rows only calls `project`, which a dense array answers as well.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from mmssl_jax.losses import normalize
+from mmssl_jax.sampling import SeenPairs, seen_mask
+
+Kernel = Float[Array, "items hidden"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class RelationRows:
+    """`n((f F^T) * (1 - A[u]))` of a batch of users, in factors; from `relation_rows`."""
+
+    users: Float[Array, "batch d"]  # f
+    items: Float[Array, "items d"]  # F
+    seen: SeenPairs  # the training pairs of the batch
+    products: Float[Array, "pairs"]  # f_u . F_i of each seen pair
+    scale: Float[Array, "batch"]  # 1 / norm; 0 for a zero row
+
+    def project(self, kernel: Kernel) -> Float[Array, "batch hidden"]:
+        """The rows times a kernel, in about d / batch of the dense product's arithmetic."""
+        low_rank = self.users @ (self.items.T @ kernel)
+        seen = seen_product(self.products, kernel, self.seen, self.users.shape[0])
+        return self.scale[:, None] * (low_rank - seen)
+
+    def dense(self) -> Float[Array, "batch items"]:
+        """The rows themselves, for tests."""
+        mask = seen_mask(self.seen, self.users.shape[0], self.items.shape[0])
+        return self.scale[:, None] * jnp.where(mask, 0.0, self.users @ self.items.T)
+
+
+def relation_rows(
+    users: Float[Array, "batch d"], items: Float[Array, "items d"], seen: SeenPairs
+) -> RelationRows:
+    """The relation rows of a batch of users: their features, those of all items, what they saw.
+
+    The row of a user who has seen every item is exactly zero. So is one whose squared norm is no
+    larger than the rounding error of its two parts, where only noise would be scaled to norm 1.
+    """
+    batch, num_items = users.shape[0], items.shape[0]
+    pair_users = users[jnp.minimum(seen.rows, batch - 1)]
+    products = jnp.where(seen.valid, jnp.sum(pair_users * items[seen.items], axis=1), 0.0)
+    everything = jnp.sum((users @ (items.T @ items)) * users, axis=1)
+    squared = everything - jax.ops.segment_sum(products**2, seen.rows, batch)
+    degrees = jax.ops.segment_sum(seen.valid.astype(jnp.int32), seen.rows, batch)
+    rounding = 8 * jnp.finfo(users.dtype).eps * everything
+    nonzero = (degrees < num_items) & (squared > rounding)
+    norm = jnp.sqrt(jnp.where(nonzero, squared, 1.0))
+    scale = jnp.where(nonzero, 1.0 / jnp.maximum(norm, 1e-12), 0.0)
+    return RelationRows(users, items, seen, products, scale)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def seen_product(
+    weights: Float[Array, "pairs"], kernel: Kernel, seen: SeenPairs, batch: int
+) -> Float[Array, "batch hidden"]:
+    """`sum over a row's seen items i of weight * kernel[i]`: the sparse part of a product.
+
+    Works through chunks of pairs, and only as many as the batch has, so that padding costs nothing
+    and no [pairs, hidden] array exists.
+    """
+    pairs = _Chunks(seen, weights)
+
+    def add(index, out):
+        rows, items, weight = pairs.at(index)
+        return out.at[rows].add(weight[:, None] * kernel[items], mode="drop")
+
+    empty = jnp.zeros((batch, kernel.shape[1]), kernel.dtype)
+    return jax.lax.fori_loop(0, pairs.count, add, empty)
+
+
+def _seen_product_forward(weights, kernel, seen, batch):
+    return seen_product(weights, kernel, seen, batch), (weights, kernel, seen)
+
+
+def _seen_product_backward(batch, saved, cotangent):
+    weights, kernel, seen = saved
+    pairs = _Chunks(seen, weights)
+
+    def add(index, carry):
+        to_weights, to_kernel = carry
+        rows, items, weight = pairs.at(index)
+        pulled = cotangent.at[rows].get(mode="fill", fill_value=0)
+        to_kernel = to_kernel.at[items].add(weight[:, None] * pulled)
+        along = jnp.sum(pulled * kernel[items], axis=1)
+        return jax.lax.dynamic_update_slice(to_weights, along, (index * _CHUNK,)), to_kernel
+
+    empty = jnp.zeros_like(pairs.weights), jnp.zeros_like(kernel)
+    to_weights, to_kernel = jax.lax.fori_loop(0, pairs.count, add, empty)
+    return to_weights[: len(weights)], to_kernel, None
+
+
+seen_product.defvjp(_seen_product_forward, _seen_product_backward)
+
+_CHUNK = 1024
+
+
+class _Chunks:
+    """Seen pairs with weights, padded to whole chunks, of which `count` hold any."""
+
+    def __init__(self, seen: SeenPairs, weights: Array):
+        padding = (0, -len(weights) % _CHUNK)
+        self.rows = jnp.pad(seen.rows, padding, constant_values=jnp.iinfo(jnp.int32).max)
+        self.items, self.weights = jnp.pad(seen.items, padding), jnp.pad(weights, padding)
+        self.count = -(-jnp.sum(seen.valid.astype(jnp.int32)) // _CHUNK)
+
+    def at(self, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
+        """Rows, items and weights of one chunk."""
+        arrays = (self.rows, self.items, self.weights)
+        return tuple(jax.lax.dynamic_slice_in_dim(x, index * _CHUNK, _CHUNK) for x in arrays)
+
+
+def gumbel(uniform: Array) -> Array:
+    """Gumbel noise of uniform draws, kept finite by 1e-8 at both logarithms."""
+    return -jnp.log(-jnp.log(uniform + 1e-8) + 1e-8)
+
+
+def item_noise(
+    key: PRNGKeyArray, batch: int, items: Int[Array, "block"]
+) -> Float[Array, "batch block"]:
+    """Uniform draws for a batch and some items; an item's do not depend on the block it is in."""
+    keys = jax.vmap(lambda item: jax.random.fold_in(key, item))(items)
+    return jax.vmap(lambda item_key: jax.random.uniform(item_key, (batch,)), out_axes=1)(keys)
+
+
+@dataclasses.dataclass(frozen=True)
+class RealRowsSpec:
+    """What a real row is made of (static numbers).
+
+    A row is `n(softmax(logits) + relation_weight * relation)`. The paper divides the whole logit by
+    the temperature, (A[u] + gumbel) / temperature (`temper_all`); the release only the noise, and
+    scales it by 1e-5 on top, A[u] + 1e-5 / temperature * gumbel.
+    """
+
+    temperature: float
+    relation_weight: float
+    temper_all: bool
+
+    def logits(self, seen: Array, uniform: Array) -> Array:
+        noise = gumbel(uniform)
+        if self.temper_all:
+            return (seen + noise) / self.temperature
+        return seen + 1e-5 / self.temperature * noise
+
+
+def real_rows(
+    spec: RealRowsSpec,
+    seen: Bool[Array, "batch items"],
+    relation: Float[Array, "batch items"],
+    uniform: Float[Array, "batch items"],
+) -> Float[Array, "batch items"]:
+    """The real rows: softened observed interactions plus the final embeddings' relation."""
+    softened = jax.nn.softmax(spec.logits(seen, uniform), axis=1)
+    return normalize(softened + spec.relation_weight * relation)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class BlockedRealRows:
+    """`real_rows` a block of items at a time, for when [batch, items] is too much memory.
+
+    The noise of a block is drawn again wherever the block is needed. The rows are constants: the
+    gradient of `project` reaches the kernel only.
+    """
+
+    relation: RelationRows
+    key: PRNGKeyArray
+    spec: RealRowsSpec = dataclasses.field(metadata={"static": True})
+    item_block: int = dataclasses.field(metadata={"static": True})
+
+    def project(self, kernel: Kernel) -> Float[Array, "batch hidden"]:
+        """The rows times a kernel."""
+        return _blocked_project(kernel, self)
+
+    def _blocks(self) -> Int[Array, "blocks block"]:
+        num_items = self.relation.items.shape[0]
+        count = -(-num_items // self.item_block)
+        return jnp.arange(count * self.item_block, dtype=jnp.int32).reshape(count, -1)
+
+    def _block(self, items):
+        """(logits, relation) of a block; items past the end get -inf and 0."""
+        relation, batch = self.relation, self.relation.users.shape[0]
+        num_items = relation.items.shape[0]
+        seen = jnp.zeros((batch, self.item_block), bool)
+        column = relation.seen.items - items[0]
+        inside = relation.seen.valid & (column >= 0) & (column < self.item_block)
+        seen = seen.at[
+            jnp.where(inside, relation.seen.rows, batch), jnp.where(inside, column, 0)
+        ].set(True, mode="drop")
+        features = relation.items.at[items].get(mode="fill", fill_value=0)
+        related = jnp.where(seen, 0.0, relation.users @ features.T) * relation.scale[:, None]
+        logits = self.spec.logits(seen, item_noise(self.key, batch, items))
+        return jnp.where(items[None, :] < num_items, logits, -jnp.inf), related
+
+    def _softmax_statistics(self):
+        """Maximum and sum of exponentials of every row's logits."""
+
+        def add(carry, items):
+            largest, total = carry
+            logits, _ = self._block(items)
+            new = jnp.maximum(largest, jnp.max(logits, axis=1))
+            total = total * jnp.exp(largest - new) + jnp.sum(jnp.exp(logits - new[:, None]), axis=1)
+            return (new, total), None
+
+        batch, dtype = self.relation.users.shape[0], self.relation.users.dtype
+        start = jnp.full((batch,), -jnp.inf, dtype), jnp.zeros((batch,), dtype)
+        return jax.lax.scan(add, start, self._blocks())[0]
+
+    def _rows(self, items, statistics):
+        """The rows of a block before they are normalised."""
+        logits, related = self._block(items)
+        largest, total = statistics
+        softened = jnp.exp(logits - largest[:, None]) / total[:, None]
+        return softened + self.spec.relation_weight * related
+
+
+@jax.custom_vjp
+def _blocked_project(kernel, real: BlockedRealRows):
+    return _blocked_project_forward(kernel, real)[0]
+
+
+def _blocked_project_forward(kernel, real: BlockedRealRows):
+    statistics = real._softmax_statistics()
+
+    def add(carry, items):
+        projected, squared = carry
+        rows = real._rows(items, statistics)
+        projected = projected + rows @ kernel.at[items].get(mode="fill", fill_value=0)
+        return (projected, squared + jnp.sum(rows**2, axis=1)), None
+
+    batch = real.relation.users.shape[0]
+    start = jnp.zeros((batch, kernel.shape[1]), kernel.dtype), jnp.zeros((batch,), kernel.dtype)
+    (projected, squared), _ = jax.lax.scan(add, start, real._blocks())
+    scale = 1.0 / jnp.maximum(jnp.sqrt(squared), 1e-12)
+    return projected * scale[:, None], (kernel, real, statistics, scale)
+
+
+def _blocked_project_backward(saved, cotangent):
+    kernel, real, statistics, scale = saved
+    scaled = cotangent * scale[:, None]
+
+    def add(to_kernel, items):
+        return to_kernel.at[items].set(real._rows(items, statistics).T @ scaled, mode="drop"), None
+
+    return jax.lax.scan(add, jnp.zeros_like(kernel), real._blocks())[0], None
+
+
+_blocked_project.defvjp(_blocked_project_forward, _blocked_project_backward)
+
+
+Rows = Float[Array, "rows items"] | RelationRows | BlockedRealRows
+
+
+def project(rows: Rows, kernel: Kernel) -> Float[Array, "rows hidden"]:
+    """The product of rows, in factors or dense, with a kernel [items, hidden]."""
+    return rows @ kernel if isinstance(rows, jax.Array) else rows.project(kernel)

@@ -1,0 +1,146 @@
+"""Sparse graphs: products as in dense algebra, and graphs built on the device as on the host."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle
+import pytest
+import scipy.sparse
+
+from mmssl_jax import graph, sampling
+
+spmm = jax.jit(graph.spmm)
+
+
+@jax.jit
+def pulled_back(sparse, x, cotangent):
+    return jax.vjp(partial(graph.spmm, sparse), x)[1](cotangent)[0]
+
+
+def random_matrix(shape, density=0.4, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=shape) * (rng.random(shape) < density)
+
+
+def with_gaps():
+    """Empty first, middle and last rows and columns."""
+    matrix = random_matrix((6, 7), density=0.8)
+    matrix[[0, 2, 5]] = 0
+    matrix[:, [0, 3, 6]] = 0
+    return matrix
+
+
+MATRICES = {
+    "full": random_matrix((7, 4), 1.0),
+    "sparse": random_matrix((4, 9), 0.3),
+    "gaps": with_gaps(),
+    "empty": np.zeros((3, 5)),
+}
+
+
+def dense(half):
+    """A BCOO as a numpy matrix; entries that are stored twice add up."""
+    matrix = np.zeros(half.shape)
+    np.add.at(matrix, tuple(np.asarray(half.indices).T), np.asarray(half.data))
+    return matrix
+
+
+def check_order(sparse):
+    """The halves are each other's transposes; their int32 indices are sorted and unique."""
+    np.testing.assert_array_equal(dense(sparse.matrix), dense(sparse.transpose).T)
+    for half in (sparse.matrix, sparse.transpose):
+        assert half.indices_sorted
+        assert half.unique_indices
+        assert half.indices.dtype == jnp.int32
+        pairs = list(map(tuple, np.asarray(half.indices)))
+        assert pairs == sorted(set(pairs))
+
+
+@pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES.keys())
+def test_spmm_is_the_dense_product_in_value_and_gradient(matrix):
+    sparse = graph.from_scipy(scipy.sparse.coo_array(matrix))
+    rows, columns = matrix.shape
+    x, y = random_matrix((columns, 3), 1.0, seed=1), random_matrix((rows, 3), 1.0, seed=2)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    on_device = partial(jnp.asarray, dtype=jnp.float32)
+    close(spmm(sparse, on_device(x)), matrix @ x)
+    close(spmm(sparse.T, on_device(y)), matrix.T @ y)
+    close(pulled_back(sparse, on_device(x), on_device(y)), matrix.T @ y)
+    close(pulled_back(sparse.T, on_device(y), on_device(x)), matrix @ x)
+    check_order(sparse)
+
+
+def test_the_order_is_known_inside_jit():
+    sparse = graph.from_scipy(scipy.sparse.coo_array(MATRICES["gaps"]))
+    check_order(jax.jit(lambda kept: kept.T)(sparse))
+
+
+def test_repeated_entries_are_summed():
+    entries = scipy.sparse.coo_array((np.ones(3), ([1, 0, 1], [2, 0, 2])), shape=(2, 3))
+    sparse = graph.from_scipy(entries)
+    check_order(sparse)
+    np.testing.assert_array_equal(dense(sparse.matrix), [[1, 0, 0], [0, 0, 2]])
+
+
+def test_normalized_is_one_sided_by_its_own_row_sums():
+    matrix = np.array([[1.0, 0.0, 3.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    root = (4 + 1e-8) ** -0.5
+    expected = [[root, 0, 3 * root], [0, 0, 0], [(1 + 1e-8) ** -0.5, 0, 0]]
+    actual = graph.normalized(scipy.sparse.csr_array(matrix)).toarray()
+    np.testing.assert_allclose(actual, expected, rtol=1e-15)
+
+
+def test_bipartite_graphs_normalise_each_direction_by_its_own_rows():
+    adjacency = random_matrix((5, 7)) != 0
+    both = graph.bipartite_graphs(scipy.sparse.csr_array(adjacency, dtype=np.float32))
+    close = partial(np.testing.assert_allclose, rtol=1e-6)
+    close(dense(both.user_item.matrix), oracle.norm(adjacency.astype(float)))
+    close(dense(both.item_user.matrix), oracle.norm(adjacency.T.astype(float)))
+
+
+def test_neighbor_graphs_are_the_bipartite_graphs_of_the_same_matrix():
+    rng = np.random.default_rng(0)
+    users, items, k = 6, 9, 4
+    neighbors = np.stack([rng.permutation(items)[:k] for _ in range(users)])
+    is_edge = rng.random((users, k)) < 0.7
+    is_edge[2] = False
+    adjacency = np.zeros((users, items), np.float32)
+    adjacency[np.arange(users)[:, None], neighbors] = is_edge
+    expected = graph.bipartite_graphs(scipy.sparse.csr_array(adjacency))
+    build = jax.jit(graph.neighbor_graphs, static_argnums=2)
+    actual = build(jnp.asarray(neighbors, jnp.int32), jnp.asarray(is_edge), items)
+    for name in ("user_item", "item_user"):
+        half = getattr(actual, name)
+        check_order(half)
+        wanted = dense(getattr(expected, name).matrix)
+        np.testing.assert_allclose(dense(half.matrix), wanted, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(("k", "block"), [(1, 3), (3, 3), (8, 3), (3, 1), (3, 1024)])
+def test_relation_graph_joins_the_best_unseen_items(k, block):
+    rng = np.random.default_rng(0)
+    adjacency = rng.random((7, 8)) < 0.3
+    adjacency[1] = True  # has seen everything
+    adjacency[2] = np.arange(8) != 5  # has seen all but one
+    adjacency[6] = np.arange(8) < 6  # has seen all but two
+    users, items = rng.normal(size=(7, 4)), rng.normal(size=(8, 4))
+    users[4] = 0  # has no features
+    items[3] = 0  # scores 0, more than a negative score
+    train = scipy.sparse.csr_array(adjacency, dtype=np.float32)
+    actual = jax.jit(graph.relation_graph, static_argnames=("k", "blocks"))(
+        jnp.asarray(users, jnp.float32),
+        jnp.asarray(items, jnp.float32),
+        sampling.sampling_tables(train),
+        k=k,
+        blocks=graph.user_blocks(train, block),
+    )
+    expected = oracle.relation_graph(users, items, adjacency, k)
+    assert expected.sum(axis=1).tolist()[1:7:5] == [0, min(k, 2)]
+    assert not expected[4].any()
+    check_order(actual.user_item)
+    check_order(actual.item_user)
+    close = partial(np.testing.assert_allclose, rtol=1e-6)
+    close(dense(actual.user_item.matrix), oracle.norm(expected))
+    close(dense(actual.item_user.matrix), oracle.norm(expected.T))

@@ -1,0 +1,217 @@
+"""Whole runs on tiny data: chunks, compilations, selection, files, and what a user sees."""
+
+import collections
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_resume import arrays, checkpoints
+from worlds import ITEMS, STEPS, USERS, WIDTHS, Place, untimed, world
+
+from mmssl_jax import cli, evaluation, results
+from mmssl_jax.metrics import METRICS
+from mmssl_jax.training import loop
+
+CONTENT = ("--config.critic.enabled", "--config.data.modalities=image")
+
+
+@pytest.fixture(scope="module", name="run")
+def _run(tmp_path_factory):
+    """A finished run of three epochs, and what it printed."""
+    place = Place(tmp_path_factory.mktemp("training"))
+    place.train()
+    return place
+
+
+def test_the_number_of_steps_in_a_call_has_no_effect(run, tmp_path):
+    one_by_one = Place(tmp_path)
+    one_by_one.train("--config.train.steps_per_call=1")
+    wanted = arrays(run.run, 3)
+    for name, value in arrays(one_by_one.run, 3).items():
+        np.testing.assert_array_equal(value, wanted.pop(name), strict=True, err_msg=name)
+    assert not wanted
+    assert one_by_one.metrics == run.metrics
+
+
+def test_one_compilation_of_the_step_in_a_run(tmp_path, monkeypatch):
+    compiled = collections.Counter()
+    traced = collections.Counter()
+    real = loop.train_step
+
+    def train_step(*args, **kwargs):
+        traced["train_step"] += 1
+        return real(*args, **kwargs)
+
+    def listen(event, duration, fun_name="", **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled[fun_name] += 1
+
+    monkeypatch.setattr(loop, "train_step", train_step)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        assert STEPS % 5  # the last call of an epoch is a shorter one
+        Place(tmp_path).train()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert compiled["jit(steps)"] == 1
+    assert traced["train_step"] <= 2  # one of them for the shapes alone
+
+
+def test_the_test_split_has_no_part_in_selection(run, tmp_path):
+    other = Place(tmp_path, world(test_seed=1))
+    other.train()
+    assert other.metrics == run.metrics
+    differing = {key for key, value in run.results.items() if other.results[key] != value}
+    assert "test/recall@20" in differing
+    assert all(
+        key.startswith("test/")
+        or key in {"data_fingerprint", "seconds_per_epoch", "compile_seconds"}
+        for key in differing
+    )
+
+
+def test_the_epoch_of_the_best_validation_recall_is_scored(run):
+    recalls = [row["val/recall@20"] for row in run.metrics]
+    best = run.results["best_epoch"]
+    assert best == 1 + int(np.argmax(recalls))
+    for name, value in run.metrics[best - 1].items():
+        if name.startswith("val/"):
+            assert run.results[name] == value
+
+
+def test_of_equal_scores_the_first_epoch_is_the_best(tmp_path):
+    """Recall does not change here; patience 2 allows the third validation without a new best."""
+    place = Place(tmp_path)
+    place.train("--config.train.learning_rate=1e-12", "--config.train.patience=2")
+    assert len({row["val/recall@20"] for row in place.metrics}) == 1
+    assert place.results["best_epoch"] == 1
+    place.train(
+        "--config.train.learning_rate=1e-12",
+        "--config.train.patience=2",
+        "--config.train.epochs=9",
+    )
+    assert place.results["epochs"] == 4
+    assert checkpoints(place) == ["1", "4"]
+
+
+def test_results_have_the_keys_asked_for(run):
+    expected = {
+        *("data", "data_is_synthetic", "data_fingerprint", "data_warnings", "modalities"),
+        *("model", "variant", "critic", "seed", "device", "python"),
+        *("best_epoch", "epochs", "seconds_per_epoch", "compile_seconds"),
+        *(f"version/{package}" for package in results._PACKAGES),
+        *(f"{s}/{m}@{k}" for s in ("val", "test") for m in METRICS for k in (5, 20)),
+    }
+    assert set(METRICS) == {"recall", "precision", "ndcg", "ndcg_released", "hit_rate"}
+    assert run.results.keys() == expected
+    assert run.results["data"] == "data"  # the name of the folder
+    assert run.results["epochs"] == 3
+    assert run.results["seed"] == 2022
+
+
+def test_metrics_have_one_row_an_epoch(run):
+    assert [row["epoch"] for row in run.metrics] == [1, 2, 3]
+    assert [row["step"] for row in run.metrics] == [STEPS, 2 * STEPS, 3 * STEPS]
+    assert {"generator/loss", "generator/bpr", "val/recall@20"} <= run.metrics[0].keys()
+    losses = [row["generator/bpr"] for row in run.metrics]
+    assert losses[2] < losses[0]
+
+
+def test_both_players_and_all_modalities_are_reported(tmp_path, capsys):
+    place = Place(tmp_path)
+    place.train(*CONTENT, "--config.train.epochs=1", "--config.train.steps_per_epoch=3")
+    assert place.metrics[0]["step"] == 3
+    assert {"critic/loss", "generator/loss"} <= place.metrics[0].keys()
+    assert place.results["modalities"] == ["image"]
+    assert "critic" in capsys.readouterr().err
+
+
+def test_evaluate_prints_and_writes_the_numbers_of_the_run(run, tmp_path, capsys):
+    run.train()
+    table = capsys.readouterr().out
+    run.evaluate(f"--json={tmp_path / 'scores.json'}")
+    printed = capsys.readouterr()
+    assert printed.out == table
+    assert printed.err == ""
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores.items() <= run.results.items()
+    assert {"test/recall@20", "val/ndcg_released@5", "best_epoch"} <= scores.keys()
+
+
+def test_evaluate_takes_the_runs_own_config_and_a_moved_data_folder(run, tmp_path, capsys):
+    moved = tmp_path / "elsewhere" / "data"
+    shutil.copytree(run.data, moved)
+    text = run.config.read_text()
+    run.config.write_text(text.replace("embedding_dim = 8", "embedding_dim = 4"))
+    try:
+        run.evaluate(f"--config.data.path={moved}")
+    finally:
+        run.config.write_text(text)
+    assert f"{run.results['test/recall@20']:.4f}" in capsys.readouterr().out
+
+
+def test_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
+    Place(tmp_path).train("--config.train.epochs=2")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    for line in lines:
+        assert "\x1b" not in line
+        for word in ("generator", "val recall@20", "ndcg@20", "s/epoch", "ETA"):
+            assert word in line
+
+
+def test_the_data_sets_warnings_are_printed_and_stored(tmp_path, capsys):
+    place = Place(tmp_path)
+    (place.data / "image_feat.npy").unlink()
+    np.save(place.data / "image_feat.npy", np.zeros((ITEMS, 2), np.float32))
+    place.train("--config.data.modalities=image", "--config.train.epochs=1")
+    assert "all zero" in place.results["data_warnings"][0]
+    assert f"warning: {place.results['data_warnings'][0]}\n" in capsys.readouterr().err
+
+
+def nan_from(step: int):
+    """A train_step whose BPR loss is NaN from a step on."""
+    real = loop.train_step
+
+    def train_step(state, constants, **kwargs):
+        after, terms = real(state, constants, **kwargs)
+        bad = jnp.where(after.step >= step, jnp.nan, 0.0)
+        return after, terms | {
+            name: value + bad if name in ("generator/bpr", "generator/loss") else value
+            for name, value in terms.items()
+        }
+
+    return train_step
+
+
+def test_a_nan_loss_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch, capsys):
+    place = Place(tmp_path)
+    bad_step = STEPS + 7  # of the second epoch
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", nan_from(bad_step))
+        patch.setattr("sys.argv", place.argv())
+        with pytest.raises(SystemExit) as exit_:
+            cli.run(cli.train_main)
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: loss 'generator/bpr' became nan at step {bad_step};")
+    assert checkpoints(place) == ["1"]
+    assert [row["epoch"] for row in place.metrics] == [1]
+    place.evaluate()
+    assert "best validation epoch 1" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_batch_may_be_larger_than_the_number_of_users(tmp_path):
+    place = Place(tmp_path)
+    place.train(f"--config.train.batch_size={USERS + 1}", "--config.train.epochs=1")
+    assert place.metrics[0]["step"] == 240 // (USERS + 1) + 1
+    assert np.isfinite(place.metrics[0]["generator/loss"])
+
+
+def test_the_size_of_a_user_block_has_no_effect(run, tmp_path):
+    other = Place(tmp_path)
+    other.train("--config.evaluation.user_block=7")
+    assert untimed(other.results) == untimed(run.results)

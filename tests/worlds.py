@@ -1,0 +1,94 @@
+"""Tiny data sets, configs and runs for the end-to-end tests."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from mmssl_jax import cli
+from mmssl_jax.data import Dataset, canonical
+from mmssl_jax.data.dataset import assemble
+
+USERS, ITEMS = 30, 40
+WIDTHS = {"image": 5, "text": 3}
+ROOT = Path(__file__).parents[1]
+STEPS = 16  # of an epoch, by the protocol: 240 pairs // 16 + 1
+SECONDS = {"seconds", "seconds_per_epoch", "compile_seconds"}  # keys that no two runs share
+
+_CONFIG = """
+from mmssl_jax.config import Config
+
+
+def get_config():
+    config = Config()
+    config.data.path = {path!r}
+    config.data.modalities = "none"
+    config.model.embedding_dim = 8
+    config.model.layers = 1
+    config.mmssl.graph_items = 3
+    config.train.batch_size = 16
+    config.train.epochs = 3
+    config.train.learning_rate = 3e-3
+    config.train.steps_per_call = 5
+    config.critic.enabled = False
+    config.evaluation.cutoffs = (5, 20)
+    return config
+"""
+
+
+def world(seed: int = 0, test_seed: int = 0) -> Dataset:
+    """Users who like items of their own parity; `test_seed` changes the test split alone."""
+    rng, test_rng = np.random.default_rng(seed), np.random.default_rng(test_seed)
+    pairs = {"train": [], "val": [], "test": []}
+    for user in range(USERS):
+        items = rng.permutation(np.arange(user % 2, ITEMS, 2))
+        pairs["train"] += [(user, item) for item in items[:8]]
+        pairs["val"] += [(user, item) for item in items[8:11]]
+        pairs["test"] += [(user, item) for item in test_rng.permutation(items[11:])[:3]]
+    features = {
+        name: rng.normal(size=(ITEMS, width)).astype(np.float32) for name, width in WIDTHS.items()
+    }
+    splits = {split: tuple(np.array(found).T) for split, found in pairs.items()}
+    return assemble("tiny", "tiny", (USERS, ITEMS), splits, features)
+
+
+class Place:
+    """A folder with tiny data, a config file, and a run."""
+
+    def __init__(self, folder: Path, dataset: Dataset | None = None):
+        self.data, self.config, self.run = folder / "data", folder / "tiny.py", folder / "run"
+        canonical.write(dataset or world(), self.data, "tests")
+        (self.data / "dataset.json").unlink()  # the counts then follow from the files
+        self.config.write_text(_CONFIG.format(path=str(self.data)))
+
+    def argv(self, *flags: str) -> list[str]:
+        """A command line; later flags win."""
+        return ["program", f"--config={self.config}", f"--workdir={self.run}", *flags]
+
+    def train(self, *flags: str) -> None:
+        cli.train_main(self.argv(*flags))
+
+    def evaluate(self, *flags: str) -> None:
+        cli.evaluate_main(self.argv(*flags))
+
+    @property
+    def results(self) -> dict:
+        return json.loads((self.run / "results.json").read_text())
+
+    @property
+    def metrics(self) -> list[dict]:
+        lines = (self.run / "metrics.jsonl").read_text().splitlines()
+        return [untimed(json.loads(line)) for line in lines]
+
+
+def untimed(values: dict) -> dict:
+    """The values that must not differ between two runs."""
+    return {name: value for name, value in values.items() if name not in SECONDS}
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    """Everything below a folder, with its bytes; empty for a folder that does not exist."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
