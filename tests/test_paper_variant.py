@@ -12,10 +12,10 @@ import scipy.sparse
 
 from mmssl_jax import config as configs
 from mmssl_jax import critic as critics
-from mmssl_jax.sampling import Batch
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.models import mmssl
+from mmssl_jax.sampling import Batch
 
 MODALITIES = ("audio", "image", "text")
 USERS, ITEMS = 9, 13
@@ -54,7 +54,7 @@ def in_float64(tree):
 
 
 def random_params(model):
-    """Parameters of the shapes that `init` makes, large enough for an attention far from uniform."""
+    """Parameters in the shapes of `init`, large enough for an attention far from uniform."""
     rng = np.random.default_rng(1)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     return jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), shapes)
@@ -84,16 +84,16 @@ def paper(request):
         (total, (out, terms)), gradient = jax.value_and_grad(loss, has_aux=True)(
             params["generator"]
         )
-        return types.SimpleNamespace(
-            held=held,
-            out=out,
-            terms=terms,
-            total=total,
-            gradient=gradient,
-            embed=model.embed(params, model.inputs, held),
-            fuse_items=mmssl.fuse(params["generator"]["fusion"], out.item_views, config),
-            fake=mmssl.fake_rows(out, batch.users, seen),
-        ).__dict__
+        return {
+            "held": held,
+            "out": out,
+            "terms": terms,
+            "total": total,
+            "gradient": gradient,
+            "embed": model.embed(params, model.inputs, held),
+            "fused_items": mmssl.fuse(params["generator"]["fusion"], out.item_views, config),
+            "fake": mmssl.fake_rows(out, batch.users, seen),
+        }
 
     def computed(step=0):
         batch = jax.tree.map(jnp.asarray, BATCH)
@@ -158,7 +158,7 @@ def test_embed_is_the_forward_pass_without_dropout(paper):
 
 def test_attention_across_modalities(paper):
     close(paper.actual.out.fused_users, paper.expected["fused_users"])
-    close(paper.actual.fuse_items, paper.expected["fused_items"])
+    close(paper.actual.fused_items, paper.expected["fused_items"])
     views = list(paper.expected["user_ids"].values())
     uniform = np.mean(views, axis=0) @ paper.generator["fusion"]["value"]
     is_uniform = np.allclose(paper.expected["fused_users"], uniform, rtol=0.1)

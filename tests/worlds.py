@@ -1,9 +1,12 @@
 """Tiny data sets, configs and runs for the end-to-end tests."""
 
 import json
+import warnings
 from pathlib import Path
 
+import jax
 import numpy as np
+from orbax.checkpoint import v1 as ocp
 
 from mmssl_jax import cli
 from mmssl_jax.data import Dataset, canonical
@@ -80,6 +83,24 @@ class Place:
         lines = (self.run / "metrics.jsonl").read_text().splitlines()
         return [untimed(json.loads(line)) for line in lines]
 
+    @property
+    def checkpoints(self) -> list[str]:
+        """The epochs that have one."""
+        return sorted(path.name for path in (self.run / "checkpoints").iterdir())
+
+    def arrays(self, epoch: int) -> dict[str, np.ndarray]:
+        """Everything in the checkpoint of an epoch."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # orbax asks for shardings
+            return jax.tree.map(np.asarray, ocp.load(self.run / "checkpoints" / str(epoch)))
+
+
+def assert_same_arrays(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    """The same names, shapes, types and bits."""
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], strict=True, err_msg=name)
+
 
 def untimed(values: dict) -> dict:
     """The values that must not differ between two runs."""
@@ -87,8 +108,9 @@ def untimed(values: dict) -> dict:
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:
-    """Everything below a folder, with its bytes; empty for a folder that does not exist."""
+    """Everything below a folder, with its bytes, but what Python compiled."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
+        if "__pycache__" not in path.parts
     }
