@@ -71,6 +71,7 @@ class MMSSL(_Section):
 class Critic(_Section):
     enabled: bool = True
     hidden: int = 0  # width of the first layer; 0 is a quarter of the items
+    item_block: int = 0  # items of real rows made at a time, to save memory; 0 makes all at once
     penalty_weight: float = 0.3
     learning_rate: float = 3e-4
     beta1: float = 0.5
@@ -203,6 +204,7 @@ _NOT_NEGATIVE = [
     "mmssl.feature_l2",
     "mmssl.real_relation_weight",
     "critic.hidden",
+    "critic.item_block",
     "critic.penalty_weight",
     "train.seed",
     "train.steps_per_epoch",

@@ -37,9 +37,13 @@ class RelationRows:
         return self.scale[:, None] * (low_rank - seen)
 
     def dense(self) -> Float[Array, "batch items"]:
-        """The rows themselves, for tests."""
-        mask = seen_mask(self.seen, self.users.shape[0], self.items.shape[0])
-        return self.scale[:, None] * jnp.where(mask, 0.0, self.users @ self.items.T)
+        """The rows themselves."""
+        related = jnp.where(self.seen_mask(), 0.0, self.users @ self.items.T)
+        return self.scale[:, None] * related
+
+    def seen_mask(self) -> Bool[Array, "batch items"]:
+        """`A[u]` of the batch."""
+        return seen_mask(self.seen, self.users.shape[0], self.items.shape[0])
 
 
 def relation_rows(
@@ -157,14 +161,17 @@ class RealRowsSpec:
 
 
 def real_rows(
-    spec: RealRowsSpec,
-    seen: Bool[Array, "batch items"],
-    relation: Float[Array, "batch items"],
-    uniform: Float[Array, "batch items"],
+    spec: RealRowsSpec, relation: RelationRows, uniform: Float[Array, "batch items"]
 ) -> Float[Array, "batch items"]:
-    """The real rows: softened observed interactions plus the final embeddings' relation."""
-    softened = jax.nn.softmax(spec.logits(seen, uniform), axis=1)
-    return normalize(softened + spec.relation_weight * relation)
+    """The real rows: softened observed interactions plus the final embeddings' relation.
+
+    Args:
+      spec: temperature and weights.
+      relation: of the final embeddings.
+      uniform: draws for the Gumbel noise.
+    """
+    logits = spec.logits(relation.seen_mask(), uniform)
+    return normalize(jax.nn.softmax(logits, axis=1) + spec.relation_weight * relation.dense())
 
 
 @jax.tree_util.register_dataclass
@@ -261,9 +268,9 @@ def _blocked_project_backward(saved, cotangent):
 _blocked_project.defvjp(_blocked_project_forward, _blocked_project_backward)
 
 
-Rows = Float[Array, "rows items"] | RelationRows | BlockedRealRows
+Rows = Float[Array, "batch items"] | RelationRows | BlockedRealRows
 
 
-def project(rows: Rows, kernel: Kernel) -> Float[Array, "rows hidden"]:
+def project(rows: Rows, kernel: Kernel) -> Float[Array, "batch hidden"]:
     """The product of rows, in factors or dense, with a kernel [items, hidden]."""
     return rows @ kernel if isinstance(rows, jax.Array) else rows.project(kernel)
