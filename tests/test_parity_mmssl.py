@@ -113,7 +113,9 @@ def critic_step(problem):
             penalty_weight=g.hyper["gp_weight"],
         )
 
-    (value, terms), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(problem.critic_params)
+    (value, terms), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(
+        problem.critic_params
+    )
     beta1, beta2 = g.hyper["d_betas"]
     optimiser = optax.adam(g.hyper["d_lr"], beta1, beta2)
     updates, _ = optimiser.update(gradients, optimiser.init(problem.critic_params))

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -273,13 +274,16 @@ def real_rows(
     return rows.real_rows(spec, relation, uniform)
 
 
-def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
+def build(
+    config: Config, dataset: Dataset, steps_per_epoch: int, game: ModuleType = critics
+) -> Model:
     """MMSSL for a data set, as the training loop wants it.
 
     Args:
       config: the run's config, resolved.
       dataset: its features may be empty, which leaves the graph recommender without content.
       steps_per_epoch: the default interval between rebuilds of the modality graphs.
+      game: what has `critic_loss` and `generator_loss`; a benchmark passes the dense formulation.
     """
     widths = {modality: array.shape[1] for modality, array in dataset.features.items()}
     variant = VARIANTS[config.model.variant]
@@ -311,7 +315,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         embeddings = forward(params["generator"], inputs, held, config, forward_key)
         embeddings = jax.lax.stop_gradient(embeddings)
         seen = sampling.seen_pairs(inputs.tables, batch.users, max_pairs)
-        return critics.critic_loss(
+        return game.critic_loss(
             critic,
             params["critic"],
             real_rows(embeddings, batch.users, seen, noise_key, config),
@@ -328,7 +332,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         if adversarial:
             seen = sampling.seen_pairs(inputs.tables, batch.users, max_pairs)
             fake = fake_rows(embeddings, batch.users, seen)
-            terms["adversarial"] = critics.generator_loss(critic, params["critic"], fake, score_key)
+            terms["adversarial"] = game.generator_loss(critic, params["critic"], fake, score_key)
         return generator_total(terms, config), terms
 
     def rebuild(params, inputs):
