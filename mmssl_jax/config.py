@@ -130,7 +130,7 @@ def resolve(config: Config, defaults: Mapping[str, Any]) -> Config:
     return resolved
 
 
-def flatten(config: Config) -> dict[str, Any]:
+def flatten(config: _Section) -> dict[str, Any]:
     """Dotted path -> value, in the order of definition."""
     flat = {}
     for field in dataclasses.fields(config):
@@ -171,7 +171,10 @@ def _typed(path: str, value: Any, hint: Any) -> Any:
         if isinstance(value, list | tuple):
             return tuple(_typed(path, part, typing.get_args(hint)[0]) for part in value)
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            pass
     elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     kind = getattr(hint, "__name__", str(hint))

@@ -290,7 +290,9 @@ def build(
     adversarial = config.critic.enabled and bool(widths)
     batch_size, blocks = config.train.batch_size, graphs.user_blocks(dataset.train)
     critic = critics.Critic(
-        dataset.num_items, config.critic.hidden or dataset.num_items // 4, variant.critic_slope
+        dataset.num_items,
+        config.critic.hidden or max(dataset.num_items // 4, 2),
+        variant.critic_slope,
     )
     tables = sampling.sampling_tables(dataset.train)
     max_pairs = sampling.max_seen_pairs(
@@ -332,7 +334,8 @@ def build(
         if adversarial:
             seen = sampling.seen_pairs(inputs.tables, batch.users, max_pairs)
             fake = fake_rows(embeddings, batch.users, seen)
-            terms["adversarial"] = game.generator_loss(critic, params["critic"], fake, score_key)
+            fixed = jax.lax.stop_gradient(params["critic"])
+            terms["adversarial"] = game.generator_loss(critic, fixed, fake, score_key)
         return generator_total(terms, config), terms
 
     def rebuild(params, inputs):
