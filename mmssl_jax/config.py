@@ -71,6 +71,7 @@ class MMSSL(_Section):
 class Critic(_Section):
     enabled: bool = True
     hidden: int = 0  # width of the first layer; 0 is a quarter of the items
+    item_block: int = 0  # items of real rows made at a time, to save memory; 0 makes all at once
     penalty_weight: float = 0.3
     learning_rate: float = 3e-4
     beta1: float = 0.5
@@ -129,7 +130,7 @@ def resolve(config: Config, defaults: Mapping[str, Any]) -> Config:
     return resolved
 
 
-def flatten(config: Config) -> dict[str, Any]:
+def flatten(config: _Section) -> dict[str, Any]:
     """Dotted path -> value, in the order of definition."""
     flat = {}
     for field in dataclasses.fields(config):
@@ -170,7 +171,10 @@ def _typed(path: str, value: Any, hint: Any) -> Any:
         if isinstance(value, list | tuple):
             return tuple(_typed(path, part, typing.get_args(hint)[0]) for part in value)
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            pass
     elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     kind = getattr(hint, "__name__", str(hint))
@@ -203,6 +207,7 @@ _NOT_NEGATIVE = [
     "mmssl.feature_l2",
     "mmssl.real_relation_weight",
     "critic.hidden",
+    "critic.item_block",
     "critic.penalty_weight",
     "train.seed",
     "train.steps_per_epoch",

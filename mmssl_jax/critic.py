@@ -1,97 +1,110 @@
-"""The critic of the adversarial game, and the rows over all items that it reads."""
+"""The critic of the adversarial game (MMSSL, section 3.2.2) and its loss.
+
+The critic's first layer is linear and reads rows over all items, which is nearly all of a step's
+arithmetic. Three identities, exact, remove most of it:
+
+1. Fake rows are low rank plus sparse (`rows.RelationRows`), and so is their product with a kernel.
+2. Mixed rows need no product: (a real + (1 - a) fake) K = a (real K) + (1 - a) (fake K).
+3. The penalty needs only the norm of g K^T, g being the gradient at the first layer's output, and
+   |g K^T|^2 = g (K^T K) g^T, in which no [rows, items] array occurs.
+"""
+
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmssl_jax import losses
+from mmssl_jax.rows import Rows, project
 
-DenseRows = Float[Array, "rows items"]
+
+class FirstLayer(nn.Module):
+    """A dense layer over all items that takes rows in any form."""
+
+    num_items: int
+    hidden: int
+
+    def setup(self) -> None:
+        self.kernel = self.param("kernel", _he_normal, (self.num_items, self.hidden))
+        self.bias = self.param("bias", nn.initializers.zeros, (self.hidden,))
+
+    def __call__(self, rows: Rows) -> Float[Array, "batch hidden"]:
+        return project(rows, self.kernel) + self.bias[None, :]
 
 
 class Critic(nn.Module):
-    """Scores rows over all items between 0 and 100 (MMSSL, section 3.2.2).
+    """Scores rows over all items between 0 and 100.
 
     Dense(hidden), activation, BatchNorm, Dropout, Dense(hidden // 2), activation, BatchNorm,
     Dropout, Dense(1), 100 * sigmoid. BatchNorm always uses the statistics of the rows at hand.
 
     Attributes:
+      num_items: length of a row.
       hidden: width of the first layer.
       slope: of the leaky ReLU; 1 makes it the identity, as in the public release.
       dropout: rates after the first and the second layer.
     """
 
+    num_items: int
     hidden: int
     slope: float
     dropout: tuple[float, float] = (0.31, 0.5)
 
     def setup(self) -> None:
-        kernel_init = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-        self.dense0 = nn.Dense(self.hidden, kernel_init=kernel_init)
-        self.dense1 = nn.Dense(self.hidden // 2, kernel_init=kernel_init)
-        self.dense2 = nn.Dense(1, kernel_init=kernel_init)
+        self.dense0 = FirstLayer(self.num_items, self.hidden)
+        self.dense1 = nn.Dense(self.hidden // 2, kernel_init=_he_normal)
+        self.dense2 = nn.Dense(1, kernel_init=_he_normal)
         norm = {"use_running_average": False, "epsilon": 1e-5, "use_fast_variance": False}
         self.bn0, self.bn1 = nn.BatchNorm(**norm), nn.BatchNorm(**norm)
         self.drop0, self.drop1 = (nn.Dropout(rate, deterministic=False) for rate in self.dropout)
 
-    def __call__(self, rows: DenseRows) -> Float[Array, "rows"]:
-        x = self.drop0(self.bn0(nn.leaky_relu(self.dense0(rows), self.slope)))
+    def __call__(self, rows: Rows) -> Float[Array, "batch"]:
+        return self.head(self.first(rows))
+
+    def first(self, rows: Rows) -> Float[Array, "batch hidden"]:
+        """The output of the first layer, before its activation."""
+        return self.dense0(rows)
+
+    def head(self, x: Float[Array, "rows hidden"]) -> Float[Array, "rows"]:
+        """The scores of outputs of the first layer."""
+        x = self.drop0(self.bn0(nn.leaky_relu(x, self.slope)))
         x = self.drop1(self.bn1(nn.leaky_relu(self.dense1(x), self.slope)))
         return 100.0 * nn.sigmoid(self.dense2(x))[:, 0]
 
 
-def init_critic(critic: Critic, key: PRNGKeyArray, num_items: int) -> dict:
+_he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+
+def init_critic(critic: Critic, key: PRNGKeyArray) -> dict:
     """The critic's parameters; its BatchNorm keeps no running statistics."""
-    return critic.init({"params": key, "dropout": key}, jnp.zeros((2, num_items)))["params"]
+    rows = jnp.zeros((2, critic.num_items))
+    return critic.init({"params": key, "dropout": key}, rows)["params"]
 
 
-def score(critic: Critic, params: dict, rows: DenseRows, key: PRNGKeyArray) -> Float[Array, "rows"]:
-    """D(rows), with the dropout of `key` and the batch statistics of these rows."""
+def first(critic: Critic, params: dict, rows: Sequence[Rows]) -> Float[Array, "rows hidden"]:
+    """The first layer's output for several groups of rows, stacked."""
+    return jnp.concatenate(
+        [critic.apply({"params": params}, group, method="first") for group in rows]
+    )
+
+
+def head(
+    critic: Critic, params: dict, x: Float[Array, "rows hidden"], key: PRNGKeyArray
+) -> Float[Array, "rows"]:
+    """D, from the first layer's output, with the dropout of `key` and these rows' statistics."""
     scores, _ = critic.apply(
-        {"params": params}, rows, rngs={"dropout": key}, mutable=["batch_stats"]
+        {"params": params}, x, rngs={"dropout": key}, mutable=["batch_stats"], method="head"
     )
     return scores
-
-
-def relation_rows(
-    users: Float[Array, "batch d"], items: Float[Array, "items d"], seen: Bool[Array, "batch items"]
-) -> Float[Array, "batch items"]:
-    """`n((f F^T) * (1 - A[u]))`: each user's relation to the items not seen, at unit norm."""
-    return losses.normalize(jnp.where(seen, 0.0, users @ items.T))
-
-
-def gumbel(uniform: Array) -> Array:
-    """Gumbel noise of uniform draws, kept finite by 1e-8 at both logarithms."""
-    return -jnp.log(-jnp.log(uniform + 1e-8) + 1e-8)
-
-
-def real_rows(
-    seen: Bool[Array, "batch items"],
-    relation: Float[Array, "batch items"],
-    uniform: Float[Array, "batch items"],
-    *,
-    temperature: float,
-    relation_weight: float,
-    temper_all: bool,
-) -> Float[Array, "batch items"]:
-    """The critic's real rows: softened observed interactions plus the final embeddings' relation.
-
-    `n(softmax(logits) + relation_weight * relation)`. The paper divides the whole logit by the
-    temperature, (A[u] + gumbel) / temperature (`temper_all`); the release only the noise, and
-    scales it by 1e-5 on top, A[u] + 1e-5 / temperature * gumbel.
-    """
-    noise = gumbel(uniform)
-    soft = seen + 1e-5 / temperature * noise
-    logits = (seen + noise) / temperature if temper_all else soft
-    return losses.normalize(jax.nn.softmax(logits, axis=1) + relation_weight * relation)
 
 
 def critic_loss(
     critic: Critic,
     params: dict,
-    real: DenseRows,
-    fake: DenseRows,
+    real: Rows,
+    fake: Sequence[Rows],
     alpha: Float[Array, "rows 1"],
     key: PRNGKeyArray,
     *,
@@ -101,12 +114,62 @@ def critic_loss(
 
     The mixed rows are alpha * real + (1 - alpha) * fake. Their gradient is that of the sum of D
     over the rows, so that it runs through the batch statistics as in the public release.
+
+    Args:
+      critic: the network.
+      params: its parameters.
+      real: the real rows of the batch, repeated for every group of fake rows.
+      fake: one group of rows a modality.
+      alpha: uniform draws, one a fake row.
+      key: for dropout, different in each of the three passes.
+      penalty_weight: of the gradient penalty.
     """
     fake_key, real_key, mixed_key = jax.random.split(key, 3)
-    fake_score = jnp.mean(score(critic, params, fake, fake_key))
-    real_score = jnp.mean(score(critic, params, real, real_key))
-    mixed = alpha * real + (1 - alpha) * fake
-    gradient = jax.grad(lambda rows: jnp.sum(score(critic, params, rows, mixed_key)))(mixed)
-    penalty = losses.gradient_penalty(jnp.sum(gradient**2, axis=1))
+    at_fake = first(critic, params, fake)
+    at_real = jnp.tile(first(critic, params, [real]), (len(fake), 1))
+    fake_score = jnp.mean(head(critic, params, at_fake, fake_key))
+    real_score = jnp.mean(head(critic, params, at_real, real_key))
+    at_mixed = alpha * at_real + (1 - alpha) * at_fake
+    gradient = jax.grad(lambda x: jnp.sum(head(critic, params, x, mixed_key)))(at_mixed)
+    penalty = losses.gradient_penalty(squared_norms(gradient, params["dense0"]["kernel"]))
     loss = fake_score - real_score + penalty_weight * penalty
     return loss, {"fake": fake_score, "real": real_score, "penalty": penalty}
+
+
+def generator_loss(
+    critic: Critic, params: dict, fake: Sequence[Rows], key: PRNGKeyArray
+) -> Float[Array, ""]:
+    """`-mean D(fake)`: what the generator gains by passing for real."""
+    return -jnp.mean(head(critic, params, first(critic, params, fake), key))
+
+
+def squared_norms(
+    g: Float[Array, "rows hidden"], kernel: Float[Array, "items hidden"]
+) -> Float[Array, "rows"]:
+    """`|g K^T|^2` of every row, by the Gram matrix or directly, whichever costs less."""
+    (rows, hidden), items = g.shape, kernel.shape[0]
+    gram = 4 * items * hidden * hidden + 4 * rows * hidden * hidden
+    direct = 6 * rows * items * hidden
+    if gram <= direct:
+        return _gram_squared_norms(g, kernel)
+    return jnp.sum((g @ kernel.T) ** 2, axis=1)
+
+
+@jax.custom_vjp
+def _gram_squared_norms(g, kernel):
+    return _gram_forward(g, kernel)[0]
+
+
+def _gram_forward(g, kernel):
+    through = g @ (kernel.T @ kernel)
+    return jnp.sum(through * g, axis=1), (g, kernel, through)
+
+
+def _gram_backward(saved, cotangent):
+    """With q = g G g^T and G = K^T K: dq/dg = 2 g G, and dq/dK = 2 K g^T g."""
+    g, kernel, through = saved
+    weighted = 2.0 * cotangent[:, None] * g
+    return 2.0 * cotangent[:, None] * through, kernel @ (weighted.T @ g)
+
+
+_gram_squared_norms.defvjp(_gram_forward, _gram_backward)

@@ -75,7 +75,7 @@ def _block_pairs(matrix, users: np.ndarray, user_block: int) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnames=("score", "cutoff"))
-def _ranked_hits(representation, blocks: Block, num_items, *, score: ScoreFn, cutoff: int):
+def _ranked_hits(representation, blocks: Block, *, score: ScoreFn, cutoff: int):
     """The top items [blocks, block, cutoff] and which of them are hits."""
 
     def rank(block: Block):
@@ -110,9 +110,7 @@ def evaluate_users(
       score: (representation, users [b]) -> scores [b, items].
     """
     check_cutoffs(cutoffs, task.num_items)
-    _, hits = _ranked_hits(
-        representation, task.blocks, task.num_items, score=score, cutoff=max(cutoffs)
-    )
+    _, hits = _ranked_hits(representation, task.blocks, score=score, cutoff=max(cutoffs))
     hits = hits.reshape(-1, hits.shape[-1])[: len(task.users)]
     values = _per_user(hits, jnp.asarray(task.truth_sizes), cutoffs=tuple(cutoffs))
     return jax.tree.map(np.asarray, values)

@@ -8,6 +8,7 @@ time. Everything that reads rows only calls `project`, which a dense array answe
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,7 @@ from mmssl_jax.sampling import SeenPairs, seen_mask
 Kernel = Float[Array, "items hidden"]
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class RelationRows:
+class RelationRows(NamedTuple):
     """`n((f F^T) * (1 - A[u]))` of a batch of users, in factors; from `relation_rows`."""
 
     users: Float[Array, "batch d"]  # f
@@ -37,9 +36,13 @@ class RelationRows:
         return self.scale[:, None] * (low_rank - seen)
 
     def dense(self) -> Float[Array, "batch items"]:
-        """The rows themselves, for tests."""
-        mask = seen_mask(self.seen, self.users.shape[0], self.items.shape[0])
-        return self.scale[:, None] * jnp.where(mask, 0.0, self.users @ self.items.T)
+        """The rows themselves."""
+        related = jnp.where(self.seen_mask(), 0.0, self.users @ self.items.T)
+        return self.scale[:, None] * related
+
+    def seen_mask(self) -> Bool[Array, "batch items"]:
+        """`A[u]` of the batch."""
+        return seen_mask(self.seen, self.users.shape[0], self.items.shape[0])
 
 
 def relation_rows(
@@ -157,17 +160,19 @@ class RealRowsSpec:
 
 
 def real_rows(
-    spec: RealRowsSpec,
-    seen: Bool[Array, "batch items"],
-    relation: Float[Array, "batch items"],
-    uniform: Float[Array, "batch items"],
+    spec: RealRowsSpec, relation: RelationRows, uniform: Float[Array, "batch items"]
 ) -> Float[Array, "batch items"]:
-    """The real rows: softened observed interactions plus the final embeddings' relation."""
-    softened = jax.nn.softmax(spec.logits(seen, uniform), axis=1)
-    return normalize(softened + spec.relation_weight * relation)
+    """The real rows: softened observed interactions plus the final embeddings' relation.
+
+    Args:
+      spec: temperature and weights.
+      relation: of the final embeddings.
+      uniform: draws for the Gumbel noise.
+    """
+    logits = spec.logits(relation.seen_mask(), uniform)
+    return normalize(jax.nn.softmax(logits, axis=1) + spec.relation_weight * relation.dense())
 
 
-@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class BlockedRealRows:
     """`real_rows` a block of items at a time, for when [batch, items] is too much memory.
@@ -178,12 +183,12 @@ class BlockedRealRows:
 
     relation: RelationRows
     key: PRNGKeyArray
-    spec: RealRowsSpec = dataclasses.field(metadata={"static": True})
-    item_block: int = dataclasses.field(metadata={"static": True})
+    spec: RealRowsSpec
+    item_block: int
 
     def project(self, kernel: Kernel) -> Float[Array, "batch hidden"]:
         """The rows times a kernel."""
-        return _blocked_project(kernel, self)
+        return _blocked_project(self.spec, self.item_block, kernel, self.relation, self.key)
 
     def _blocks(self) -> Int[Array, "blocks block"]:
         num_items = self.relation.items.shape[0]
@@ -227,12 +232,13 @@ class BlockedRealRows:
         return softened + self.spec.relation_weight * related
 
 
-@jax.custom_vjp
-def _blocked_project(kernel, real: BlockedRealRows):
-    return _blocked_project_forward(kernel, real)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _blocked_project(spec, item_block, kernel, relation, key):
+    return _blocked_project_forward(spec, item_block, kernel, relation, key)[0]
 
 
-def _blocked_project_forward(kernel, real: BlockedRealRows):
+def _blocked_project_forward(spec, item_block, kernel, relation, key):
+    real = BlockedRealRows(relation, key, spec, item_block)
     statistics = real._softmax_statistics()
 
     def add(carry, items):
@@ -245,25 +251,26 @@ def _blocked_project_forward(kernel, real: BlockedRealRows):
     start = jnp.zeros((batch, kernel.shape[1]), kernel.dtype), jnp.zeros((batch,), kernel.dtype)
     (projected, squared), _ = jax.lax.scan(add, start, real._blocks())
     scale = 1.0 / jnp.maximum(jnp.sqrt(squared), 1e-12)
-    return projected * scale[:, None], (kernel, real, statistics, scale)
+    return projected * scale[:, None], (kernel, relation, key, statistics, scale)
 
 
-def _blocked_project_backward(saved, cotangent):
-    kernel, real, statistics, scale = saved
+def _blocked_project_backward(spec, item_block, saved, cotangent):
+    kernel, relation, key, statistics, scale = saved
+    real = BlockedRealRows(relation, key, spec, item_block)
     scaled = cotangent * scale[:, None]
 
     def add(to_kernel, items):
         return to_kernel.at[items].set(real._rows(items, statistics).T @ scaled, mode="drop"), None
 
-    return jax.lax.scan(add, jnp.zeros_like(kernel), real._blocks())[0], None
+    return jax.lax.scan(add, jnp.zeros_like(kernel), real._blocks())[0], None, None
 
 
 _blocked_project.defvjp(_blocked_project_forward, _blocked_project_backward)
 
 
-Rows = Float[Array, "rows items"] | RelationRows | BlockedRealRows
+Rows = Float[Array, "batch items"] | RelationRows | BlockedRealRows
 
 
-def project(rows: Rows, kernel: Kernel) -> Float[Array, "rows hidden"]:
+def project(rows: Rows, kernel: Kernel) -> Float[Array, "batch hidden"]:
     """The product of rows, in factors or dense, with a kernel [items, hidden]."""
     return rows @ kernel if isinstance(rows, jax.Array) else rows.project(kernel)

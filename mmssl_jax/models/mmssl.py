@@ -4,22 +4,24 @@
 """
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax import critic as critics
 from mmssl_jax import graph as graphs
-from mmssl_jax import losses, sampling
+from mmssl_jax import losses, rows, sampling
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.graph import BipartiteGraphs, spmm
 from mmssl_jax.losses import normalize
 from mmssl_jax.models.model import Model
-from mmssl_jax.sampling import Batch
+from mmssl_jax.rows import RelationRows, Rows
+from mmssl_jax.sampling import Batch, SeenPairs
 
 DEFAULTS = {
     "model.layers": 2,
@@ -243,32 +245,55 @@ def generator_total(terms: Mapping[str, Float[Array, ""]], config: Config) -> Fl
 
 
 def fake_rows(
-    embeddings: Embeddings, users: Int[Array, "batch"], seen: Bool[Array, "batch items"]
-) -> Float[Array, "rows items"]:
-    """The relation rows of all modalities, stacked: what the critic should tell from real ones."""
-    return jnp.concatenate(
-        [
-            critics.relation_rows(
-                view.feature[users], embeddings.item_views[modality].feature, seen
-            )
-            for modality, view in embeddings.user_views.items()
-        ]
+    embeddings: Embeddings, users: Int[Array, "batch"], seen: SeenPairs
+) -> list[RelationRows]:
+    """The relation rows of every modality: what the critic should tell from real ones."""
+    return [
+        rows.relation_rows(view.feature[users], embeddings.item_views[modality].feature, seen)
+        for modality, view in embeddings.user_views.items()
+    ]
+
+
+def real_rows(
+    embeddings: Embeddings,
+    users: Int[Array, "batch"],
+    seen: SeenPairs,
+    key: PRNGKeyArray,
+    config: Config,
+) -> Rows:
+    """The real rows of a batch: softened interactions plus the final embeddings' relation."""
+    spec = rows.RealRowsSpec(
+        config.mmssl.real_temperature,
+        config.mmssl.real_relation_weight,
+        VARIANTS[config.model.variant].temper_all,
     )
+    relation = rows.relation_rows(embeddings.users[users], embeddings.items, seen)
+    if config.critic.item_block:
+        return rows.BlockedRealRows(relation, key, spec, config.critic.item_block)
+    uniform = rows.item_noise(key, len(users), jnp.arange(embeddings.items.shape[0]))
+    return rows.real_rows(spec, relation, uniform)
 
 
-def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
+def build(
+    config: Config, dataset: Dataset, steps_per_epoch: int, game: ModuleType = critics
+) -> Model:
     """MMSSL for a data set, as the training loop wants it.
 
     Args:
       config: the run's config, resolved.
       dataset: its features may be empty, which leaves the graph recommender without content.
       steps_per_epoch: the default interval between rebuilds of the modality graphs.
+      game: what has `critic_loss` and `generator_loss`; a benchmark passes the dense formulation.
     """
     widths = {modality: array.shape[1] for modality, array in dataset.features.items()}
     variant = VARIANTS[config.model.variant]
     adversarial = config.critic.enabled and bool(widths)
     batch_size, blocks = config.train.batch_size, graphs.user_blocks(dataset.train)
-    critic = critics.Critic(config.critic.hidden or dataset.num_items // 4, variant.critic_slope)
+    critic = critics.Critic(
+        dataset.num_items,
+        config.critic.hidden or max(dataset.num_items // 4, 2),
+        variant.critic_slope,
+    )
     tables = sampling.sampling_tables(dataset.train)
     max_pairs = sampling.max_seen_pairs(
         dataset.train, batch_size, distinct=batch_size <= len(tables.users)
@@ -279,37 +304,27 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         tables=tables,
     )
 
-    def seen_mask(inputs: Inputs, users):
-        pairs = sampling.seen_pairs(inputs.tables, users, max_pairs)
-        return sampling.seen_mask(pairs, batch_size, dataset.num_items)
-
     def init(key):
         generator_key, critic_key = jax.random.split(key)
         sizes = (dataset.num_users, dataset.num_items)
         params = {"generator": init_generator(generator_key, config, *sizes, widths)}
         if adversarial:
-            params["critic"] = critics.init_critic(critic, critic_key, dataset.num_items)
+            params["critic"] = critics.init_critic(critic, critic_key)
         return params
 
     def critic_loss(params, inputs, held, batch, key):
         forward_key, noise_key, alpha_key, score_key = jax.random.split(key, 4)
         embeddings = forward(params["generator"], inputs, held, config, forward_key)
         embeddings = jax.lax.stop_gradient(embeddings)
-        seen = seen_mask(inputs, batch.users)
-        fake = fake_rows(embeddings, batch.users, seen)
-        real = critics.real_rows(
-            seen,
-            critics.relation_rows(embeddings.users[batch.users], embeddings.items, seen),
-            jax.random.uniform(noise_key, seen.shape),
-            temperature=config.mmssl.real_temperature,
-            relation_weight=config.mmssl.real_relation_weight,
-            temper_all=variant.temper_all,
-        )
-        real = jnp.tile(real, (len(widths), 1))
-        alpha = jax.random.uniform(alpha_key, (len(fake), 1))
-        weight = config.critic.penalty_weight
-        return critics.critic_loss(
-            critic, params["critic"], real, fake, alpha, score_key, penalty_weight=weight
+        seen = sampling.seen_pairs(inputs.tables, batch.users, max_pairs)
+        return game.critic_loss(
+            critic,
+            params["critic"],
+            real_rows(embeddings, batch.users, seen, noise_key, config),
+            fake_rows(embeddings, batch.users, seen),
+            jax.random.uniform(alpha_key, (len(widths) * batch_size, 1)),
+            score_key,
+            penalty_weight=config.critic.penalty_weight,
         )
 
     def generator_loss(params, inputs, held, batch, key):
@@ -317,9 +332,10 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         embeddings = forward(params["generator"], inputs, held, config, forward_key)
         terms = generator_terms(embeddings, batch, config)
         if adversarial:
-            fake = fake_rows(embeddings, batch.users, seen_mask(inputs, batch.users))
-            scores = critics.score(critic, params["critic"], fake, score_key)
-            terms["adversarial"] = -jnp.mean(scores)
+            seen = sampling.seen_pairs(inputs.tables, batch.users, max_pairs)
+            fake = fake_rows(embeddings, batch.users, seen)
+            fixed = jax.lax.stop_gradient(params["critic"])
+            terms["adversarial"] = game.generator_loss(critic, fixed, fake, score_key)
         return generator_total(terms, config), terms
 
     def rebuild(params, inputs):

@@ -58,7 +58,7 @@ class Progress:
         self._console.print(line, soft_wrap=True, markup=False)
 
 
-def _losses(terms: dict[str, float]) -> str:
+def _losses(terms: dict[str, Any]) -> str:
     """The total loss of every player."""
     return "  ".join(
         f"{name.removesuffix('/loss')} {value:.4g}"

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.models import Model
@@ -20,13 +20,13 @@ class TrainState:
     Randomness is not in it: the key of a step is the run's key folded with `step`.
     """
 
-    step: Int[Array, ""]
+    step: Any  # int32 []; Any, as jax fills the fields with placeholders of its own
     params: dict[str, Any]  # player -> parameters
     optimiser_states: dict[str, Any]  # player -> optimiser state
     held: Any  # what the model keeps between steps, such as modality graphs
-    best_score: Float[Array, ""]  # validation Recall@20 of the best epoch; -1 before any
-    best_epoch: Int[Array, ""]
-    stale: Int[Array, ""]  # validations in a row without a new best
+    best_score: Any  # float32 []: validation Recall@20 of the best epoch; -1 before any
+    best_epoch: Any  # int32 []
+    stale: Any  # int32 []: validations in a row without a new best
 
 
 def optimisers(
@@ -51,7 +51,7 @@ def init_state(
         params=params,
         optimiser_states={name: tx.init(params[name]) for name, tx in transforms.items()},
         held=jax.tree.map(jnp.array, model.held),
-        best_score=jnp.full((), -1.0),
+        best_score=jnp.full((), -1.0, jnp.float32),
         best_epoch=jnp.zeros((), jnp.int32),
         stale=jnp.zeros((), jnp.int32),
     )

@@ -1,0 +1,58 @@
+"""The adversarial game on dense rows: the plain formulation, as oracle and as yardstick.
+
+Everything the critic reads is a [rows, items] array, the mixed rows pass through the whole network
+and the penalty is the gradient with respect to them.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from mmssl_jax import critic as critics
+from mmssl_jax import losses
+from mmssl_jax.rows import Rows
+
+
+def dense(rows: Rows) -> jax.Array:
+    """Rows in any form as an array."""
+    return rows if isinstance(rows, jax.Array) else rows.dense()
+
+
+def score(critic, params, rows: jax.Array, key) -> jax.Array:
+    """D(rows) of dense rows."""
+    rngs = {"dropout": key}
+    return critic.apply({"params": params}, rows, rngs=rngs, mutable=["batch_stats"])[0]
+
+
+def critic_loss(
+    critic: critics.Critic,
+    params: dict,
+    real: Rows,
+    fake: Sequence[Rows],
+    alpha: jax.Array,
+    key: jax.Array,
+    *,
+    penalty_weight: float,
+):
+    """The same function as `mmssl_jax.critic.critic_loss`.
+
+    The real rows' product is made once, as their copies differ only after dropout.
+    """
+    fake_key, real_key, mixed_key = jax.random.split(key, 3)
+    copies, real = len(fake), dense(real)
+    fake = jnp.concatenate([dense(group) for group in fake])
+    at_real = jnp.tile(critics.first(critic, params, [real]), (copies, 1))
+    fake_score = jnp.mean(score(critic, params, fake, fake_key))
+    real_score = jnp.mean(critics.head(critic, params, at_real, real_key))
+    mixed = alpha * jnp.tile(real, (copies, 1)) + (1 - alpha) * fake
+    gradient = jax.grad(lambda rows: jnp.sum(score(critic, params, rows, mixed_key)))(mixed)
+    penalty = losses.gradient_penalty(jnp.sum(gradient**2, axis=1))
+    loss = fake_score - real_score + penalty_weight * penalty
+    return loss, {"fake": fake_score, "real": real_score, "penalty": penalty}
+
+
+def generator_loss(critic: critics.Critic, params: dict, fake: Sequence[Rows], key: jax.Array):
+    """The same function as `mmssl_jax.critic.generator_loss`."""
+    fake = jnp.concatenate([dense(group) for group in fake])
+    return -jnp.mean(score(critic, params, fake, key))

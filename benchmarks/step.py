@@ -1,0 +1,177 @@
+"""Times one training step, its parts and an epoch, on RANDOM data of a published size.
+
+python -m benchmarks.step --shape tiktok [--json FILE]
+
+The fast and the dense step, the matrix product whose rate gives the floor, and the evaluation are
+measured in turn in one process: compare figures of one run only.
+"""
+
+import argparse
+import gc
+import json
+import pathlib
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import dense
+from benchmarks.shapes import SHAPES, random_dataset
+from mmssl_jax import config as configs
+from mmssl_jax import critic as critics
+from mmssl_jax import evaluation, sampling
+from mmssl_jax.models import mmssl
+from mmssl_jax.training import state as states
+from mmssl_jax.training.loop import protocol_steps
+from mmssl_jax.training.step import compile_steps, train_step
+
+
+def seconds(call: Callable[[], Any], repeats: int) -> float:
+    """The median time of a call after one that is not counted."""
+    jax.block_until_ready(call())
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        jax.block_until_ready(call())
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def floor_flops(rows: int, batch: int, items: int, hidden: int) -> float:
+    """The arithmetic that a full step cannot do without, by this project's count.
+
+    Real rows (forward and kernel gradient), the penalty (Gram or direct, forward and backward), and
+    the second layer: three forwards, their backwards, the second derivative, the generator's pass.
+    """
+    gram = 4 * items * hidden**2 + 6 * rows * hidden**2
+    direct = 6 * rows * items * hidden
+    return 4 * batch * items * hidden + min(gram, direct) + 14 * rows * hidden**2
+
+
+class Step:
+    """A compiled training step of MMSSL on a data set, with its state."""
+
+    def __init__(self, config, dataset, game=critics):
+        started = time.perf_counter()
+        steps_per_epoch = protocol_steps(config, dataset)
+        self.model = model = mmssl.build(config, dataset, steps_per_epoch, game)
+        transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
+        init = jax.jit(partial(states.init_state, model, transforms))
+        self.state = init(jax.random.key(0))
+        self.constants = (sampling.sampling_tables(dataset.train), model.inputs, jax.random.key(1))
+        step = partial(
+            train_step, model=model, transforms=transforms, batch_size=config.train.batch_size
+        )
+        self._run = compile_steps(step, self.state, self.constants, steps_per_epoch)
+        self.compile_seconds = time.perf_counter() - started
+
+    def run(self, steps: int):
+        """Takes some steps; returns the losses of them all."""
+        count = jnp.asarray(steps, jnp.int32)
+        self.state, terms = self._run(self.state, self.constants, count)
+        return terms
+
+
+def measure(shape: str, repeats: int, variant: str, hidden: int, item_block: int) -> dict[str, Any]:
+    """All figures, by their flat keys."""
+    config = configs.Config()
+    config.data.path, config.model.variant = "RANDOM", variant
+    config.critic.hidden, config.critic.item_block = hidden, item_block
+    config = configs.resolve(config, mmssl.DEFAULTS)
+    dataset = random_dataset(SHAPES[shape])
+    batch, items = config.train.batch_size, dataset.num_items
+    rows, width = batch * len(dataset.features), config.critic.hidden or items // 4
+
+    left, right = jnp.ones((rows, items)), jnp.ones((items, width))
+    product = jax.jit(jnp.matmul)
+    rate = 2 * rows * items * width / seconds(lambda: product(left, right), repeats)
+    del left, right
+    figures = {
+        "shape": shape,
+        "data": "RANDOM",
+        "variant": variant,
+        "device": jax.devices()[0].device_kind,
+        "cores": len(__import__("os").sched_getaffinity(0)),
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "gflops_measured": rate / 1e9,
+        "floor_gflop": floor_flops(rows, batch, items, width) / 1e9,
+        "floor_s": floor_flops(rows, batch, items, width) / rate,
+    }
+
+    fast = Step(config, dataset)
+    figures["compile_s"] = fast.compile_seconds
+    figures["fast_step_s"] = seconds(lambda: fast.run(1), repeats)
+    steps = protocol_steps(config, dataset)
+    task = evaluation.ranking_task(dataset.train, dataset.test, config.evaluation.user_block)
+    embed = jax.jit(fast.model.embed)
+
+    def evaluate(step):
+        representation = embed(step.state.params, step.model.inputs, step.state.held)
+        return evaluation.evaluate(
+            representation, task, config.evaluation.cutoffs, step.model.score
+        )
+
+    evaluation_s = seconds(lambda: evaluate(fast), repeats)
+    figures["eval_users_per_s"] = len(task.users) / evaluation_s
+    figures["epoch_s"] = steps * figures["fast_step_s"] + evaluation_s
+    figures["epoch_is"] = "computed from the step and the evaluation"
+    if figures["epoch_s"] < 60:
+        figures["epoch_s"] = seconds(lambda: (fast.run(steps), evaluate(fast)), 1)
+        figures["epoch_is"] = "measured"
+    figures["peak_bytes"] = peak_bytes()
+    del fast
+    gc.collect()
+
+    figures["dense_step_s"] = None
+    if not item_block:
+        plain = Step(config, dataset, dense)
+        figures["dense_step_s"] = seconds(lambda: plain.run(1), repeats)
+        del plain
+        gc.collect()
+
+    without = configs.unflatten(configs.flatten(config) | {"critic.enabled": False})
+    generator = Step(configs.resolve(without, mmssl.DEFAULTS), dataset)
+    figures["generator_step_s"] = seconds(lambda: generator.run(10), repeats) / 10
+    figures["generator_epoch_s"] = seconds(lambda: (generator.run(steps), evaluate(generator)), 1)
+    return figures
+
+
+def peak_bytes() -> int:
+    """The most memory used so far: of the device, or of the process where there is none."""
+    statistics_of_device = jax.devices()[0].memory_stats() or {}
+    process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return statistics_of_device.get("peak_bytes_in_use", process)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shape", choices=SHAPES, default="tiktok")
+    parser.add_argument("--variant", choices=configs.VARIANTS, default="released")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--hidden", type=int, default=0, help="critic.hidden; 0 is items // 4")
+    parser.add_argument("--item-block", type=int, default=0, help="critic.item_block")
+    parser.add_argument("--json", type=pathlib.Path, help="also write the figures to a file")
+    options = parser.parse_args()
+    figures = measure(
+        options.shape, options.repeats, options.variant, options.hidden, options.item_block
+    )
+    table = Table("figure", "value", title=f"one step at {options.shape}'s size, RANDOM data")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    Console().print(table)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
