@@ -1,9 +1,13 @@
 """Checkpoints of the whole training state: the latest and the best. The only user of orbax."""
 
+import gc
+import logging as python_logging
 import pathlib
+import sys
 from typing import Any
 
 import jax
+import numpy as np
 from absl import logging
 from orbax.checkpoint import v1 as ocp
 
@@ -68,7 +72,8 @@ class Checkpoints:
         Args:
           epoch: its number; must exceed that of any earlier checkpoint.
           state: any pytree of arrays.
-          score: higher is better; of equal scores the earliest epoch is the best.
+          score: higher is better, compared as float32, which is what the state holds; of equal
+            scores the earliest epoch is the best.
           about: JSON-compatible, stored with the checkpoint.
         """
         self._checkpointer.save(
@@ -86,18 +91,38 @@ class Checkpoints:
           InputError: the checkpoint is damaged, or is of another model or data set.
         """
         abstract = jax.tree.map(_abstract, _flat(like))
+        arrays, problem = None, ""
         try:
             arrays = self._checkpointer.load(epoch, abstract)
         except Exception as error:  # orbax raises many kinds for a damaged or foreign checkpoint
+            problem = type(error).__name__
+        if arrays is None:
+            _drop_unfinished_reads()
             raise InputError(
                 f"the checkpoint of epoch {epoch} in {self._folder} does not fit this config and "
-                f"data set, or is damaged ({type(error).__name__}); choose another --workdir"
-            ) from error
+                f"data set, or is damaged ({problem}); choose another --workdir"
+            )
         return jax.tree.unflatten(jax.tree.structure(like), [arrays[path] for path in _flat(like)])
 
 
-def _rank(metrics: dict[str, float]) -> tuple[float, float]:
-    return metrics["score"], -metrics["epoch"]
+def _drop_unfinished_reads() -> None:
+    """Orbax abandons its other reads when one fails; keeps Python from reporting each of them."""
+    reports, hook = python_logging.getLogger("asyncio"), sys.unraisablehook
+    reports.disabled, sys.unraisablehook = True, lambda _: None
+    try:
+        gc.collect()
+    finally:
+        reports.disabled = False
+
+    def of_others(report):  # reads still in flight end whenever they do
+        if "Event loop is closed" not in str(report.exc_value):
+            hook(report)
+
+    sys.unraisablehook = of_others
+
+
+def _rank(metrics: dict[str, Any]) -> tuple[float, int]:
+    return float(np.float32(metrics["score"])), -metrics["epoch"]
 
 
 def _flat(state: Any) -> dict[str, Any]:

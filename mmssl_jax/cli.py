@@ -117,6 +117,7 @@ def parse(argv: list[str], usage: str, **more_flags: str) -> flags.FlagValues:
             message = "the load_module"  # of ml_collections, which loads the config file
             warnings.filterwarnings("ignore", message, DeprecationWarning)
             rest = values(argv)
+            _ = getattr(values.config, "train", None)  # an OSError in the file waits for this
     except (Exception, SystemExit) as error:  # a config file is code: anything can come out of it
         raise InputError(_one_line(error, file)) from error
     if len(rest) > 1:
@@ -191,6 +192,8 @@ def _check_fields(argv: list[str]) -> None:
 
 def _one_line(error: BaseException, file: str) -> str:
     """What absl, ml_collections or a config file raised, as one line."""
+    while "whilst parsing config file" in str(error) and error.__context__:
+        error = error.__context__  # what the config file raised, below what they made of it
     if isinstance(error, InputError):
         return str(error)
     text = " ".join(str(error).split())

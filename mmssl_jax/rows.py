@@ -58,12 +58,50 @@ def relation_rows(
     products = jnp.where(seen.valid, jnp.sum(pair_users * items[seen.items], axis=1), 0.0)
     everything = jnp.sum((users @ (items.T @ items)) * users, axis=1)
     squared = everything - jax.ops.segment_sum(products**2, seen.rows, batch)
+    # A difference of near equals is inexact; it is rare, so the exact sum is made only then.
+    cancelled = jnp.any(squared < everything / 16)
+    squared = jax.lax.cond(cancelled, lambda: _unseen_squares(users, items, seen), lambda: squared)
     degrees = jax.ops.segment_sum(seen.valid.astype(jnp.int32), seen.rows, batch)
     rounding = 8 * jnp.finfo(users.dtype).eps * everything
     nonzero = (degrees < num_items) & (squared > rounding)
     norm = jnp.sqrt(jnp.where(nonzero, squared, 1.0))
     scale = jnp.where(nonzero, 1.0 / jnp.maximum(norm, 1e-12), 0.0)
     return RelationRows(users, items, seen, products, scale)
+
+
+def _unseen_squares(users, items, seen: SeenPairs, block: int = 1024):
+    """`sum over unseen i of (f . F_i)^2` of every row, term by term in blocks of items."""
+
+    @jax.checkpoint
+    def add(total, index):
+        related = block_relation(users, items, seen, index)
+        return total + jnp.sum(related**2, axis=1), None
+
+    blocks = item_blocks(items.shape[0], min(block, items.shape[0]))
+    return jax.lax.scan(add, jnp.zeros(users.shape[:1], users.dtype), blocks)[0]
+
+
+def item_blocks(num_items: int, block: int) -> Int[Array, "blocks block"]:
+    """All items in blocks; the last may go past the end."""
+    count = -(-num_items // block)
+    return jnp.arange(count * block, dtype=jnp.int32).reshape(count, block)
+
+
+def block_mask(
+    seen: SeenPairs, batch: int, block: Int[Array, "block"]
+) -> Bool[Array, "batch block"]:
+    """`A[u]` of a batch in a block of consecutive items."""
+    column = seen.items - block[0]
+    inside = seen.valid & (column >= 0) & (column < len(block))
+    row = jnp.where(inside, seen.rows, batch)
+    mask = jnp.zeros((batch, len(block)), bool)
+    return mask.at[row, jnp.where(inside, column, 0)].set(True, mode="drop")
+
+
+def block_relation(users, items, seen: SeenPairs, block: Int[Array, "block"]) -> Array:
+    """`(f F^T) * (1 - A[u])` in a block of items; 0 past the end."""
+    features = items.at[block].get(mode="fill", fill_value=0)
+    return jnp.where(block_mask(seen, users.shape[0], block), 0.0, users @ features.T)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -191,24 +229,15 @@ class BlockedRealRows:
         return _blocked_project(self.spec, self.item_block, kernel, self.relation, self.key)
 
     def _blocks(self) -> Int[Array, "blocks block"]:
-        num_items = self.relation.items.shape[0]
-        count = -(-num_items // self.item_block)
-        return jnp.arange(count * self.item_block, dtype=jnp.int32).reshape(count, -1)
+        return item_blocks(self.relation.items.shape[0], self.item_block)
 
     def _block(self, items):
         """(logits, relation) of a block; items past the end get -inf and 0."""
-        relation, batch = self.relation, self.relation.users.shape[0]
-        num_items = relation.items.shape[0]
-        seen = jnp.zeros((batch, self.item_block), bool)
-        column = relation.seen.items - items[0]
-        inside = relation.seen.valid & (column >= 0) & (column < self.item_block)
-        seen = seen.at[
-            jnp.where(inside, relation.seen.rows, batch), jnp.where(inside, column, 0)
-        ].set(True, mode="drop")
-        features = relation.items.at[items].get(mode="fill", fill_value=0)
-        related = jnp.where(seen, 0.0, relation.users @ features.T) * relation.scale[:, None]
-        logits = self.spec.logits(seen, item_noise(self.key, batch, items))
-        return jnp.where(items[None, :] < num_items, logits, -jnp.inf), related
+        users, features, seen, _, scale = self.relation
+        related = scale[:, None] * block_relation(users, features, seen, items)
+        mask = block_mask(seen, users.shape[0], items)
+        logits = self.spec.logits(mask, item_noise(self.key, users.shape[0], items))
+        return jnp.where(items[None, :] < features.shape[0], logits, -jnp.inf), related
 
     def _softmax_statistics(self):
         """Maximum and sum of exponentials of every row's logits."""

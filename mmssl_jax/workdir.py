@@ -45,8 +45,9 @@ class Workdir:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = open(self.folder / "lock", "w")  # noqa: SIM115 (held until the end of the run)
         except OSError as error:
+            reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
             raise InputError(
-                f"cannot write to {self.folder}: {error.strerror}; choose another --workdir"
+                f"cannot write to {self.folder}: {reason}; choose another --workdir"
             ) from error
         with lock:
             try:
@@ -84,12 +85,25 @@ class Workdir:
         check_dataset(known[1], dataset, self.folder)
 
     def read_metrics(self, up_to_epoch: int) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl up to an epoch; later ones are of a run that was killed."""
+        """The rows of metrics.jsonl up to an epoch; later ones are of a run that was killed.
+
+        Raises:
+          InputError: a line is no row.
+        """
         if not self.metrics.exists():
             return []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines if line.endswith("}")]
-        return [row for row in rows if row["epoch"] <= up_to_epoch]
+        rows = []
+        lines = self.metrics.read_bytes().splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                rows += [row] if row["epoch"] <= up_to_epoch and row["seconds"] >= 0 else []
+            except (ValueError, TypeError, LookupError) as error:
+                raise InputError(
+                    f"{self.metrics}, line {number}: is not a row of metrics; correct or remove "
+                    "the line"
+                ) from error
+        return rows
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Writes metrics.jsonl, one row an evaluated epoch."""

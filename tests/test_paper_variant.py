@@ -12,10 +12,11 @@ import scipy.sparse
 
 from mmssl_jax import config as configs
 from mmssl_jax import critic as critics
+from mmssl_jax import rows
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.models import mmssl
-from mmssl_jax.sampling import Batch
+from mmssl_jax.sampling import Batch, SeenPairs
 
 MODALITIES = ("audio", "image", "text")
 USERS, ITEMS = 9, 13
@@ -60,6 +61,12 @@ def random_params(model):
     return jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), shapes)
 
 
+def seen_pairs(seen) -> SeenPairs:
+    """The true entries of a [batch, items] mask, as the package takes them."""
+    row, item = (jnp.asarray(index, jnp.int32) for index in np.nonzero(seen))
+    return SeenPairs(row, item, jnp.ones(row.shape, bool))
+
+
 BATCH = Batch(*np.array([[0, 1, 3, 8], [1, 4, 4, 12], [2, 4, 5, 0]], np.int32))
 
 
@@ -70,7 +77,7 @@ def paper(request):
     model = mmssl.build(config, dataset, steps_per_epoch=99)
     params = random_params(model)
     adjacency = dataset.train.toarray().astype(np.float64)
-    seen = jnp.asarray(adjacency[BATCH.users] > 0)
+    seen = seen_pairs(adjacency[BATCH.users])
 
     @jax.jit
     def compute(params, batch, step):
@@ -92,7 +99,7 @@ def paper(request):
             "gradient": gradient,
             "embed": model.embed(params, model.inputs, held),
             "fused_items": mmssl.fuse(params["generator"]["fusion"], out.item_views, config),
-            "fake": mmssl.fake_rows(out, batch.users, seen),
+            "fake": [group.dense() for group in mmssl.fake_rows(out, batch.users, seen)],
         }
 
     def computed(step=0):
@@ -200,7 +207,7 @@ def test_fake_rows(paper):
         oracle.relation_rows(of_users[BATCH.users], of_items, seen)
         for of_users, of_items in paper.expected["features"].values()
     ]
-    close(paper.actual.fake, np.concatenate(expected))
+    close(np.concatenate(paper.actual.fake), np.concatenate(expected))
 
 
 @pytest.mark.parametrize(
@@ -218,28 +225,24 @@ def test_real_rows(temper_all, temperature, zeta):
     seen = rng.random((4, ITEMS)) < 0.3
     relation = oracle.relation_rows(users, items, seen)
     to_device = partial(jnp.asarray, dtype=jnp.float32)
-    relation_rows = critics.relation_rows(to_device(users), to_device(items), jnp.asarray(seen))
-    close(relation_rows, relation)
-    actual = critics.real_rows(
-        jnp.asarray(seen),
-        relation_rows,
-        to_device(uniform),
-        temperature=temperature,
-        relation_weight=zeta,
-        temper_all=temper_all,
-    )
+    factored = rows.relation_rows(to_device(users), to_device(items), seen_pairs(seen))
+    close(factored.dense(), relation)
+    spec = rows.RealRowsSpec(temperature, zeta, temper_all)
+    actual = rows.real_rows(spec, factored, to_device(uniform))
     close(actual, oracle.real_rows(seen, relation, uniform, temperature, zeta, temper_all))
 
 
 def test_critic_loss_with_the_slope_of_the_paper():
-    critic = critics.Critic(6, mmssl.VARIANTS["paper"].critic_slope, dropout=(0.0, 0.0))
-    params = jax.jit(critics.init_critic, static_argnums=(0, 2))(critic, jax.random.key(2), ITEMS)
+    critic = critics.Critic(ITEMS, 6, mmssl.VARIANTS["paper"].critic_slope, dropout=(0.0, 0.0))
+    params = jax.jit(critics.init_critic, static_argnums=0)(critic, jax.random.key(2))
     rng = np.random.default_rng(1)
     real, fake = oracle.n(rng.normal(size=(2, 8, ITEMS)))
     alpha = rng.random((8, 1))
-    rows = (jnp.asarray(x, jnp.float32) for x in (real, fake, alpha))
+    real_rows, fake_rows, draws = (jnp.asarray(x, jnp.float32) for x in (real, fake, alpha))
     loss = jax.jit(critics.critic_loss, static_argnums=0, static_argnames="penalty_weight")
-    value, _ = loss(critic, params, *rows, jax.random.key(3), penalty_weight=0.3)
+    value, _ = loss(
+        critic, params, real_rows, [fake_rows], draws, jax.random.key(3), penalty_weight=0.3
+    )
     # The slope is .2, as the model's description has it.
     expected = oracle.critic_loss(in_float64(params), real, fake, alpha, 0.2, 0.3)
     np.testing.assert_allclose(value, expected, rtol=1e-5)

@@ -20,7 +20,7 @@ def _float64():
 
 
 def world(modalities: int, seed: int = 0):
-    """Users 0..11 and what they saw: user 0 nothing, user 1 everything, 2 and 3 the same batch row."""
+    """A batch with users who saw nothing and everything, one user twice, one without a relation."""
     rng = np.random.default_rng(seed)
     train = rng.random((BATCH, ITEMS)) < 0.3
     train[0], train[1] = False, True
