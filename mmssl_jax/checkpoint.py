@@ -1,9 +1,11 @@
 """Checkpoints of the whole training state: the latest and the best. The only user of orbax."""
 
+import contextlib
 import gc
 import logging as python_logging
 import pathlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -92,12 +94,12 @@ class Checkpoints:
         """
         abstract = jax.tree.map(_abstract, _flat(like))
         arrays, problem = None, ""
-        try:
-            arrays = self._checkpointer.load(epoch, abstract)
-        except Exception as error:  # orbax raises many kinds for a damaged or foreign checkpoint
-            problem = type(error).__name__
+        with _abandoned_reads_unreported():
+            try:
+                arrays = self._checkpointer.load(epoch, abstract)
+            except Exception as error:  # orbax raises many kinds for a damaged or foreign one
+                problem = type(error).__name__
         if arrays is None:
-            _drop_unfinished_reads()
             raise InputError(
                 f"the checkpoint of epoch {epoch} in {self._folder} does not fit this config and "
                 f"data set, or is damaged ({problem}); choose another --workdir"
@@ -105,16 +107,16 @@ class Checkpoints:
         return jax.tree.unflatten(jax.tree.structure(like), [arrays[path] for path in _flat(like)])
 
 
-def _drop_unfinished_reads() -> None:
-    """Orbax abandons its other reads when one fails; keeps Python from reporting each of them."""
+@contextlib.contextmanager
+def _abandoned_reads_unreported() -> Iterator[None]:
+    """Where one read fails, orbax abandons the others, and Python reports each of them."""
     reports, hook = python_logging.getLogger("asyncio"), sys.unraisablehook
     reports.disabled, sys.unraisablehook = True, lambda _: None
-    try:
-        gc.collect()
-    finally:
-        reports.disabled = False
+    yield
+    gc.collect()
+    reports.disabled = False
 
-    def of_others(report):  # reads still in flight end whenever they do
+    def of_others(report):  # a read in flight ends whenever it does
         if "Event loop is closed" not in str(report.exc_value):
             hook(report)
 

@@ -117,7 +117,7 @@ def parse(argv: list[str], usage: str, **more_flags: str) -> flags.FlagValues:
             message = "the load_module"  # of ml_collections, which loads the config file
             warnings.filterwarnings("ignore", message, DeprecationWarning)
             rest = values(argv)
-            _ = getattr(values.config, "train", None)  # an OSError in the file waits for this
+            _ = getattr(values.config, "train", None)  # raises what kept the file from being read
     except (Exception, SystemExit) as error:  # a config file is code: anything can come out of it
         raise InputError(_one_line(error, file)) from error
     if len(rest) > 1:
@@ -161,12 +161,14 @@ def workdir(values: flags.FlagValues) -> pathlib.Path:
 
 def _config_file(argv: list[str]) -> str:
     """The file that --config names; InputError where it names no Python file."""
-    named = [re.fullmatch(r"--?config(=(?P<file>.*))?", argument) for argument in argv]
-    places = [index for index, match in enumerate(named) if match]
-    if not places:
+    file = None
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        if argument in ("--config", "-config"):
+            file = following
+        elif argument.startswith(("--config=", "-config=")):
+            file = argument.partition("=")[2]
+    if file is None:
         raise InputError("no --config given; try --config configs/demo.py")
-    last = places[-1]
-    file = named[last]["file"] if named[last][1] else "".join(argv[last + 1 : last + 2])
     if not pathlib.Path(file).is_file():
         problem = "is a folder" if file and pathlib.Path(file).is_dir() else "does not exist"
         raise InputError(f"config file '{file}' {problem}; try --config configs/demo.py")

@@ -14,6 +14,7 @@ from typing import Any
 from mmssl_jax.errors import InputError
 
 VARIANTS = ("released", "paper")
+BACKBONES = ("lightgcn", "ngcf", "mf")
 
 
 class _Section:
@@ -79,6 +80,27 @@ class Critic(_Section):
 
 
 @_section
+class ItemGraph(_Section):
+    """The learned item graphs of LATTICE and MICRO."""
+
+    backbone: str = "lightgcn"  # 'lightgcn', 'ngcf' or 'mf'
+    neighbors: int = 10  # k: of every item, in each modality
+    raw_weight: float = 0.9  # lambda: of the raw features' graphs; the rest is the learned ones'
+    contrastive_weight: float = 0.03  # MICRO
+    temperature: float = 0.5  # MICRO: tau of the contrastive loss
+
+
+@_section
+class NGCF(_Section):
+    message_dropout: float = 0.1
+
+
+@_section
+class EASE(_Section):
+    l2: tuple[float, ...] = (1.0, 10.0, 50.0, 200.0)  # lambdas; an epoch tries one, in this order
+
+
+@_section
 class Train(_Section):
     seed: int = 2022
     epochs: int = 250
@@ -106,6 +128,9 @@ class Config(_Section):
     model: Model = dataclasses.field(default_factory=Model)
     mmssl: MMSSL = dataclasses.field(default_factory=MMSSL)
     critic: Critic = dataclasses.field(default_factory=Critic)
+    item_graph: ItemGraph = dataclasses.field(default_factory=ItemGraph)
+    ngcf: NGCF = dataclasses.field(default_factory=NGCF)
+    ease: EASE = dataclasses.field(default_factory=EASE)
     train: Train = dataclasses.field(default_factory=Train)
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
 
@@ -188,6 +213,8 @@ _POSITIVE = [
     "mmssl.temperature",
     "mmssl.real_temperature",
     "critic.learning_rate",
+    "item_graph.neighbors",
+    "item_graph.temperature",
     "train.epochs",
     "train.steps_per_call",
     "train.batch_size",
@@ -209,13 +236,15 @@ _NOT_NEGATIVE = [
     "critic.hidden",
     "critic.item_block",
     "critic.penalty_weight",
+    "item_graph.raw_weight",
+    "item_graph.contrastive_weight",
     "train.seed",
     "train.steps_per_epoch",
     "train.weight_decay",
     "train.embedding_l2",
     "train.patience",
 ]
-_FRACTIONS = ("mmssl.feature_dropout", "critic.beta1", "critic.beta2")
+_FRACTIONS = ("mmssl.feature_dropout", "critic.beta1", "critic.beta2", "ngcf.message_dropout")
 
 
 def _check_ranges(config: Config) -> None:
@@ -239,6 +268,11 @@ def _check_ranges(config: Config) -> None:
         require(path, values[path] < 2**32, "less than 2**32")
     require("critic.hidden", config.critic.hidden != 1, "0 (a quarter of the items) or at least 2")
     require("model.variant", config.model.variant in VARIANTS, f"one of {', '.join(VARIANTS)}")
+    backbone = config.item_graph.backbone
+    require("item_graph.backbone", backbone in BACKBONES, f"one of {', '.join(BACKBONES)}")
+    require("item_graph.raw_weight", config.item_graph.raw_weight <= 1, "at least 0 and at most 1")
+    lambdas = config.ease.l2
+    require("ease.l2", bool(lambdas) and min(lambdas) > 0, "positive numbers")
     require("data.path", bool(config.data.path), "a folder, or ':demo:' for generated data")
     cutoffs = config.evaluation.cutoffs
     require("evaluation.cutoffs", bool(cutoffs) and min(cutoffs) > 0, "positive numbers")

@@ -165,3 +165,118 @@ def relation_graph(
     return neighbor_graphs(
         items.reshape(-1, k)[:num_users], is_edge.reshape(-1, k)[:num_users], num_items
     )
+
+
+def symmetric_joint_graph(train: scipy.sparse.csr_array) -> Graph:
+    """`D^(-1/2) A D^(-1/2)` over users then items (He et al., "LightGCN", SIGIR 2020)."""
+    adjacency = _joint(train)
+    degrees = np.asarray(adjacency.sum(axis=1)).ravel()
+    scale = scipy.sparse.diags_array(np.maximum(degrees, 1) ** -0.5)
+    return from_scipy(scale @ adjacency @ scale)
+
+
+def row_stochastic_joint_graph(train: scipy.sparse.csr_array) -> Graph:
+    """`D^(-1) (A + I)` over users then items, as in the releases of NGCF, LATTICE and MICRO."""
+    adjacency = _joint(train) + scipy.sparse.eye_array(sum(train.shape))
+    degrees = np.asarray(adjacency.sum(axis=1)).ravel()
+    return from_scipy(scipy.sparse.diags_array(1 / degrees) @ adjacency)
+
+
+def _joint(train: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
+    """The symmetric adjacency [users + items, users + items], in float64."""
+    adjacency = scipy.sparse.block_array([[None, train], [train.T, None]])
+    return scipy.sparse.csr_array(adjacency, dtype=np.float64)
+
+
+class Neighbors(NamedTuple):
+    """Weighted edges from every item to as many items; a neighbour may be listed twice."""
+
+    items: Int[Array, "items k"]
+    weights: Float[Array, "items k"]
+
+
+def top_neighbors(x: Float[Array, "items d"], k: int, block: int = 512) -> Neighbors:
+    """The k items of the highest inner product with every item; of equals, the lowest index.
+
+    At most [block, items] products exist at a time.
+    """
+    num_items = x.shape[0]
+    block = min(block, num_items)
+    count = -(-num_items // block)
+    rows = jnp.arange(count * block, dtype=jnp.int32) % num_items
+
+    def top(rows):
+        return jax.lax.top_k(x[rows] @ x.T, k)
+
+    weights, items = jax.lax.map(top, rows.reshape(count, block))
+    return Neighbors(items.reshape(-1, k)[:num_items], weights.reshape(-1, k)[:num_items])
+
+
+def neighbor_products(
+    x: Float[Array, "items d"], neighbors: Int[Array, "items k"]
+) -> Float[Array, "items k"]:
+    """The inner product of every item with each of its neighbours, with a gradient to `x`."""
+    return jnp.einsum("id,ikd->ik", x, x[neighbors])
+
+
+def symmetric_weights(neighbors: Neighbors) -> Float[Array, "items k"]:
+    """The weights of `D^(-1/2) S D^(-1/2)`, D the row sums of S; 0 where a sum is not positive."""
+    total = jnp.sum(neighbors.weights, axis=1)
+    positive = total > 0
+    scale = jnp.where(positive, jnp.where(positive, total, 1.0) ** -0.5, 0.0)
+    return neighbors.weights * scale[:, None] * scale[neighbors.items]
+
+
+class ItemGraph(NamedTuple):
+    """A square sparse matrix with the same number of edges in every row.
+
+    It differs from `Graph` in that its weights can get a gradient; they are apart for this.
+    """
+
+    items: Int[Array, "items k"]  # the columns of each row; one may be listed twice
+    by_column: Int[Array, "edges"]  # the order that sorts all edges by their column
+    learned: Bool[Array, ""]  # whether the weights get a gradient
+
+
+def item_graph(items: Int[Array, "items k"], learned: Bool[Array, ""]) -> ItemGraph:
+    """The graph that joins every item with its neighbours."""
+    return ItemGraph(items, jnp.argsort(items.reshape(-1), stable=True), learned)
+
+
+@jax.custom_vjp
+def item_spmm(
+    graph: ItemGraph, weights: Float[Array, "items k"], x: Float[Array, "items d"]
+) -> Float[Array, "items d"]:
+    """The product of an item graph with these weights and a dense matrix.
+
+    The gradient to `x` is a product with the row-sorted transpose, where autodiff would scatter
+    edge by edge; that to `weights` is computed only where the graph is `learned`, else it is 0.
+    """
+
+    def add(total, column):
+        item, weight = column
+        return total + weight[:, None] * x[item], None
+
+    # A loop over the columns, so that XLA does not repeat the sum wherever the product is used.
+    return jax.lax.scan(add, jnp.zeros_like(x), (graph.items.T, weights.T))[0]
+
+
+def _item_spmm_forward(graph, weights, x):
+    return item_spmm(graph, weights, x), (graph, weights, x)
+
+
+def _item_spmm_backward(residuals, cotangent):
+    graph, weights, x = residuals
+    num_items, k = graph.items.shape
+    edges = jnp.stack([graph.items.reshape(-1)[graph.by_column], graph.by_column // k], axis=1)
+    values = weights.reshape(-1)[graph.by_column]
+    transpose = sparse.BCOO((values, edges), shape=(num_items, num_items), indices_sorted=True)
+    to_weights = jax.lax.cond(
+        graph.learned,
+        lambda: jnp.einsum("id,ikd->ik", cotangent, x[graph.items]),
+        lambda: jnp.zeros_like(weights),
+    )
+    return None, to_weights, transpose @ cotangent
+
+
+item_spmm.defvjp(_item_spmm_forward, _item_spmm_backward)

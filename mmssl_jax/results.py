@@ -47,7 +47,7 @@ def about_run(config: Config, dataset: Dataset) -> dict[str, Any]:
     } | {f"version/{name}": importlib.metadata.version(name) for name in _PACKAGES}
 
 
-def table(scores: dict[str, float], cutoffs: tuple[int, ...], title: str) -> Table:
+def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table:
     """The scores as a table: metrics in rows, splits and cutoffs in columns."""
     result = Table(title=title, title_justify="left")
     result.add_column("metric")

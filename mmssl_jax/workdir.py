@@ -2,10 +2,13 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from mmssl_jax import config as configs
 from mmssl_jax import files
@@ -119,6 +122,10 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "users": dataset.num_users,
         "items": dataset.num_items,
         "modalities": {name: array.shape[1] for name, array in dataset.features.items()},
+        "features": {
+            name: hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+            for name, array in dataset.features.items()
+        },
         "warnings": list(dataset.warnings),
     }
 
@@ -126,7 +133,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 def check_dataset(known: dict[str, Any], dataset: Dataset, folder: pathlib.Path) -> None:
     """Raises InputError where a run in `folder` was trained on other data."""
     now = describe(dataset)
-    for key in ("fingerprint", "modalities"):
+    for key in ("fingerprint", "modalities", "features"):
         if known.get(key) != now[key]:
             raise InputError(
                 f"the run in {folder} is of another data set: its {key} is {known.get(key)}, that "

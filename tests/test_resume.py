@@ -51,7 +51,7 @@ elif moment == "in delete 5":
 cli.train_main(["train.py", *argv])
 """
 RELEASED = ("--config.train.epochs=6", "--config.critic.enabled", "--config.data.modalities=image")
-PAPER = (*RELEASED, "--config.model.variant=paper")
+PAPER = (*RELEASED, "--noconfig.critic.enabled", "--config.model.variant=paper")
 
 
 def assert_same_run(one: Place, other: Place, epochs: int) -> None:
@@ -71,6 +71,7 @@ def start(place: Place, cache: str, moment: str, *flags: str) -> subprocess.Pope
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "PYTHONPATH": str(ROOT),
     }
@@ -100,9 +101,8 @@ def test_a_killed_run_ends_as_the_run_that_was_not(tmp_path, cache, flags, momen
         assert process.returncode == 0, errors
     assert "going on after epoch" in errors
     assert_same_run(whole, killed, 6)
-    assert {"critic/loss", "generator/loss", "generator/adversarial"} <= whole.metrics[-1].keys()
-    held = [name for name in whole.arrays(6) if ".held" in name]
-    assert bool(held) == (flags == PAPER)
+    assert ("critic/loss" in whole.metrics[-1]) == (flags == RELEASED)
+    assert any(".held" in name for name in whole.arrays(6)) == (flags == PAPER)
 
 
 def test_early_stopping_is_the_same_in_a_continued_run(tmp_path):

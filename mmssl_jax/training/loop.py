@@ -60,7 +60,7 @@ def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str
     model = MODELS[config.model.name].build(config, dataset, steps_per_epoch)
     transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
     like = jax.eval_shape(partial(states.init_state, model, transforms), jax.random.key(0))
-    with Checkpoints(workdir.checkpoints) as checkpoints:
+    with Checkpoints(workdir.checkpoints, clean=False) as checkpoints:
         if checkpoints.best_epoch is None:
             raise InputError(f"{workdir.folder} holds no checkpoint yet; run train.py first")
         best_epoch = checkpoints.best_epoch
@@ -169,9 +169,9 @@ def _run_calls(run_steps, state, constants, lengths, progress):
 def _read_terms(history, first_step: int, length: int, progress) -> dict[str, np.ndarray]:
     terms = {name: np.asarray(values[:length]) for name, values in history.items()}
     for index in range(length):
-        for name, values in reversed(terms.items()):  # a total comes before its terms
-            if not np.isfinite(values[index]):
-                _diverged(f"loss '{name}' became {values[index]}", first_step + index + 1)
+        for name in sorted(terms, key=lambda name: name.endswith("/loss")):  # totals last
+            if not np.isfinite(value := terms[name][index]):
+                _diverged(f"loss '{name}' became {value}", first_step + index + 1)
     progress.steps(length, {name: float(values[-1]) for name, values in terms.items()})
     return terms
 

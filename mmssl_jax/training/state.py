@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray
 
@@ -58,7 +59,8 @@ def init_state(
 
 
 def with_score(state: TrainState, score: float, epoch: int) -> TrainState:
-    """The state after a validation: a strictly better score is the new best."""
+    """The state after a validation: a strictly better score, in float32, is the new best."""
+    score = float(np.float32(score))
     if score > float(state.best_score):
         score, best_epoch, stale = score, epoch, 0
     else:
