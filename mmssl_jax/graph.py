@@ -5,7 +5,7 @@ multiplies by the transpose, and a transposed BCOO loses the sorted order that m
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,14 +20,19 @@ from mmssl_jax import sampling
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A constant sparse matrix [rows, columns] with its transpose."""
+    """A constant sparse matrix [rows, columns] with its transpose.
+
+    `row_starts` [rows + 1] and `column_starts` [columns + 1] say where a row of either begins.
+    """
 
     matrix: sparse.BCOO
     transpose: sparse.BCOO
+    row_starts: Any  # int32; Any, as jax fills the fields with placeholders of its own
+    column_starts: Any
 
     @property
     def T(self) -> "Graph":
-        return Graph(self.transpose, self.matrix)
+        return Graph(self.transpose, self.matrix, self.column_starts, self.row_starts)
 
 
 @jax.custom_vjp
@@ -36,7 +41,17 @@ def spmm(graph: Graph, x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
 
     The gradient reaches `x` only (a graph is data): it is the product with the stored transpose.
     """
-    return graph.matrix @ x
+    return _row_product(graph.matrix, graph.row_starts, x)
+
+
+def _row_product(matrix: sparse.BCOO, starts, x):
+    """`matrix @ x`, on a CPU as compressed rows, for which XLA has a native product there."""
+
+    def by_rows(x):
+        rows = sparse.BCSR((matrix.data, matrix.indices[:, 1], starts), shape=matrix.shape)
+        return rows @ x
+
+    return jax.lax.platform_dependent(x, cpu=by_rows, default=lambda x: matrix @ x)
 
 
 def _spmm_forward(graph, x):
@@ -44,7 +59,7 @@ def _spmm_forward(graph, x):
 
 
 def _spmm_backward(graph, cotangent):
-    return None, graph.transpose @ cotangent
+    return None, _row_product(graph.transpose, graph.column_starts, cotangent)
 
 
 spmm.defvjp(_spmm_forward, _spmm_backward)
@@ -52,17 +67,26 @@ spmm.defvjp(_spmm_forward, _spmm_backward)
 
 def from_scipy(matrix: scipy.sparse.sparray) -> Graph:
     """A host matrix as a Graph on the device, values in float32."""
-    return Graph(_to_bcoo(matrix), _to_bcoo(matrix.T))
+    csr, csc = _canonical(matrix), _canonical(matrix.T)
+    return Graph(_to_bcoo(csr), _to_bcoo(csc), _starts(csr), _starts(csc))
 
 
-def _to_bcoo(matrix: scipy.sparse.sparray) -> sparse.BCOO:
+def _canonical(matrix: scipy.sparse.sparray) -> scipy.sparse.csr_array:
     csr = scipy.sparse.csr_array(matrix, dtype=np.float32)
     csr.sum_duplicates()
     if csr.nnz >= 2**31 or max(csr.shape) >= 2**31:
         raise OverflowError(f"a graph of shape {csr.shape} with {csr.nnz} edges exceeds int32")
+    return csr
+
+
+def _to_bcoo(csr: scipy.sparse.csr_array) -> sparse.BCOO:
     rows = np.repeat(np.arange(csr.shape[0], dtype=np.int32), np.diff(csr.indptr))
     indices = np.stack([rows, csr.indices.astype(np.int32)], axis=1)
     return _sorted_bcoo(jnp.asarray(csr.data), jnp.asarray(indices), csr.shape)
+
+
+def _starts(csr: scipy.sparse.csr_array) -> Int[Array, "starts"]:
+    return jnp.asarray(csr.indptr, jnp.int32)
 
 
 def _sorted_bcoo(data, indices, shape) -> sparse.BCOO:
@@ -112,11 +136,16 @@ def neighbor_graphs(
     item_scale = (jax.ops.segment_sum(weight, item, num_items) + 1e-8) ** -0.5
     user_first = jnp.stack([user, item], axis=1)
     item_first = jnp.stack([item, user], axis=1)[by_item]
+    user_starts = jnp.arange(users + 1, dtype=jnp.int32) * k
+    every_item = jnp.arange(num_items + 1, dtype=jnp.int32)
+    item_starts = jnp.searchsorted(item_first[:, 0], every_item).astype(jnp.int32)
 
     def graph(values):
         return Graph(
             _sorted_bcoo(values, user_first, (users, num_items)),
             _sorted_bcoo(values[by_item], item_first, (num_items, users)),
+            user_starts,
+            item_starts,
         )
 
     return BipartiteGraphs(
@@ -235,22 +264,24 @@ class ItemGraph(NamedTuple):
 
     items: Int[Array, "items k"]  # the columns of each row; one may be listed twice
     by_column: Int[Array, "edges"]  # the order that sorts all edges by their column
-    learned: Bool[Array, ""]  # whether the weights get a gradient
 
 
-def item_graph(items: Int[Array, "items k"], learned: Bool[Array, ""]) -> ItemGraph:
+def item_graph(items: Int[Array, "items k"]) -> ItemGraph:
     """The graph that joins every item with its neighbours."""
-    return ItemGraph(items, jnp.argsort(items.reshape(-1), stable=True), learned)
+    return ItemGraph(items, jnp.argsort(items.reshape(-1), stable=True))
 
 
 @jax.custom_vjp
 def item_spmm(
-    graph: ItemGraph, weights: Float[Array, "items k"], x: Float[Array, "items d"]
+    graph: ItemGraph,
+    weights: Float[Array, "items k"],
+    x: Float[Array, "items d"],
+    learn_weights: Bool[Array, ""],
 ) -> Float[Array, "items d"]:
     """The product of an item graph with these weights and a dense matrix.
 
     The gradient to `x` is a product with the row-sorted transpose, where autodiff would scatter
-    edge by edge; that to `weights` is computed only where the graph is `learned`, else it is 0.
+    edge by edge; that to `weights` is computed only where `learn_weights`, else it is 0.
     """
 
     def add(total, column):
@@ -261,22 +292,22 @@ def item_spmm(
     return jax.lax.scan(add, jnp.zeros_like(x), (graph.items.T, weights.T))[0]
 
 
-def _item_spmm_forward(graph, weights, x):
-    return item_spmm(graph, weights, x), (graph, weights, x)
+def _item_spmm_forward(graph, weights, x, learn_weights):
+    return item_spmm(graph, weights, x, learn_weights), (graph, weights, x, learn_weights)
 
 
 def _item_spmm_backward(residuals, cotangent):
-    graph, weights, x = residuals
+    graph, weights, x, learn_weights = residuals
     num_items, k = graph.items.shape
     edges = jnp.stack([graph.items.reshape(-1)[graph.by_column], graph.by_column // k], axis=1)
     values = weights.reshape(-1)[graph.by_column]
     transpose = sparse.BCOO((values, edges), shape=(num_items, num_items), indices_sorted=True)
     to_weights = jax.lax.cond(
-        graph.learned,
+        learn_weights,
         lambda: jnp.einsum("id,ikd->ik", cotangent, x[graph.items]),
         lambda: jnp.zeros_like(weights),
     )
-    return None, to_weights, transpose @ cotangent
+    return None, to_weights, transpose @ cotangent, None
 
 
 item_spmm.defvjp(_item_spmm_forward, _item_spmm_backward)
