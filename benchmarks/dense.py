@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from mmssl_jax import critic as critics
 from mmssl_jax import losses
-from mmssl_jax.rows import Rows
+from mmssl_jax.critic import Rows
 
 
 def dense(rows: Rows) -> jax.Array:

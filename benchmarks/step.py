@@ -9,6 +9,7 @@ measured in turn in one process: compare figures of one run only.
 import argparse
 import gc
 import json
+import os
 import pathlib
 import platform
 import resource
@@ -29,6 +30,7 @@ from mmssl_jax import config as configs
 from mmssl_jax import critic as critics
 from mmssl_jax import evaluation, sampling
 from mmssl_jax.models import mmssl
+from mmssl_jax.sharding import make_mesh, place
 from mmssl_jax.training import state as states
 from mmssl_jax.training.loop import protocol_steps
 from mmssl_jax.training.step import compile_steps, train_step
@@ -65,10 +67,16 @@ class Step:
         self.model = model = mmssl.build(config, dataset, steps_per_epoch, game)
         transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
         init = jax.jit(partial(states.init_state, model, transforms))
-        self.state = init(jax.random.key(0))
-        self.constants = (sampling.sampling_tables(dataset.train), model.inputs, jax.random.key(1))
+        mesh, rows = make_mesh(config.mesh), {dataset.num_users, dataset.num_items}
+        self.state = place(init(jax.random.key(0)), mesh, rows)
+        constants = (sampling.sampling_tables(dataset.train), model.inputs, jax.random.key(1))
+        self.constants = place(constants, mesh, rows)
         step = partial(
-            train_step, model=model, transforms=transforms, batch_size=config.train.batch_size
+            train_step,
+            model=model,
+            transforms=transforms,
+            batch_size=config.train.batch_size,
+            mesh=mesh,
         )
         self._run = compile_steps(step, self.state, self.constants, steps_per_epoch)
         self.compile_seconds = time.perf_counter() - started
@@ -80,11 +88,19 @@ class Step:
         return terms
 
 
-def measure(shape: str, repeats: int, variant: str, hidden: int, item_block: int) -> dict[str, Any]:
-    """All figures, by their flat keys."""
+def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) -> dict[str, Any]:
+    """All figures, by their flat keys.
+
+    Args:
+      shape: a key of SHAPES.
+      repeats: calls of which the median is taken.
+      critic: fields of the config's critic section.
+      with_dense: also times the dense formulation.
+    """
     config = configs.Config()
-    config.data.path, config.model.variant = "RANDOM", variant
-    config.critic.hidden, config.critic.item_block = hidden, item_block
+    config.data.path = "RANDOM"
+    for name, value in critic.items():
+        setattr(config.critic, name, value)
     config = configs.resolve(config, mmssl.DEFAULTS)
     dataset = random_dataset(SHAPES[shape])
     batch, items = config.train.batch_size, dataset.num_items
@@ -97,9 +113,9 @@ def measure(shape: str, repeats: int, variant: str, hidden: int, item_block: int
     figures = {
         "shape": shape,
         "data": "RANDOM",
-        "variant": variant,
+        "critic": critic,
         "device": jax.devices()[0].device_kind,
-        "cores": len(__import__("os").sched_getaffinity(0)),
+        "cores": len(os.sched_getaffinity(0)),
         "jax": jax.__version__,
         "python": platform.python_version(),
         "gflops_measured": rate / 1e9,
@@ -132,7 +148,7 @@ def measure(shape: str, repeats: int, variant: str, hidden: int, item_block: int
     gc.collect()
 
     figures["dense_step_s"] = None
-    if not item_block:
+    if with_dense:
         plain = Step(config, dataset, dense)
         figures["dense_step_s"] = seconds(lambda: plain.run(1), repeats)
         del plain
@@ -156,15 +172,19 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", choices=SHAPES, default="tiktok")
-    parser.add_argument("--variant", choices=configs.VARIANTS, default="released")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--hidden", type=int, default=0, help="critic.hidden; 0 is items // 4")
     parser.add_argument("--item-block", type=int, default=0, help="critic.item_block")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--skip-dense", action="store_true", help="do not time the dense step")
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures to a file")
     options = parser.parse_args()
-    figures = measure(
-        options.shape, options.repeats, options.variant, options.hidden, options.item_block
-    )
+    critic = {
+        "hidden": options.hidden,
+        "item_block": options.item_block,
+        "precision": options.precision,
+    }
+    figures = measure(options.shape, options.repeats, critic, not options.skip_dense)
     table = Table("figure", "value", title=f"one step at {options.shape}'s size, RANDOM data")
     for name, value in figures.items():
         table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))

@@ -72,6 +72,7 @@ class MMSSL(_Section):
 class Critic(_Section):
     enabled: bool = True
     hidden: int = 0  # width of the first layer; 0 is a quarter of the items
+    precision: str = "float32"  # or 'bfloat16': of the factors of the large products
     item_block: int = 0  # items of real rows made at a time, to save memory; 0 makes all at once
     penalty_weight: float = 0.3
     learning_rate: float = 3e-4
@@ -122,6 +123,12 @@ class Evaluation(_Section):
 
 
 @_section
+class Mesh(_Section):
+    data: int = 1  # devices over which a batch is split
+    model: int = 1  # devices over which embedding tables and the critic's first layer are split
+
+
+@_section
 class Config(_Section):
     name: str = ""  # of the run; empty takes the name of the config file
     data: Data = dataclasses.field(default_factory=Data)
@@ -133,6 +140,7 @@ class Config(_Section):
     ease: EASE = dataclasses.field(default_factory=EASE)
     train: Train = dataclasses.field(default_factory=Train)
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
+    mesh: Mesh = dataclasses.field(default_factory=Mesh)
 
 
 def resolve(config: Config, defaults: Mapping[str, Any]) -> Config:
@@ -222,6 +230,8 @@ _POSITIVE = [
     "train.lr_decay",
     "train.evaluate_every",
     "evaluation.user_block",
+    "mesh.data",
+    "mesh.model",
 ]
 _NOT_NEGATIVE = [
     "data.demo_seed",
@@ -267,6 +277,10 @@ def _check_ranges(config: Config) -> None:
     for path in ("data.demo_seed", "train.seed"):
         require(path, values[path] < 2**32, "less than 2**32")
     require("critic.hidden", config.critic.hidden != 1, "0 (a quarter of the items) or at least 2")
+    precisions = ("float32", "bfloat16")
+    require(
+        "critic.precision", config.critic.precision in precisions, f"one of {', '.join(precisions)}"
+    )
     require("model.variant", config.model.variant in VARIANTS, f"one of {', '.join(VARIANTS)}")
     backbone = config.item_graph.backbone
     require("item_graph.backbone", backbone in BACKBONES, f"one of {', '.join(BACKBONES)}")

@@ -10,6 +10,7 @@ arithmetic. Three identities, exact, remove most of it:
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -17,7 +18,23 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmssl_jax import losses
-from mmssl_jax.rows import Rows, project
+from mmssl_jax.precision import Precision, matmul
+from mmssl_jax.real_rows import BlockedRealRows
+from mmssl_jax.rows import Kernel, RelationRows
+
+Rows = Float[Array, "batch items"] | RelationRows | BlockedRealRows
+
+
+def project(rows: Rows, kernel: Kernel, precision: Precision) -> Float[Array, "batch hidden"]:
+    """The product of rows in any form with a kernel.
+
+    Relation rows take float32 throughout: their products are small, and a difference of two.
+    """
+    if isinstance(rows, RelationRows):
+        return rows.project(kernel)
+    if isinstance(rows, BlockedRealRows):
+        return rows.project(kernel, precision)
+    return matmul(rows, kernel, precision)
 
 
 class FirstLayer(nn.Module):
@@ -25,13 +42,14 @@ class FirstLayer(nn.Module):
 
     num_items: int
     hidden: int
+    precision: Precision
 
     def setup(self) -> None:
         self.kernel = self.param("kernel", _he_normal, (self.num_items, self.hidden))
         self.bias = self.param("bias", nn.initializers.zeros, (self.hidden,))
 
     def __call__(self, rows: Rows) -> Float[Array, "batch hidden"]:
-        return project(rows, self.kernel) + self.bias[None, :]
+        return project(rows, self.kernel, self.precision) + self.bias[None, :]
 
 
 class Critic(nn.Module):
@@ -45,20 +63,29 @@ class Critic(nn.Module):
       hidden: width of the first layer.
       slope: of the leaky ReLU; 1 makes it the identity, as in the public release.
       dropout: rates after the first and the second layer.
+      precision: of the factors of the large products; parameters and statistics are float32.
     """
 
     num_items: int
     hidden: int
     slope: float
     dropout: tuple[float, float] = (0.31, 0.5)
+    precision: Precision = "float32"
 
     def setup(self) -> None:
-        self.dense0 = FirstLayer(self.num_items, self.hidden)
-        self.dense1 = nn.Dense(self.hidden // 2, kernel_init=_he_normal)
+        self.dense0 = FirstLayer(self.num_items, self.hidden, self.precision)
+        self.dense1 = nn.Dense(
+            self.hidden // 2, kernel_init=_he_normal, dot_general=self._dot_general
+        )
         self.dense2 = nn.Dense(1, kernel_init=_he_normal)
         norm = {"use_running_average": False, "epsilon": 1e-5, "use_fast_variance": False}
         self.bn0, self.bn1 = nn.BatchNorm(**norm), nn.BatchNorm(**norm)
         self.drop0, self.drop1 = (nn.Dropout(rate, deterministic=False) for rate in self.dropout)
+
+    def _dot_general(self, x, kernel, dimensions, **_):
+        """What flax's Dense calls for its product, [rows, in] by [in, out]."""
+        del dimensions
+        return matmul(x, kernel, self.precision)
 
     def __call__(self, rows: Rows) -> Float[Array, "batch"]:
         return self.head(self.first(rows))
@@ -131,7 +158,9 @@ def critic_loss(
     real_score = jnp.mean(head(critic, params, at_real, real_key))
     at_mixed = alpha * at_real + (1 - alpha) * at_fake
     gradient = jax.grad(lambda x: jnp.sum(head(critic, params, x, mixed_key)))(at_mixed)
-    penalty = losses.gradient_penalty(squared_norms(gradient, params["dense0"]["kernel"]))
+    penalty = losses.gradient_penalty(
+        squared_norms(gradient, params["dense0"]["kernel"], critic.precision)
+    )
     loss = fake_score - real_score + penalty_weight * penalty
     return loss, {"fake": fake_score, "real": real_score, "penalty": penalty}
 
@@ -144,32 +173,34 @@ def generator_loss(
 
 
 def squared_norms(
-    g: Float[Array, "rows hidden"], kernel: Float[Array, "items hidden"]
+    g: Float[Array, "rows hidden"], kernel: Kernel, precision: Precision = "float32"
 ) -> Float[Array, "rows"]:
     """`|g K^T|^2` of every row, by the Gram matrix or directly, whichever costs less."""
     (rows, hidden), items = g.shape, kernel.shape[0]
     gram = 4 * items * hidden * hidden + 4 * rows * hidden * hidden
     direct = 6 * rows * items * hidden
     if gram <= direct:
-        return _gram_squared_norms(g, kernel)
-    return jnp.sum((g @ kernel.T) ** 2, axis=1)
+        return _gram_squared_norms(precision, g, kernel)
+    return jnp.sum(matmul(g, kernel.T, precision) ** 2, axis=1)
 
 
-@jax.custom_vjp
-def _gram_squared_norms(g, kernel):
-    return _gram_forward(g, kernel)[0]
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _gram_squared_norms(precision, g, kernel):
+    return _gram_forward(precision, g, kernel)[0]
 
 
-def _gram_forward(g, kernel):
-    through = g @ (kernel.T @ kernel)
+def _gram_forward(precision, g, kernel):
+    gram = matmul(kernel.T, kernel, precision)
+    through = matmul(g, gram, precision)
     return jnp.sum(through * g, axis=1), (g, kernel, through)
 
 
-def _gram_backward(saved, cotangent):
+def _gram_backward(precision, saved, cotangent):
     """With q = g G g^T and G = K^T K: dq/dg = 2 g G, and dq/dK = 2 K g^T g."""
     g, kernel, through = saved
     weighted = 2.0 * cotangent[:, None] * g
-    return 2.0 * cotangent[:, None] * through, kernel @ (weighted.T @ g)
+    to_kernel = matmul(kernel, matmul(weighted.T, g, precision), precision)
+    return 2.0 * cotangent[:, None] * through, to_kernel
 
 
 _gram_squared_norms.defvjp(_gram_forward, _gram_backward)

@@ -264,11 +264,16 @@ class ItemGraph(NamedTuple):
 
     items: Int[Array, "items k"]  # the columns of each row; one may be listed twice
     by_column: Int[Array, "edges"]  # the order that sorts all edges by their column
+    column_starts: Int[Array, "starts"]  # where in that order each column begins
 
 
 def item_graph(items: Int[Array, "items k"]) -> ItemGraph:
     """The graph that joins every item with its neighbours."""
-    return ItemGraph(items, jnp.argsort(items.reshape(-1), stable=True))
+    columns = items.reshape(-1)
+    by_column = jnp.argsort(columns, stable=True)
+    every_start = jnp.arange(len(items) + 1, dtype=jnp.int32)
+    column_starts = jnp.searchsorted(columns[by_column], every_start).astype(jnp.int32)
+    return ItemGraph(items, by_column, column_starts)
 
 
 @jax.custom_vjp
@@ -283,13 +288,17 @@ def item_spmm(
     The gradient to `x` is a product with the row-sorted transpose, where autodiff would scatter
     edge by edge; that to `weights` is computed only where `learn_weights`, else it is 0.
     """
+    del learn_weights
+    num_items, k = graph.items.shape
+    rows = jnp.arange(graph.items.size, dtype=jnp.int32) // k
+    row_starts = jnp.arange(num_items + 1, dtype=jnp.int32) * k
+    matrix = _square_bcoo(weights.reshape(-1), rows, graph.items.reshape(-1), num_items)
+    return _row_product(matrix, row_starts, x)
 
-    def add(total, column):
-        item, weight = column
-        return total + weight[:, None] * x[item], None
 
-    # A loop over the columns, so that XLA does not repeat the sum wherever the product is used.
-    return jax.lax.scan(add, jnp.zeros_like(x), (graph.items.T, weights.T))[0]
+def _square_bcoo(values, rows, columns, size) -> sparse.BCOO:
+    indices = jnp.stack([rows, columns], axis=1)
+    return sparse.BCOO((values, indices), shape=(size, size), indices_sorted=True)
 
 
 def _item_spmm_forward(graph, weights, x, learn_weights):
@@ -299,15 +308,16 @@ def _item_spmm_forward(graph, weights, x, learn_weights):
 def _item_spmm_backward(residuals, cotangent):
     graph, weights, x, learn_weights = residuals
     num_items, k = graph.items.shape
-    edges = jnp.stack([graph.items.reshape(-1)[graph.by_column], graph.by_column // k], axis=1)
+    columns, rows = graph.items.reshape(-1)[graph.by_column], graph.by_column // k
     values = weights.reshape(-1)[graph.by_column]
-    transpose = sparse.BCOO((values, edges), shape=(num_items, num_items), indices_sorted=True)
+    transpose = _square_bcoo(values, columns, rows, num_items)
     to_weights = jax.lax.cond(
         learn_weights,
         lambda: jnp.einsum("id,ikd->ik", cotangent, x[graph.items]),
         lambda: jnp.zeros_like(weights),
     )
-    return None, to_weights, transpose @ cotangent, None
+    to_x = _row_product(transpose, graph.column_starts, cotangent)
+    return None, to_weights, to_x, None
 
 
 item_spmm.defvjp(_item_spmm_forward, _item_spmm_backward)

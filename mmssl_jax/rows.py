@@ -1,20 +1,17 @@
-"""Rows over all items, as the critic reads them, without forming them.
+"""Relation rows over all items, as the critic reads them, without forming them.
 
-A fake row is one user's relation to all items: s_u (f_u F^T - sum over the user's seen items i of
+A row is one user's relation to all items: s_u (f_u F^T - sum over the user's seen items i of
 (f_u . F_i) e_i), low rank plus sparse, so that its product with a kernel and its norm need no
-[batch, items] array. A real row adds dense noise; `BlockedRealRows` makes it a block of items at a
-time. Everything that reads rows only calls `project`, which a dense array answers as well.
+[batch, items] array.
 """
 
-import dataclasses
 import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int
 
-from mmssl_jax.losses import normalize
 from mmssl_jax.sampling import SeenPairs, seen_mask
 
 Kernel = Float[Array, "items hidden"]
@@ -30,7 +27,7 @@ class RelationRows(NamedTuple):
     scale: Float[Array, "batch"]  # 1 / norm; 0 for a zero row
 
     def project(self, kernel: Kernel) -> Float[Array, "batch hidden"]:
-        """The rows times a kernel, in about d / batch of the dense product's arithmetic."""
+        """The rows times a kernel, for about d / batch of the dense product's arithmetic."""
         low_rank = self.users @ (self.items.T @ kernel)
         seen = seen_product(self.products, kernel, self.seen, self.users.shape[0])
         return self.scale[:, None] * (low_rank - seen)
@@ -162,144 +159,3 @@ class _Chunks:
         """Rows, items and weights of one chunk."""
         arrays = (self.rows, self.items, self.weights)
         return tuple(jax.lax.dynamic_slice_in_dim(x, index * _CHUNK, _CHUNK) for x in arrays)
-
-
-def gumbel(uniform: Array) -> Array:
-    """Gumbel noise of uniform draws, kept finite by 1e-8 at both logarithms."""
-    return -jnp.log(-jnp.log(uniform + 1e-8) + 1e-8)
-
-
-def item_noise(
-    key: PRNGKeyArray, batch: int, items: Int[Array, "block"]
-) -> Float[Array, "batch block"]:
-    """Uniform draws for a batch and some items; an item's do not depend on the block it is in."""
-    keys = jax.vmap(lambda item: jax.random.fold_in(key, item))(items)
-    return jax.vmap(lambda item_key: jax.random.uniform(item_key, (batch,)), out_axes=1)(keys)
-
-
-@dataclasses.dataclass(frozen=True)
-class RealRowsSpec:
-    """What a real row is made of (static numbers).
-
-    A row is `n(softmax(logits) + relation_weight * relation)`. The paper divides the whole logit by
-    the temperature, (A[u] + gumbel) / temperature (`temper_all`); the release only the noise, and
-    scales it by 1e-5 on top, A[u] + 1e-5 / temperature * gumbel.
-    """
-
-    temperature: float
-    relation_weight: float
-    temper_all: bool
-
-    def logits(self, seen: Array, uniform: Array) -> Array:
-        noise = gumbel(uniform)
-        if self.temper_all:
-            return (seen + noise) / self.temperature
-        return seen + 1e-5 / self.temperature * noise
-
-
-def real_rows(
-    spec: RealRowsSpec, relation: RelationRows, uniform: Float[Array, "batch items"]
-) -> Float[Array, "batch items"]:
-    """The real rows: softened observed interactions plus the final embeddings' relation.
-
-    Args:
-      spec: temperature and weights.
-      relation: of the final embeddings.
-      uniform: draws for the Gumbel noise.
-    """
-    logits = spec.logits(relation.seen_mask(), uniform)
-    return normalize(jax.nn.softmax(logits, axis=1) + spec.relation_weight * relation.dense())
-
-
-@dataclasses.dataclass(frozen=True)
-class BlockedRealRows:
-    """`real_rows` a block of items at a time, for when [batch, items] is too much memory.
-
-    The noise of a block is drawn again wherever the block is needed. The rows are constants: the
-    gradient of `project` reaches the kernel only.
-    """
-
-    relation: RelationRows
-    key: PRNGKeyArray
-    spec: RealRowsSpec
-    item_block: int
-
-    def project(self, kernel: Kernel) -> Float[Array, "batch hidden"]:
-        """The rows times a kernel."""
-        return _blocked_project(self.spec, self.item_block, kernel, self.relation, self.key)
-
-    def _blocks(self) -> Int[Array, "blocks block"]:
-        return item_blocks(self.relation.items.shape[0], self.item_block)
-
-    def _block(self, items):
-        """(logits, relation) of a block; items past the end get -inf and 0."""
-        users, features, seen, _, scale = self.relation
-        related = scale[:, None] * block_relation(users, features, seen, items)
-        mask = block_mask(seen, users.shape[0], items)
-        logits = self.spec.logits(mask, item_noise(self.key, users.shape[0], items))
-        return jnp.where(items[None, :] < features.shape[0], logits, -jnp.inf), related
-
-    def _softmax_statistics(self):
-        """Maximum and sum of exponentials of every row's logits."""
-
-        def add(carry, items):
-            largest, total = carry
-            logits, _ = self._block(items)
-            new = jnp.maximum(largest, jnp.max(logits, axis=1))
-            total = total * jnp.exp(largest - new) + jnp.sum(jnp.exp(logits - new[:, None]), axis=1)
-            return (new, total), None
-
-        batch, dtype = self.relation.users.shape[0], self.relation.users.dtype
-        start = jnp.full((batch,), -jnp.inf, dtype), jnp.zeros((batch,), dtype)
-        return jax.lax.scan(add, start, self._blocks())[0]
-
-    def _rows(self, items, statistics):
-        """The rows of a block before they are normalised."""
-        logits, related = self._block(items)
-        largest, total = statistics
-        softened = jnp.exp(logits - largest[:, None]) / total[:, None]
-        return softened + self.spec.relation_weight * related
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _blocked_project(spec, item_block, kernel, relation, key):
-    return _blocked_project_forward(spec, item_block, kernel, relation, key)[0]
-
-
-def _blocked_project_forward(spec, item_block, kernel, relation, key):
-    real = BlockedRealRows(relation, key, spec, item_block)
-    statistics = real._softmax_statistics()
-
-    def add(carry, items):
-        projected, squared = carry
-        rows = real._rows(items, statistics)
-        projected = projected + rows @ kernel.at[items].get(mode="fill", fill_value=0)
-        return (projected, squared + jnp.sum(rows**2, axis=1)), None
-
-    batch = real.relation.users.shape[0]
-    start = jnp.zeros((batch, kernel.shape[1]), kernel.dtype), jnp.zeros((batch,), kernel.dtype)
-    (projected, squared), _ = jax.lax.scan(add, start, real._blocks())
-    scale = 1.0 / jnp.maximum(jnp.sqrt(squared), 1e-12)
-    return projected * scale[:, None], (kernel, relation, key, statistics, scale)
-
-
-def _blocked_project_backward(spec, item_block, saved, cotangent):
-    kernel, relation, key, statistics, scale = saved
-    real = BlockedRealRows(relation, key, spec, item_block)
-    scaled = cotangent * scale[:, None]
-
-    def add(to_kernel, items):
-        return to_kernel.at[items].set(real._rows(items, statistics).T @ scaled, mode="drop"), None
-
-    return jax.lax.scan(add, jnp.zeros_like(kernel), real._blocks())[0], None, None
-
-
-_blocked_project.defvjp(_blocked_project_forward, _blocked_project_backward)
-
-
-Rows = Float[Array, "batch items"] | RelationRows | BlockedRealRows
-
-
-def project(rows: Rows, kernel: Kernel) -> Float[Array, "batch hidden"]:
-    """The product of rows, in factors or dense, with a kernel [items, hidden]."""
-    return rows @ kernel if isinstance(rows, jax.Array) else rows.project(kernel)

@@ -17,7 +17,15 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 
 # Fields that may differ when a run is continued: they do not change the steps already taken.
-_MAY_CHANGE = {"name", "data.path", "train.epochs", "train.steps_per_call", "evaluation.user_block"}
+_MAY_CHANGE = {
+    "name",
+    "data.path",
+    "train.epochs",
+    "train.steps_per_call",
+    "evaluation.user_block",
+    "mesh.data",
+    "mesh.model",
+}
 
 
 class Workdir:

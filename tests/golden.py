@@ -22,7 +22,7 @@ class Golden:
     def __init__(self, path: pathlib.Path):
         with np.load(path, allow_pickle=False) as archive:
             self.arrays = {name: archive[name] for name in archive.files}
-        self.hyper = json.loads(str(self.arrays["hyper/json"]))
+        self.hyper = json.loads(str(self.arrays.get("hyper/json", "{}")))
         self.checked: set[str] = set()
 
     def __getitem__(self, name: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from mmssl_jax import sampling
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.models import mmssl
+from mmssl_jax.sharding import make_mesh
 from mmssl_jax.training import state as states
 from mmssl_jax.training import train
 from mmssl_jax.training.step import train_step
@@ -115,7 +116,8 @@ def make_step(config, dataset):
     def step(state):
         constants = model.inputs.tables, model.inputs, jax.random.key(1)
         size = config.train.batch_size
-        return train_step(state, constants, model=model, transforms=transforms, batch_size=size)
+        options = {"transforms": transforms, "batch_size": size, "mesh": make_mesh(config.mesh)}
+        return train_step(state, constants, model=model, **options)
 
     return states.init_state(model, transforms, jax.random.key(0)), step
 

@@ -12,7 +12,7 @@ import scipy.sparse
 
 from mmssl_jax import config as configs
 from mmssl_jax import critic as critics
-from mmssl_jax import rows
+from mmssl_jax import real_rows, rows
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.models import mmssl
@@ -227,8 +227,8 @@ def test_real_rows(temper_all, temperature, zeta):
     to_device = partial(jnp.asarray, dtype=jnp.float32)
     factored = rows.relation_rows(to_device(users), to_device(items), seen_pairs(seen))
     close(factored.dense(), relation)
-    spec = rows.RealRowsSpec(temperature, zeta, temper_all)
-    actual = rows.real_rows(spec, factored, to_device(uniform))
+    spec = real_rows.RealRowsSpec(temperature, zeta, temper_all)
+    actual = real_rows.real_rows(spec, factored, to_device(uniform))
     close(actual, oracle.real_rows(seen, relation, uniform, temperature, zeta, temper_all))
 
 

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 
 from mmssl_jax import critic as critics
-from mmssl_jax import evaluation, graph, rows, sampling
+from mmssl_jax import evaluation, graph, real_rows, rows, sampling
 from mmssl_jax.config import Config
 from mmssl_jax.models import mmssl
 
@@ -97,10 +97,10 @@ def critic_step(problem):
     users = problem.batch.users
     fake = mmssl.fake_rows(embeddings, users, problem.seen)
     relation = rows.relation_rows(embeddings.users[users], embeddings.items, problem.seen)
-    spec = rows.RealRowsSpec(
+    spec = real_rows.RealRowsSpec(
         config.mmssl.real_temperature, config.mmssl.real_relation_weight, temper_all=False
     )
-    real = rows.real_rows(spec, relation, jnp.asarray(g["noise/real_uniform"]))
+    real = real_rows.real_rows(spec, relation, jnp.asarray(g["noise/real_uniform"]))
 
     def loss(params):
         return critics.critic_loss(

@@ -8,7 +8,7 @@ import scipy.sparse
 
 from benchmarks import dense
 from mmssl_jax import critic as critics
-from mmssl_jax import rows, sampling
+from mmssl_jax import real_rows, rows, sampling
 
 BATCH, ITEMS, WIDTH = 12, 23, 5
 
@@ -55,8 +55,8 @@ def assert_close(actual, expected):
     jax.tree.map(check, actual, expected, sizes)
 
 
-SPEC = rows.RealRowsSpec(temperature=0.005, relation_weight=100.0, temper_all=False)
-PAPER_SPEC = rows.RealRowsSpec(temperature=0.5, relation_weight=2.0, temper_all=True)
+SPEC = real_rows.RealRowsSpec(temperature=0.005, relation_weight=100.0, temper_all=False)
+PAPER_SPEC = real_rows.RealRowsSpec(temperature=0.5, relation_weight=2.0, temper_all=True)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_critic_s_loss_and_gradients_equal_the_dense_ones(modalities, hidden
 
     def loss(implementation, params, users, items):
         groups = [rows.relation_rows(u, i, seen) for u, i in zip(users, items, strict=True)]
-        real = rows.real_rows(SPEC, groups[0], uniform)
+        real = real_rows.real_rows(SPEC, groups[0], uniform)
         key = jax.random.key(4)
         return implementation.critic_loss(
             critic, params, real, groups[1:], alpha, key, penalty_weight=0.3
@@ -134,14 +134,16 @@ def test_blocked_real_rows_equal_the_whole_ones(spec, item_block):
     relation = rows.relation_rows(users, items, seen)
     key = jax.random.key(5)
     kernel = jax.random.normal(jax.random.key(0), (ITEMS, 7), jnp.float64)
-    blocked = rows.BlockedRealRows(relation, key, spec, item_block)
-    whole = rows.real_rows(spec, relation, rows.item_noise(key, BATCH, jnp.arange(ITEMS)))
+    blocked = real_rows.BlockedRealRows(relation, key, spec, item_block)
+    whole = real_rows.real_rows(spec, relation, real_rows.item_noise(key, BATCH, jnp.arange(ITEMS)))
 
     def both(group):
         def through(kernel):
-            return jnp.sum(jnp.sin(rows.project(group, kernel)))
+            return jnp.sum(jnp.sin(critics.project(group, kernel, "float32")))
 
-        return jax.jit(lambda k: (rows.project(group, k), jax.grad(through)(k)))(kernel)
+        return jax.jit(lambda k: (critics.project(group, k, "float32"), jax.grad(through)(k)))(
+            kernel
+        )
 
     assert_close(both(blocked), both(whole))
 

@@ -13,14 +13,15 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax import critic as critics
 from mmssl_jax import graph as graphs
-from mmssl_jax import losses, rows, sampling
+from mmssl_jax import losses, real_rows, rows, sampling
 from mmssl_jax.config import Config
+from mmssl_jax.critic import Rows
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.graph import BipartiteGraphs, spmm
 from mmssl_jax.losses import normalize
 from mmssl_jax.models.model import Model
-from mmssl_jax.rows import RelationRows, Rows
+from mmssl_jax.rows import RelationRows
 from mmssl_jax.sampling import Batch, SeenPairs
 
 DEFAULTS = {
@@ -254,7 +255,7 @@ def fake_rows(
     ]
 
 
-def real_rows(
+def batch_real_rows(
     embeddings: Embeddings,
     users: Int[Array, "batch"],
     seen: SeenPairs,
@@ -262,16 +263,16 @@ def real_rows(
     config: Config,
 ) -> Rows:
     """The real rows of a batch: softened interactions plus the final embeddings' relation."""
-    spec = rows.RealRowsSpec(
+    spec = real_rows.RealRowsSpec(
         config.mmssl.real_temperature,
         config.mmssl.real_relation_weight,
         VARIANTS[config.model.variant].temper_all,
     )
     relation = rows.relation_rows(embeddings.users[users], embeddings.items, seen)
     if config.critic.item_block:
-        return rows.BlockedRealRows(relation, key, spec, config.critic.item_block)
-    uniform = rows.item_noise(key, len(users), jnp.arange(embeddings.items.shape[0]))
-    return rows.real_rows(spec, relation, uniform)
+        return real_rows.BlockedRealRows(relation, key, spec, config.critic.item_block)
+    uniform = real_rows.item_noise(key, len(users), jnp.arange(embeddings.items.shape[0]))
+    return real_rows.real_rows(spec, relation, uniform)
 
 
 def build(
@@ -293,6 +294,7 @@ def build(
         dataset.num_items,
         config.critic.hidden or max(dataset.num_items // 4, 2),
         variant.critic_slope,
+        precision=config.critic.precision,
     )
     tables = sampling.sampling_tables(dataset.train)
     max_pairs = sampling.max_seen_pairs(
@@ -320,7 +322,7 @@ def build(
         return game.critic_loss(
             critic,
             params["critic"],
-            real_rows(embeddings, batch.users, seen, noise_key, config),
+            batch_real_rows(embeddings, batch.users, seen, noise_key, config),
             fake_rows(embeddings, batch.users, seen),
             jax.random.uniform(alpha_key, (len(widths) * batch_size, 1)),
             score_key,

@@ -16,6 +16,7 @@ from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS, Model
+from mmssl_jax.sharding import make_mesh, place
 from mmssl_jax.training import state as states
 from mmssl_jax.training.progress import Progress
 from mmssl_jax.training.step import compile_steps, train_step
@@ -85,7 +86,9 @@ def _train(
     # 1. The initial state, then what a stopped run had reached.
     transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
     init_key, run_key = jax.random.split(jax.random.key(config.train.seed))
+    mesh, table_rows = make_mesh(config.mesh), {dataset.num_users, dataset.num_items}
     state = jax.jit(partial(states.init_state, model, transforms))(init_key)
+    state = place(state, mesh, table_rows)
     done = checkpoints.latest_epoch or 0
     if done:
         state = checkpoints.restore(done, state)
@@ -95,15 +98,20 @@ def _train(
     # 2. Everything is compiled before the clock starts.
     started = time.perf_counter()
     constants = (sampling.sampling_tables(dataset.train), model.inputs, run_key)
+    constants = place(constants, mesh, table_rows)
     step = partial(
-        train_step, model=model, transforms=transforms, batch_size=config.train.batch_size
+        train_step,
+        model=model,
+        transforms=transforms,
+        batch_size=config.train.batch_size,
+        mesh=mesh,
     )
     run_steps = compile_steps(step, state, constants, config.train.steps_per_call)
     task = evaluation.ranking_task(dataset.train, dataset.val, config.evaluation.user_block)
     embed = jax.jit(model.embed)
 
     def validate(state):
-        representation = embed(state.params, model.inputs, state.held)
+        representation = embed(state.params, constants[1], state.held)
         return evaluation.evaluate(representation, task, config.evaluation.cutoffs, model.score)
 
     validate(state)
@@ -122,6 +130,7 @@ def _train(
             done += epochs
             scores = validate(state)
             state = states.with_score(state, scores["recall@20"], done)
+            state = place(state, mesh, table_rows)
             row = {"epoch": done, "step": int(state.step)} | terms
             row |= {f"val/{name}": value for name, value in scores.items()}
             rows.append(row | {"seconds": (time.perf_counter() - started) / epochs})

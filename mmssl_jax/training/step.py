@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from mmssl_jax import sampling
+from mmssl_jax import sampling, sharding
 from mmssl_jax.models import Model
 from mmssl_jax.training.state import TrainState
 
@@ -24,13 +25,14 @@ def train_step(
     model: Model,
     transforms: dict[str, optax.GradientTransformation],
     batch_size: int,
+    mesh: Mesh,
 ) -> tuple[TrainState, Terms]:
     """Draws a batch and updates every player in turn, each against the newest of the others."""
     tables, inputs, run_key = constants
     sample_key, *player_keys = jax.random.split(
         jax.random.fold_in(run_key, state.step), 1 + len(model.losses)
     )
-    batch = sampling.sample(sample_key, tables, batch_size)
+    batch = sharding.split_batch(sampling.sample(sample_key, tables, batch_size), mesh)
     held = model.refresh(state.params, inputs, state.held, state.step)
     params, optimiser_states, history = state.params, state.optimiser_states, {}
     for (player, loss_fn), key in zip(model.losses.items(), player_keys, strict=True):
@@ -62,7 +64,7 @@ def compile_steps(
 
     The number of steps is an argument of the compiled program, so the shorter call at the end of an
     epoch needs no second compilation. It returns the terms of each step, in rows; rows past the
-    number of steps are zero. The state is donated.
+    number of steps are zero. The state is donated, and stays where it is on the devices.
     """
 
     def steps(state, constants, count):
@@ -76,5 +78,6 @@ def compile_steps(
 
         return jax.lax.fori_loop(0, count, body, (state, rows))
 
-    jitted = jax.jit(steps, donate_argnums=0)
+    places = jax.tree.map(lambda array: array.sharding, state)
+    jitted = jax.jit(steps, donate_argnums=0, out_shardings=(places, None))
     return jitted.lower(state, constants, jnp.asarray(0, jnp.int32)).compile()

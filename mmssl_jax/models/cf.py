@@ -1,0 +1,147 @@
+"""What the models that learn from pairs share: embeddings, backbones, the BPR loss."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from mmssl_jax import losses
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.graph import Graph
+from mmssl_jax.models.model import Model, Terms
+from mmssl_jax.sampling import Batch
+
+DEFAULTS = {
+    "model.layers": 2,
+    "train.epochs": 1000,
+    "train.steps_per_epoch": 0,
+    "train.learning_rate": 1e-3,
+    "train.lr_decay": 1.0,
+    "train.weight_decay": 0.0,
+    "train.evaluate_every": 1,
+    "train.patience": 20,
+}
+
+Embeddings = tuple[Float[Array, "users d"], Float[Array, "items d"]]
+
+
+class Backbone(NamedTuple):
+    """A recommender without content, alone or below one with content.
+
+    Attributes:
+      init_layers: (key, config) -> its parameters besides the embeddings.
+      propagate: (params, graph, config, key) -> the nodes [users + items, d] after every layer, the
+        embeddings first; a key of None turns dropout off.
+    """
+
+    init_layers: Callable[[PRNGKeyArray, Config], Any]
+    propagate: Callable[..., list[Array]]
+
+
+def init_backbone(
+    backbone: Backbone, key: PRNGKeyArray, config: Config, dataset: Dataset
+) -> dict[str, Any]:
+    """Embeddings (Xavier uniform), and the parameters of the backbone's layers."""
+    d, xavier = config.model.embedding_dim, jax.nn.initializers.xavier_uniform()
+    user_key, item_key, layer_key = jax.random.split(key, 3)
+    return {
+        "user_embedding": xavier(user_key, (dataset.num_users, d)),
+        "item_embedding": xavier(item_key, (dataset.num_items, d)),
+        "layers": backbone.init_layers(layer_key, config),
+    }
+
+
+def no_layers(key: PRNGKeyArray, config: Config) -> tuple[()]:
+    """The `init_layers` of a backbone whose layers have no parameters."""
+    del key, config
+    return ()
+
+
+def init_linear(key: PRNGKeyArray, fan_in: int, fan_out: int) -> dict[str, Array]:
+    """A linear map with all its parameters uniform in +-1/sqrt(fan_in), as in torch."""
+    kernel_key, bias_key = jax.random.split(key)
+    bound = fan_in**-0.5
+    return {
+        "kernel": jax.random.uniform(kernel_key, (fan_in, fan_out), minval=-bound, maxval=bound),
+        "bias": jax.random.uniform(bias_key, (fan_out,), minval=-bound, maxval=bound),
+    }
+
+
+def linear(params: dict[str, Array], x: Float[Array, "n a"]) -> Float[Array, "n b"]:
+    """`x W + b`."""
+    return x @ params["kernel"] + params["bias"][None, :]
+
+
+def nodes(params: dict[str, Any]) -> Float[Array, "nodes d"]:
+    """The embeddings of users then items."""
+    return jnp.concatenate([params["user_embedding"], params["item_embedding"]])
+
+
+def mean(layers: list[Array]) -> Array:
+    """The nodes averaged over the layers."""
+    return sum(layers) / len(layers)
+
+
+def split_nodes(x: Float[Array, "nodes d"], params: dict[str, Any]) -> Embeddings:
+    """The users and the items of `nodes`."""
+    num_users = params["user_embedding"].shape[0]
+    return x[:num_users], x[num_users:]
+
+
+def bpr_terms(embeddings: Embeddings, batch: Batch, config: Config) -> tuple[Array, Terms]:
+    """BPR and the L2 of the batch's final embeddings: their sum, and each."""
+    users, items = embeddings
+    rows = [users[batch.users], items[batch.positives], items[batch.negatives]]
+    terms = {
+        "bpr": losses.bpr(*rows),
+        "embedding_l2": config.train.embedding_l2 * losses.half_squares(rows) / len(batch.users),
+    }
+    return terms["bpr"] + terms["embedding_l2"], terms
+
+
+def build(
+    config: Config,
+    dataset: Dataset,
+    backbone: Backbone,
+    graph: Graph | None = None,
+    combine: Callable[[list[Array]], Array] = mean,
+) -> Model:
+    """A backbone as a model of its own.
+
+    Args:
+      config: the run's config, resolved.
+      dataset: its features are not used.
+      backbone: the backbone.
+      graph: what it propagates over.
+      combine: its layers -> the final nodes [users + items, d].
+    """
+
+    def forward(params, graph, key=None):
+        layers = backbone.propagate(params["model"], graph, config, key)
+        return split_nodes(combine(layers), params["model"])
+
+    def init(key):
+        return {"model": init_backbone(backbone, key, config, dataset)}
+
+    def loss(params, inputs, held, batch, key):
+        del held
+        return bpr_terms(forward(params, inputs, key), batch, config)
+
+    def embed(params, inputs, held):
+        del held
+        return forward(params, inputs)
+
+    return Model(graph, init, {"model": loss}, embed)
+
+
+def require_features(dataset: Dataset, config: Config) -> None:
+    """Raises InputError for a model of content on data without any."""
+    if not dataset.features:
+        raise InputError(
+            f"model '{config.model.name}' needs item features, but '{dataset.name}' is loaded "
+            "with none; set data.modalities, or choose a model without content"
+        )

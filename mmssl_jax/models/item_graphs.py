@@ -1,0 +1,217 @@
+"""Item graphs learned from item features: what LATTICE and MICRO share.
+
+The nearest items by projected features are found in the first step of an epoch, outside the
+gradient. In that step the weights of these edges carry a gradient; after it they are constants.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from mmssl_jax import graph as graphs
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.graph import Graph, ItemGraph, Neighbors
+from mmssl_jax.losses import normalize
+from mmssl_jax.models import cf, lightgcn, mf, ngcf
+from mmssl_jax.models.model import LossFn, Model
+
+DEFAULTS = cf.DEFAULTS | {
+    "train.learning_rate": 5e-4,
+    "train.lr_decay": 0.96 ** (1 / 50),
+    "train.evaluate_every": 5,
+    "train.patience": 10,
+}
+
+BACKBONES = {"lightgcn": lightgcn.BACKBONE, "ngcf": ngcf.BACKBONE, "mf": mf.BACKBONE}
+
+Nearest = dict[str, Int[Array, "items k"]]  # modality -> the nearest items of every item
+# (learner's parameters, nearest, raw graphs) -> name of a graph -> all its edges
+EdgesFn = Callable[[Any, Nearest, dict[str, Neighbors]], dict[str, Neighbors]]
+
+
+class Inputs(NamedTuple):
+    """Constant arrays on the device."""
+
+    joint: Graph  # D^-1 (A + I) over users then items
+    raw: dict[str, Neighbors]  # modality -> the normalised graph of its raw features
+
+
+class Held(NamedTuple):
+    """The item graphs between two rebuilds."""
+
+    nearest: Nearest
+    graphs: dict[str, ItemGraph]
+    weights: dict[str, Float[Array, "items edges"]]
+    fresh: Bool[Array, ""]  # built in this step, from the current parameters
+
+
+def make_inputs(config: Config, dataset: Dataset) -> Inputs:
+    """The graphs that do not change.
+
+    Raises:
+      InputError: the data have no features, or fewer items than the graphs have neighbours.
+    """
+    cf.require_features(dataset, config)
+    k = config.item_graph.neighbors
+    if k > dataset.num_items:
+        raise InputError(
+            f"config field 'item_graph.neighbors' is {k}; it must be at most the number of items, "
+            f"{dataset.num_items}"
+        )
+    raw = {name: raw_neighbors(jnp.asarray(x), k) for name, x in dataset.features.items()}
+    return Inputs(graphs.row_stochastic_joint_graph(dataset.train), raw)
+
+
+@partial(jax.jit, static_argnames="k")
+def raw_neighbors(features: Float[Array, "items _"], k: int) -> Neighbors:
+    """The top-k graph of cosine similarities, `D^-1/2 S D^-1/2`."""
+    nearest = graphs.top_neighbors(normalize(features), k)
+    return Neighbors(nearest.items, graphs.symmetric_weights(nearest))
+
+
+def init_params(key: PRNGKeyArray, config: Config, dataset: Dataset) -> dict[str, Any]:
+    """The backbone's parameters, and the learner's: the raw features and their projections."""
+    backbone_key, learner_key = jax.random.split(key)
+    backbone = BACKBONES[config.item_graph.backbone]
+    projection = {
+        modality: cf.init_linear(
+            jax.random.fold_in(learner_key, index), array.shape[1], config.model.embedding_dim
+        )
+        for index, (modality, array) in enumerate(dataset.features.items())
+    }
+    features = {modality: jnp.asarray(array) for modality, array in dataset.features.items()}
+    return cf.init_backbone(backbone, backbone_key, config, dataset) | {
+        "learner": {"features": features, "projection": projection}
+    }
+
+
+def projected(learner: dict[str, Any]) -> dict[str, Float[Array, "items d"]]:
+    """The unit rows `n(x_m W_m + b_m)` of every modality."""
+    return {
+        modality: normalize(cf.linear(learner["projection"][modality], features))
+        for modality, features in learner["features"].items()
+    }
+
+
+def similarities(learner: dict[str, Any], nearest: Nearest) -> dict[str, Neighbors]:
+    """The top-k graphs S of the projected features, with a gradient to the learner."""
+    return {
+        modality: Neighbors(nearest[modality], graphs.neighbor_products(x, nearest[modality]))
+        for modality, x in projected(learner).items()
+    }
+
+
+def join(parts: list[Neighbors]) -> Neighbors:
+    """The sum of sparse matrices."""
+    items, weights = zip(*parts, strict=True)
+    return Neighbors(jnp.concatenate(items, axis=1), jnp.concatenate(weights, axis=1))
+
+
+def rebuild(edges: EdgesFn, learner: Any, raw: dict[str, Neighbors], k: int) -> Held:
+    """The item graphs of the current parameters."""
+    nearest = {
+        modality: graphs.top_neighbors(x, k).items for modality, x in projected(learner).items()
+    }
+    found = edges(learner, nearest, raw)
+    return Held(
+        nearest,
+        {name: graphs.item_graph(neighbors.items) for name, neighbors in found.items()},
+        {name: neighbors.weights for name, neighbors in found.items()},
+        jnp.asarray(True),
+    )
+
+
+def products(
+    edges: EdgesFn, learner: Any, inputs: Inputs, held: Held, x: Float[Array, "items d"]
+) -> dict[str, Float[Array, "items d"]]:
+    """Every held graph times `x`; where the graphs are fresh, with a gradient to the learner."""
+    weights = _held_weights(edges, learner, inputs.raw, held)
+    return {
+        name: graphs.item_spmm(graph, weights[name], x, held.fresh)
+        for name, graph in held.graphs.items()
+    }
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _held_weights(edges, learner, raw, held):
+    """The held weights, which are `edges(...)` where fresh; only there they have a gradient.
+
+    A plain `lax.cond` would do the same, but carry the features out as residuals in every step.
+    """
+    del edges, learner, raw
+    return held.weights
+
+
+def _held_weights_forward(edges, learner, raw, held):
+    del edges
+    return held.weights, (learner, raw, held)
+
+
+def _held_weights_backward(edges, residuals, cotangents):
+    learner, raw, held = residuals
+
+    def weights(learner):
+        found = edges(learner, held.nearest, raw)
+        return {name: neighbors.weights for name, neighbors in found.items()}
+
+    gradient = jax.lax.cond(
+        held.fresh,
+        lambda: jax.vjp(weights, learner)[1](cotangents)[0],
+        lambda: jax.tree.map(jnp.zeros_like, learner),
+    )
+    return gradient, None, None
+
+
+_held_weights.defvjp(_held_weights_forward, _held_weights_backward)
+
+
+def backbone_embeddings(
+    params: dict[str, Any], inputs: Inputs, config: Config, key: PRNGKeyArray | None
+) -> cf.Embeddings:
+    """Users and items, averaged over the layers of the backbone."""
+    backbone = BACKBONES[config.item_graph.backbone]
+    layers = backbone.propagate(params, inputs.joint, config, key)
+    return cf.split_nodes(cf.mean(layers), params)
+
+
+def build(
+    config: Config,
+    dataset: Dataset,
+    steps_per_epoch: int,
+    init: Callable[[PRNGKeyArray], Any],
+    edges: EdgesFn,
+    loss: LossFn,
+    embed: Callable[[Any, Inputs, Held], cf.Embeddings],
+) -> Model:
+    """A model on learned item graphs, which it rebuilds at every epoch and every evaluation."""
+    inputs, k = make_inputs(config, dataset), config.item_graph.neighbors
+
+    def rebuilt(params, inputs):
+        return rebuild(edges, params["model"]["learner"], inputs.raw, k)
+
+    def refresh(params, inputs, held, step):
+        return jax.lax.cond(
+            step % steps_per_epoch == 0,
+            lambda: rebuilt(params, inputs),
+            lambda: held._replace(fresh=jnp.asarray(False)),
+        )
+
+    def embed_rebuilt(params, inputs, held):
+        del held
+        return embed(params["model"], inputs, rebuilt(params, inputs))
+
+    empty = jax.eval_shape(lambda key: rebuilt({"model": init(key)}, inputs), jax.random.key(0))
+    return Model(
+        inputs,
+        init=lambda key: {"model": init(key)},
+        losses={"model": loss},
+        embed=embed_rebuilt,
+        held=jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), empty),
+        refresh=refresh,
+    )

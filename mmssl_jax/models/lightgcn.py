@@ -1,0 +1,34 @@
+"""LightGCN: linear propagation, averaged over the layers (He et al., SIGIR 2020)."""
+
+from typing import Any
+
+from jaxtyping import Array, PRNGKeyArray
+
+from mmssl_jax import graph as graphs
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.graph import Graph, spmm
+from mmssl_jax.models import cf
+from mmssl_jax.models.model import Model
+
+DEFAULTS = cf.DEFAULTS | {"model.layers": 3}
+
+
+def propagate(
+    params: dict[str, Any], graph: Graph, config: Config, key: PRNGKeyArray | None = None
+) -> list[Array]:
+    """The nodes [users + items, d] after every layer: `x_{l+1} = G x_l`."""
+    del key
+    layers = [cf.nodes(params)]
+    for _ in range(config.model.layers):
+        layers.append(spmm(graph, layers[-1]))
+    return layers
+
+
+BACKBONE = cf.Backbone(cf.no_layers, propagate)
+
+
+def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
+    """LightGCN over the symmetrically normalised graph of the paper, without self loops."""
+    del steps_per_epoch
+    return cf.build(config, dataset, BACKBONE, graphs.symmetric_joint_graph(dataset.train))

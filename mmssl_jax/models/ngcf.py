@@ -1,0 +1,61 @@
+"""NGCF: propagation with transformed messages (Wang et al., "Neural graph CF", SIGIR 2019)."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from mmssl_jax import graph as graphs
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.graph import Graph, spmm
+from mmssl_jax.losses import normalize
+from mmssl_jax.models import cf
+from mmssl_jax.models.model import Model
+
+DEFAULTS = cf.DEFAULTS | {"model.layers": 3}
+
+
+def init_layers(key: PRNGKeyArray, config: Config) -> list[dict[str, Any]]:
+    """Two linear maps a layer: of the neighbours' sum, and of its product with the node."""
+    d = config.model.embedding_dim
+    layer_keys = [jax.random.fold_in(key, layer) for layer in range(config.model.layers)]
+    return [
+        {name: cf.init_linear(k, d, d) for name, k in zip(("sum", "product"), keys, strict=True)}
+        for keys in map(jax.random.split, layer_keys)
+    ]
+
+
+def propagate(
+    params: dict[str, Any], graph: Graph, config: Config, key: PRNGKeyArray | None = None
+) -> list[Array]:
+    """The nodes [users + items, d] after every layer, normalised from the first layer on.
+
+    `x_{l+1} = dropout(f((G x_l) W_1 + b_1) + f((x_l * G x_l) W_2 + b_2))`, f a leaky ReLU (.01).
+    """
+    x = cf.nodes(params)
+    layers = [x]
+    for index, layer in enumerate(params["layers"]):
+        gathered = spmm(graph, x)
+        x = jax.nn.leaky_relu(cf.linear(layer["sum"], gathered)) + jax.nn.leaky_relu(
+            cf.linear(layer["product"], x * gathered)
+        )
+        if key is not None:
+            keep = 1.0 - config.ngcf.message_dropout
+            kept = jax.random.bernoulli(jax.random.fold_in(key, index), keep, x.shape)
+            x = jnp.where(kept, x / keep, 0.0)
+        layers.append(normalize(x))
+    return layers
+
+
+BACKBONE = cf.Backbone(init_layers, propagate)
+concatenate = partial(jnp.concatenate, axis=1)
+
+
+def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
+    """NGCF on its own: its layers are concatenated, where a backbone's are averaged."""
+    del steps_per_epoch
+    graph = graphs.row_stochastic_joint_graph(dataset.train)
+    return cf.build(config, dataset, BACKBONE, graph, concatenate)

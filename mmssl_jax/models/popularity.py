@@ -1,0 +1,36 @@
+"""Popularity: the same ranking for everybody, by the number of training users."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.models.model import Model
+
+# Nothing is trained: one epoch only counts as the run's best, and the rates have no effect.
+DEFAULTS = {
+    "model.layers": 0,
+    "train.epochs": 1,
+    "train.steps_per_epoch": 1,
+    "train.learning_rate": 1.0,
+    "train.lr_decay": 1.0,
+    "train.weight_decay": 0.0,
+    "train.evaluate_every": 1,
+    "train.patience": 0,
+}
+
+
+def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
+    """Every item's score is its number of training pairs."""
+    del config, steps_per_epoch
+    counts = np.bincount(dataset.train.indices, minlength=dataset.num_items)
+
+    def embed(params, inputs, held):
+        del params, held
+        return inputs
+
+    def score(counts, users):
+        return jnp.broadcast_to(counts[None, :], (*users.shape, *counts.shape))
+
+    inputs = jnp.asarray(counts, jnp.float32)
+    return Model(inputs, init=lambda key: {}, losses={}, embed=embed, score=score)

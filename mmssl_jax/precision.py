@@ -1,0 +1,35 @@
+"""Matrix products in reduced precision: bfloat16 factors, float32 sums and results."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def matmul(
+    a: Float[Array, "n k"], b: Float[Array, "k m"], precision: Precision
+) -> Float[Array, "n m"]:
+    """`a @ b`; with 'bfloat16' the factors are rounded, in the gradients' products as well."""
+    return a @ b if precision == "float32" else _bfloat16_matmul(a, b)
+
+
+@jax.custom_vjp
+def _bfloat16_matmul(a, b):
+    return jnp.matmul(
+        a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), preferred_element_type=jnp.float32
+    )
+
+
+def _forward(a, b):
+    return _bfloat16_matmul(a, b), (a, b)
+
+
+def _backward(factors, cotangent):
+    a, b = factors
+    return _bfloat16_matmul(cotangent, b.T), _bfloat16_matmul(a.T, cotangent)
+
+
+_bfloat16_matmul.defvjp(_forward, _backward)
