@@ -14,10 +14,9 @@ test-all: .venv/ready  ## also the tests that take minutes
 	$(BIN)/python -m pytest -m ""
 
 lint: .venv/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt ruff pyright
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
 
 clean:
 	rm -rf .venv runs

@@ -39,12 +39,14 @@ from mmssl_jax.training.step import compile_steps, train_step
 def seconds(call: Callable[[], Any], repeats: int) -> float:
     """The median time of a call after one that is not counted."""
     jax.block_until_ready(call())
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        jax.block_until_ready(call())
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    return statistics.median(once(call) for _ in range(repeats))
+
+
+def once(call: Callable[[], Any]) -> float:
+    """The time of one call of what is compiled already."""
+    started = time.perf_counter()
+    jax.block_until_ready(call())
+    return time.perf_counter() - started
 
 
 def floor_flops(rows: int, batch: int, items: int, hidden: int) -> float:
@@ -141,7 +143,7 @@ def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) 
     figures["epoch_s"] = steps * figures["fast_step_s"] + evaluation_s
     figures["epoch_is"] = "computed from the step and the evaluation"
     if figures["epoch_s"] < 60:
-        figures["epoch_s"] = seconds(lambda: (fast.run(steps), evaluate(fast)), 1)
+        figures["epoch_s"] = once(lambda: (fast.run(steps), evaluate(fast)))
         figures["epoch_is"] = "measured"
     figures["peak_bytes"] = peak_bytes()
     del fast
@@ -157,7 +159,7 @@ def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) 
     without = configs.unflatten(configs.flatten(config) | {"critic.enabled": False})
     generator = Step(configs.resolve(without, mmssl.DEFAULTS), dataset)
     figures["generator_step_s"] = seconds(lambda: generator.run(10), repeats) / 10
-    figures["generator_epoch_s"] = seconds(lambda: (generator.run(steps), evaluate(generator)), 1)
+    figures["generator_epoch_s"] = once(lambda: (generator.run(steps), evaluate(generator)))
     return figures
 
 

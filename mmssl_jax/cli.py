@@ -17,7 +17,7 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from mmssl_jax import config as configs
-from mmssl_jax import data, files, results, training
+from mmssl_jax import data, files, groups, results, training
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
@@ -40,7 +40,7 @@ def run(main: Callable[[list[str]], None]) -> None:
         print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        hint = "; the same command goes on from the last epoch" if main is train_main else ""
+        hint = "" if main is evaluate_main else "; the same command goes on from the last epoch"
         print(f"interrupted{hint}", file=sys.stderr)
         sys.exit(130)
     finally:
@@ -83,7 +83,9 @@ def evaluate_main(argv: list[str]) -> None:
     check_dataset(known, dataset, folder.folder)
     scores = training.evaluate_run(config, dataset, folder)
     title = results.title(dataset, config, scores["best_epoch"])
-    Console().print(results.table(scores, config.evaluation.cutoffs, title))
+    console = Console()
+    console.print(results.table(scores, config.evaluation.cutoffs, title))
+    console.print(groups.table(scores, f"By groups of users and of items: {title}"))
     if values.json is not None:
         files.write_json(pathlib.Path(values.json), scores)
 

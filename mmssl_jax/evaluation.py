@@ -74,6 +74,21 @@ def _block_pairs(matrix, users: np.ndarray, user_block: int) -> np.ndarray:
     return pairs
 
 
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """The top of a split's ranked lists, on the host."""
+
+    users: np.ndarray  # [n] user indices, ascending
+    truth_sizes: np.ndarray  # [n]
+    top: np.ndarray  # [n, ranks] item indices, the best first
+    hits: np.ndarray  # [n, ranks] whether the item is in the user's truth
+
+    def per_user(self, cutoffs: Sequence[int]) -> dict[str, np.ndarray]:
+        """Every metric at every cutoff, one value per user: 'recall@20' -> [n]."""
+        hits, sizes = jnp.asarray(self.hits), jnp.asarray(self.truth_sizes)
+        return jax.tree.map(np.asarray, _per_user(hits, sizes, cutoffs=tuple(cutoffs)))
+
+
 @functools.partial(jax.jit, static_argnames=("score", "cutoff"))
 def _ranked_hits(representation, blocks: Block, *, score: ScoreFn, cutoff: int):
     """The top items [blocks, block, cutoff] and which of them are hits."""
@@ -98,29 +113,37 @@ def _per_user(hits, truth_sizes, *, cutoffs):
     }
 
 
-def evaluate_users(
-    representation: Any, task: RankingTask, cutoffs: Sequence[int], score: ScoreFn
-) -> dict[str, np.ndarray]:
-    """Every metric at every cutoff, one value per user of the task: 'recall@20' -> [n].
+def rank(representation: Any, task: RankingTask, cutoff: int, score: ScoreFn) -> Ranking:
+    """The best `cutoff` items of every user of the task.
 
     Args:
       representation: what `score` needs, such as the final user and item embeddings.
       task: the split, from `ranking_task`.
-      cutoffs: the Ks; the largest is the length of the ranked list.
+      cutoff: the length of the ranked lists.
       score: (representation, users [b]) -> scores [b, items].
     """
-    check_cutoffs(cutoffs, task.num_items)
-    _, hits = _ranked_hits(representation, task.blocks, score=score, cutoff=max(cutoffs))
-    hits = hits.reshape(-1, hits.shape[-1])[: len(task.users)]
-    values = _per_user(hits, jnp.asarray(task.truth_sizes), cutoffs=tuple(cutoffs))
-    return jax.tree.map(np.asarray, values)
+    check_cutoffs([cutoff], task.num_items)
+    found = _ranked_hits(representation, task.blocks, score=score, cutoff=cutoff)
+    top, hits = (np.asarray(x).reshape(-1, cutoff)[: len(task.users)] for x in found)
+    return Ranking(task.users, task.truth_sizes, top, hits)
+
+
+def evaluate_users(
+    representation: Any, task: RankingTask, cutoffs: Sequence[int], score: ScoreFn
+) -> dict[str, np.ndarray]:
+    """Every metric at every cutoff, one value per user: 'recall@20' -> [n]; see `rank`."""
+    return rank(representation, task, max(cutoffs), score).per_user(cutoffs)
 
 
 def evaluate(
     representation: Any, task: RankingTask, cutoffs: Sequence[int], score: ScoreFn
 ) -> dict[str, float]:
     """Every metric at every cutoff, averaged over the users of the task."""
-    per_user = evaluate_users(representation, task, cutoffs, score)
+    return means(evaluate_users(representation, task, cutoffs, score))
+
+
+def means(per_user: dict[str, np.ndarray]) -> dict[str, float]:
+    """The mean over users of every metric."""
     return {name: float(np.mean(values, dtype=np.float64)) for name, values in per_user.items()}
 
 

@@ -11,6 +11,11 @@ from mmssl_jax.errors import InputError
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
+    """`write_bytes` of UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Writes a file in one step: a reader, or a run after a kill, sees the old or the new one.
 
     Raises:
@@ -19,8 +24,8 @@ def write_text(path: pathlib.Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(temporary, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

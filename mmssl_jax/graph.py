@@ -224,7 +224,7 @@ class Neighbors(NamedTuple):
     weights: Float[Array, "items k"]
 
 
-def top_neighbors(x: Float[Array, "items d"], k: int, block: int = 512) -> Neighbors:
+def top_neighbors(x: Float[Array, "items d"], k: int, block: int = 128) -> Neighbors:
     """The k items of the highest inner product with every item; of equals, the lowest index.
 
     At most [block, items] products exist at a time.

@@ -17,17 +17,33 @@ SPLITS = ("val", "test")
 _PACKAGES = ("mmssl_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
 
 
+def rank_splits(
+    model: Model, state: Any, dataset: Dataset, config: Config
+) -> dict[str, evaluation.Ranking]:
+    """The ranked lists on validation and test, as long as the largest cutoff."""
+    representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
+    cutoff, block = max(config.evaluation.cutoffs), config.evaluation.user_block
+    rankings = {}
+    for split in SPLITS:
+        task = evaluation.ranking_task(dataset.train, getattr(dataset, split), block)
+        rankings[split] = evaluation.rank(representation, task, cutoff, model.score)
+    return rankings
+
+
+def scores_of(
+    rankings: dict[str, evaluation.Ranking], cutoffs: tuple[int, ...]
+) -> dict[str, float]:
+    """Every metric on every split: 'test/recall@20' -> value."""
+    return {
+        f"{split}/{name}": value
+        for split, ranking in rankings.items()
+        for name, value in evaluation.means(ranking.per_user(cutoffs)).items()
+    }
+
+
 def score_splits(model: Model, state: Any, dataset: Dataset, config: Config) -> dict[str, float]:
     """Every metric on validation and test: 'test/recall@20' -> value."""
-    representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
-    scores = {}
-    for split in SPLITS:
-        task = evaluation.ranking_task(
-            dataset.train, getattr(dataset, split), config.evaluation.user_block
-        )
-        values = evaluation.evaluate(representation, task, config.evaluation.cutoffs, model.score)
-        scores |= {f"{split}/{name}": value for name, value in values.items()}
-    return scores
+    return scores_of(rank_splits(model, state, dataset, config), config.evaluation.cutoffs)
 
 
 def about_run(config: Config, dataset: Dataset) -> dict[str, Any]:
@@ -60,11 +76,16 @@ def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table
     return result
 
 
+def kind_of_data(dataset: Dataset) -> str:
+    """The data set's name, and whether it is real, for every heading."""
+    kind = "GENERATED data" if dataset.synthetic else "data"
+    return f"{kind} '{dataset.name}'"
+
+
 def title(dataset: Dataset, config: Config, best_epoch: int) -> str:
     """One line that says what a table of scores is of."""
     modalities = ", ".join(dataset.features) or "none"
-    kind = "GENERATED data" if dataset.synthetic else "data"
     return (
-        f"{config.model.name} ({config.model.variant}) on {kind} '{dataset.name}', "
+        f"{config.model.name} ({config.model.variant}) on {kind_of_data(dataset)}, "
         f"modalities: {modalities}, seed {config.train.seed}, best validation epoch {best_epoch}"
     )

@@ -15,7 +15,7 @@ from mmssl_jax import critic as critics
 from mmssl_jax import real_rows, rows
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.models import mmssl
+from mmssl_jax.models import mmssl, mmssl_generator
 from mmssl_jax.sampling import Batch, SeenPairs
 
 MODALITIES = ("audio", "image", "text")
@@ -98,7 +98,7 @@ def paper(request):
             "total": total,
             "gradient": gradient,
             "embed": model.embed(params, model.inputs, held),
-            "fused_items": mmssl.fuse(params["generator"]["fusion"], out.item_views, config),
+            "fused_items": mmssl_generator.fuse(params["generator"]["fusion"], out.item_views, config),
             "fake": [group.dense() for group in mmssl.fake_rows(out, batch.users, seen)],
         }
 
@@ -276,7 +276,7 @@ def test_the_release_fuses_by_one_matrix_and_the_paper_by_attention():
 
 def test_the_release_contrasts_with_the_final_users_and_the_paper_with_the_fused():
     final, fused, ids = jnp.asarray(np.random.default_rng(0).normal(size=(3, 9, 8)), jnp.float32)
-    views = {"text": mmssl.View(ids, ids)}
+    views = {"text": mmssl_generator.View(ids, ids)}
     out = mmssl.Embeddings(final, final, views, views, fused)
     for variant, anchor in (("released", final), ("paper", fused)):
         terms = jax.jit(partial(mmssl.generator_terms, config=make_config(variant)))(out, BATCH)

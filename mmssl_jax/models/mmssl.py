@@ -1,11 +1,11 @@
 """MMSSL: multi-modal self-supervised learning for recommendation (Wei et al., WWW 2023).
 
-`Variant` lists every place in which the paper and the public release differ.
+The losses of both players and what the training loop needs; the embeddings are made in
+`mmssl_generator`, which also lists every place in which the paper and the release differ.
 """
 
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,13 @@ from mmssl_jax.config import Config
 from mmssl_jax.critic import Rows
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graph import BipartiteGraphs, spmm
-from mmssl_jax.losses import normalize
+from mmssl_jax.models.mmssl_generator import (
+    VARIANTS,
+    Embeddings,
+    Inputs,
+    forward,
+    init_generator,
+)
 from mmssl_jax.models.model import Model
 from mmssl_jax.rows import RelationRows
 from mmssl_jax.sampling import Batch, SeenPairs
@@ -32,179 +37,6 @@ DEFAULTS = {
     "train.evaluate_every": 1,
     "train.patience": 7,
 }
-
-
-class Variant(NamedTuple):
-    """Where the public release and the paper differ."""
-
-    modality_graphs: bool  # top-k graphs of the relation rows; the release's are empty
-    attention: bool  # across modalities; the release's softmax runs over constants
-    last_softmax: bool  # over the embedding axis in the last propagation layer
-    contrast_fused: bool  # contrast with the fused users, not with the final ones
-    temper_all: bool  # the temperature divides the whole logit of the real rows, not the noise
-    critic_slope: float  # of the leaky ReLU; the release passes 1, the identity
-
-
-VARIANTS = {
-    "released": Variant(False, False, True, False, False, 1.0),
-    "paper": Variant(True, True, False, True, True, 0.2),
-}
-
-
-class Inputs(NamedTuple):
-    """Constant arrays on the device."""
-
-    interactions: BipartiteGraphs
-    features: dict[str, Float[Array, "items _"]]
-    tables: sampling.SamplingTables
-
-
-class View(NamedTuple):
-    """One modality's side of the users or of the items, [nodes, d] each."""
-
-    feature: Array  # propagated projected features, f_m
-    ids: Array | None  # ID embeddings through the modality graph, e_m; None without a graph
-
-
-class Embeddings(NamedTuple):
-    """What one forward pass gives: final embeddings, the views, and the fused users."""
-
-    users: Array
-    items: Array
-    user_views: dict[str, View]
-    item_views: dict[str, View]
-    fused_users: Array | None
-
-
-def init_generator(
-    key: PRNGKeyArray, config: Config, num_users: int, num_items: int, widths: Mapping[str, int]
-) -> dict[str, Any]:
-    """The generator's parameters: embeddings, one projection a modality, and the fusion.
-
-    Args:
-      key: a random key.
-      config: the run's config.
-      num_users: rows of the user embeddings.
-      num_items: rows of the item embeddings.
-      widths: modality -> width of its features.
-    """
-    d, heads = config.model.embedding_dim, config.mmssl.heads
-    xavier = jax.nn.initializers.xavier_uniform()
-    user_key, item_key, fusion_key, projection_key = jax.random.split(key, 4)
-    params = {
-        "user_embedding": xavier(user_key, (num_users, d)),
-        "item_embedding": xavier(item_key, (num_items, d)),
-        "projection": {},
-    }
-    for index, (modality, width) in enumerate(widths.items()):
-        kernel_key, bias_key = jax.random.split(jax.random.fold_in(projection_key, index))
-        bound = width**-0.5
-        params["projection"][modality] = {
-            "kernel": xavier(kernel_key, (width, d)),
-            "bias": jax.random.uniform(bias_key, (d,), minval=-bound, maxval=bound),
-        }
-    if widths and VARIANTS[config.model.variant].attention:
-        keys = dict(zip(("query", "key", "value"), jax.random.split(fusion_key, 3), strict=True))
-        params["fusion"] = {name: xavier(k, (d, d)) for name, k in keys.items()}
-    elif widths:
-        params["fusion"] = xavier(fusion_key, (heads * d, d))
-    return params
-
-
-def forward(
-    params: dict[str, Any],
-    inputs: Inputs,
-    modality_graphs: Mapping[str, BipartiteGraphs],
-    config: Config,
-    key: PRNGKeyArray | None = None,
-) -> Embeddings:
-    """All embeddings of a generator (MMSSL, sections 3.1 to 3.3).
-
-    Args:
-      params: from `init_generator`.
-      inputs: interactions and features.
-      modality_graphs: modality -> its graphs; empty for none.
-      config: the run's config.
-      key: for the dropout of the projected features; None turns dropout off.
-    """
-    variant = VARIANTS[config.model.variant]
-    user_item, item_user = inputs.interactions.user_item, inputs.interactions.item_user
-    user_views, item_views = {}, {}
-    for index, (modality, features) in enumerate(inputs.features.items()):
-        projection = params["projection"][modality]
-        projected = features @ projection["kernel"] + projection["bias"][None, :]
-        if key is not None:
-            projected = _dropout(
-                jax.random.fold_in(key, index), projected, config.mmssl.feature_dropout
-            )
-        user_feature = spmm(user_item, projected)
-        item_feature = spmm(item_user, user_feature)
-        user_ids = item_ids = None
-        if modality in modality_graphs:
-            user_ids = spmm(modality_graphs[modality].user_item, params["item_embedding"])
-            item_ids = spmm(modality_graphs[modality].item_user, params["user_embedding"])
-        user_views[modality] = View(user_feature, user_ids)
-        item_views[modality] = View(item_feature, item_ids)
-
-    users, items = params["user_embedding"], params["item_embedding"]
-    fused_users = None
-    if modality_graphs:
-        fused_users = fuse(params["fusion"], user_views, config)
-        fused_items = fuse(params["fusion"], item_views, config)
-        users = users + config.mmssl.id_weight * normalize(fused_users)
-        items = items + config.mmssl.id_weight * normalize(fused_items)
-    users, items = propagate(
-        users, items, inputs.interactions, config.model.layers, variant.last_softmax
-    )
-    omega = config.mmssl.modality_weight
-    users = users + omega * sum(normalize(view.feature) for view in user_views.values())
-    items = items + omega * sum(normalize(view.feature) for view in item_views.values())
-    return Embeddings(users, items, user_views, item_views, fused_users)
-
-
-def fuse(fusion: Any, views: Mapping[str, View], config: Config) -> Float[Array, "nodes d"]:
-    """The ID views of all modalities as one, by attention (paper) or by one matrix (released).
-
-    The release writes multi-head attention, but its softmax sums over an axis of constants, which
-    leaves the mean over modalities times the sum of the matrix's row blocks, one block a head.
-    """
-    stacked = jnp.stack([view.ids for view in views.values()], axis=1)  # [nodes, M, d]
-    nodes, modalities, d = stacked.shape
-    if not VARIANTS[config.model.variant].attention:
-        return jnp.mean(stacked, axis=1) @ jnp.sum(fusion.reshape(-1, d, d), axis=0)
-    heads = config.mmssl.heads
-    query, key, value = (
-        (stacked @ fusion[name]).reshape(nodes, modalities, heads, d // heads)
-        for name in ("query", "key", "value")
-    )
-    logits = jnp.einsum("nmhd,nkhd->nhmk", query, key) * (d // heads) ** -0.5
-    attended = jnp.einsum("nhmk,nkhd->nmhd", jax.nn.softmax(logits, axis=-1), value)
-    return jnp.mean(attended.reshape(nodes, modalities, d), axis=1)
-
-
-def propagate(
-    users: Float[Array, "users d"],
-    items: Float[Array, "items d"],
-    interactions: BipartiteGraphs,
-    layers: int,
-    last_softmax: bool,
-) -> tuple[Float[Array, "users d"], Float[Array, "items d"]]:
-    """The mean over layers 0..L of both sides; items gather from the users just updated."""
-    all_users, all_items = [users], [items]
-    for layer in range(layers):
-        softmax = last_softmax and layer == layers - 1
-        users = spmm(interactions.user_item, items)
-        users = jax.nn.softmax(users, axis=1) if softmax else users
-        items = spmm(interactions.item_user, users)
-        items = jax.nn.softmax(items, axis=1) if softmax else items
-        all_users.append(users)
-        all_items.append(items)
-    return sum(all_users) / len(all_users), sum(all_items) / len(all_items)
-
-
-def _dropout(key: PRNGKeyArray, x: Array, rate: float) -> Array:
-    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape)
-    return jnp.where(keep, x / (1.0 - rate), 0.0)
 
 
 def generator_terms(

@@ -9,8 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from mmssl_jax import evaluation, files, results, sampling
+from mmssl_jax import config as configs
+from mmssl_jax import evaluation, files, groups, results, sampling
 from mmssl_jax.checkpoint import Checkpoints
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
@@ -43,17 +45,28 @@ def train(config: Config, dataset: Dataset, folder: pathlib.Path) -> dict[str, A
     evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
     steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
     model = MODELS[config.model.name].build(config, dataset, steps_per_epoch)
-    workdir = Workdir(folder)
+    mesh, workdir = make_mesh(config.mesh), Workdir(folder)
     with workdir.open(config, dataset), Checkpoints(workdir.checkpoints) as checkpoints:
-        return _train(config, dataset, model, steps_per_epoch, workdir, checkpoints)
+        return _train(config, dataset, model, steps_per_epoch, mesh, workdir, checkpoints)
 
 
 def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, Any]:
-    """The scores of the best checkpoint of a run on validation and test.
+    """The scores of the best checkpoint of a run on validation and test, with those of groups.
 
     Raises:
       InputError: there is no checkpoint, or it does not fit the config and the data.
     """
+    best_epoch, model, state = best_of_run(config, dataset, workdir)
+    rankings = results.rank_splits(model, state, dataset, config)
+    scores = results.scores_of(rankings, config.evaluation.cutoffs)
+    scores |= groups.scores_of(rankings, dataset)
+    return results.about_run(config, dataset) | {"best_epoch": best_epoch} | scores
+
+
+def best_of_run(
+    config: Config, dataset: Dataset, workdir: Workdir
+) -> tuple[int, Model, states.TrainState]:
+    """The best epoch of a run, its model, and the state after that epoch; raises the same."""
     if not workdir.checkpoints.is_dir():
         raise InputError(f"{workdir.folder} holds no checkpoint yet; run train.py first")
     evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
@@ -66,8 +79,7 @@ def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str
             raise InputError(f"{workdir.folder} holds no checkpoint yet; run train.py first")
         best_epoch = checkpoints.best_epoch
         state = checkpoints.restore(best_epoch, like)
-    scores = results.score_splits(model, state, dataset, config)
-    return results.about_run(config, dataset) | {"best_epoch": best_epoch} | scores
+    return best_epoch, model, state
 
 
 def protocol_steps(config: Config, dataset: Dataset) -> int:
@@ -80,13 +92,14 @@ def _train(
     dataset: Dataset,
     model: Model,
     steps_per_epoch: int,
+    mesh: Mesh,
     workdir: Workdir,
     checkpoints: Checkpoints,
 ) -> dict[str, Any]:
     # 1. The initial state, then what a stopped run had reached.
     transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
     init_key, run_key = jax.random.split(jax.random.key(config.train.seed))
-    mesh, table_rows = make_mesh(config.mesh), {dataset.num_users, dataset.num_items}
+    table_rows = {dataset.num_users, dataset.num_items}
     state = jax.jit(partial(states.init_state, model, transforms))(init_key)
     state = place(state, mesh, table_rows)
     done = checkpoints.latest_epoch or 0
@@ -94,6 +107,7 @@ def _train(
         state = checkpoints.restore(done, state)
     rows = workdir.read_metrics(up_to_epoch=done)
     about = results.about_run(config, dataset)
+    stored = about | {"config": configs.flatten(config)}
 
     # 2. Everything is compiled before the clock starts.
     started = time.perf_counter()
@@ -135,7 +149,7 @@ def _train(
             row |= {f"val/{name}": value for name, value in scores.items()}
             rows.append(row | {"seconds": (time.perf_counter() - started) / epochs})
             workdir.write_metrics(rows)
-            checkpoints.save(done, state, scores["recall@20"], about)
+            checkpoints.save(done, state, scores["recall@20"], stored)
             rows[-1]["seconds"] = (time.perf_counter() - started) / epochs
             workdir.write_metrics(rows)
             progress.epoch(rows[-1], int(state.best_epoch))
