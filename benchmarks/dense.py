@@ -11,12 +11,14 @@ import jax.numpy as jnp
 
 from mmssl_jax import critic as critics
 from mmssl_jax import losses
-from mmssl_jax.critic import Rows
+from mmssl_jax.rows import RelationRows
 
 
-def dense(rows: Rows) -> jax.Array:
-    """Rows in any form as an array."""
-    return rows if isinstance(rows, jax.Array) else rows.dense()
+def dense(rows: jax.Array | Sequence[RelationRows]) -> jax.Array:
+    """Rows as an array; the groups of relation rows are stacked."""
+    if isinstance(rows, jax.Array):
+        return rows
+    return jnp.concatenate([group.dense() for group in rows])
 
 
 def score(critic, params, rows: jax.Array, key) -> jax.Array:
@@ -28,8 +30,8 @@ def score(critic, params, rows: jax.Array, key) -> jax.Array:
 def critic_loss(
     critic: critics.Critic,
     params: dict,
-    real: Rows,
-    fake: Sequence[Rows],
+    real: jax.Array,
+    fake: jax.Array | Sequence[RelationRows],
     alpha: jax.Array,
     key: jax.Array,
     *,
@@ -40,9 +42,9 @@ def critic_loss(
     The real rows' product is made once, as their copies differ only after dropout.
     """
     fake_key, real_key, mixed_key = jax.random.split(key, 3)
-    copies, real = len(fake), dense(real)
-    fake = jnp.concatenate([dense(group) for group in fake])
-    at_real = jnp.tile(critics.first(critic, params, [real]), (copies, 1))
+    fake = dense(fake)
+    copies = len(fake) // len(real)
+    at_real = jnp.tile(critics.first(critic, params, real), (copies, 1))
     fake_score = jnp.mean(score(critic, params, fake, fake_key))
     real_score = jnp.mean(critics.head(critic, params, at_real, real_key))
     mixed = alpha * jnp.tile(real, (copies, 1)) + (1 - alpha) * fake
@@ -52,7 +54,11 @@ def critic_loss(
     return loss, {"fake": fake_score, "real": real_score, "penalty": penalty}
 
 
-def generator_loss(critic: critics.Critic, params: dict, fake: Sequence[Rows], key: jax.Array):
+def generator_loss(
+    critic: critics.Critic,
+    params: dict,
+    fake: jax.Array | Sequence[RelationRows],
+    key: jax.Array,
+):
     """The same function as `mmssl_jax.critic.generator_loss`."""
-    fake = jnp.concatenate([dense(group) for group in fake])
-    return -jnp.mean(score(critic, params, fake, key))
+    return -jnp.mean(score(critic, params, dense(fake), key))

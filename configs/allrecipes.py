@@ -12,7 +12,7 @@ from mmssl_jax.config import Config
 def get_config() -> Config:
     config = Config()
     config.data.path = "data/allrecipes"
-    config.train.learning_rate = 5.6e-4
+    config.mmssl.learning_rate = 5.6e-4
     config.critic.learning_rate = 2.5e-4
     config.mmssl.adversarial_weight = 3e-4
     config.mmssl.real_temperature = 0.02

@@ -13,5 +13,5 @@ def get_config() -> Config:
     config = Config()
     config.data.path = ":demo:"
     config.train.epochs = 10
-    config.train.learning_rate = 5e-3
+    config.mmssl.learning_rate = 5e-3
     return config

@@ -92,11 +92,11 @@ class Checkpoints:
         Raises:
           InputError: the checkpoint is damaged, or is of another model or data set.
         """
-        abstract = jax.tree.map(_abstract, _flat(like))
+        wanted = jax.tree.map(abstract, _flat(like))
         arrays, problem = None, ""
         with _abandoned_reads_unreported():
             try:
-                arrays = self._checkpointer.load(epoch, abstract)
+                arrays = self._checkpointer.load(epoch, wanted)
             except Exception as error:  # orbax raises many kinds for a damaged or foreign one
                 problem = type(error).__name__
         if arrays is None:
@@ -131,7 +131,8 @@ def _flat(state: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
 
 
-def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+def abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    """An array's shape, type and place, without its values: what `restore` can take as `like`."""
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # for what is no array yet
     sharding = getattr(leaf, "sharding", None) or here
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

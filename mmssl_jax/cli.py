@@ -85,7 +85,7 @@ def evaluate_main(argv: list[str]) -> None:
     title = results.title(dataset, config, scores["best_epoch"])
     console = Console()
     console.print(results.table(scores, config.evaluation.cutoffs, title))
-    console.print(groups.table(scores, f"By groups of users and of items: {title}"))
+    console.print(groups.table(scores, f"At 20, by groups of users and of items: {title}"))
     if values.json is not None:
         files.write_json(pathlib.Path(values.json), scores)
 

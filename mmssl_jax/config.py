@@ -54,6 +54,7 @@ class Model(_Section):
 
 @_section
 class MMSSL(_Section):
+    learning_rate: float = 5.5e-4  # of the generator, where train.learning_rate is not set
     feature_dropout: float = 0.2
     id_weight: float = 0.36  # eta: the fused modality view added to the ID embeddings
     modality_weight: float = 0.55  # omega: the propagated features added to the final embeddings
@@ -104,8 +105,8 @@ class EASE(_Section):
 @_section
 class Train(_Section):
     seed: int = 2022
-    epochs: int = 250
-    steps_per_epoch: int = 0  # 0: training pairs // batch_size + 1
+    epochs: int | None = None
+    steps_per_epoch: int | None = None  # 0: training pairs // batch_size + 1
     steps_per_call: int = 10  # steps in one call to the device; no effect on results
     batch_size: int = 1024
     learning_rate: float | None = None
@@ -148,7 +149,8 @@ def resolve(config: Config, defaults: Mapping[str, Any]) -> Config:
 
     Args:
       config: as a config file and flags left it.
-      defaults: dotted path -> value for the fields that nobody set (the model's `DEFAULTS`).
+      defaults: dotted path -> value for the fields that nobody set (the model's `DEFAULTS`); the
+        path of another field stands for that field's value.
 
     Raises:
       InputError: a field has the wrong type, is out of range, or has no value at all.
@@ -156,7 +158,8 @@ def resolve(config: Config, defaults: Mapping[str, Any]) -> Config:
     values = flatten(config)
     for path, value in values.items():
         if value is None:
-            values[path] = defaults.get(path)
+            default = defaults.get(path)
+            values[path] = values.get(default, default) if isinstance(default, str) else default
     resolved = unflatten(values)
     _check_ranges(resolved)
     resolved._freeze()
@@ -220,6 +223,7 @@ _POSITIVE = [
     "mmssl.graph_items",
     "mmssl.temperature",
     "mmssl.real_temperature",
+    "mmssl.learning_rate",
     "critic.learning_rate",
     "item_graph.neighbors",
     "item_graph.temperature",

@@ -18,23 +18,24 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmssl_jax import losses
+from mmssl_jax import rows as relation
 from mmssl_jax.precision import Precision, matmul
 from mmssl_jax.real_rows import BlockedRealRows
 from mmssl_jax.rows import Kernel, RelationRows
 
-Rows = Float[Array, "batch items"] | RelationRows | BlockedRealRows
+Rows = Float[Array, "batch items"] | Sequence[RelationRows] | BlockedRealRows
 
 
-def project(rows: Rows, kernel: Kernel, precision: Precision) -> Float[Array, "batch hidden"]:
+def project(rows: Rows, kernel: Kernel, precision: Precision) -> Float[Array, "rows hidden"]:
     """The product of rows in any form with a kernel.
 
     Relation rows take float32 throughout: their products are small, and a difference of two.
     """
-    if isinstance(rows, RelationRows):
-        return rows.project(kernel)
+    if isinstance(rows, jax.Array):
+        return matmul(rows, kernel, precision)
     if isinstance(rows, BlockedRealRows):
         return rows.project(kernel, precision)
-    return matmul(rows, kernel, precision)
+    return relation.project(rows, kernel)
 
 
 class FirstLayer(nn.Module):
@@ -48,7 +49,7 @@ class FirstLayer(nn.Module):
         self.kernel = self.param("kernel", _he_normal, (self.num_items, self.hidden))
         self.bias = self.param("bias", nn.initializers.zeros, (self.hidden,))
 
-    def __call__(self, rows: Rows) -> Float[Array, "batch hidden"]:
+    def __call__(self, rows: Rows) -> Float[Array, "rows hidden"]:
         return project(rows, self.kernel, self.precision) + self.bias[None, :]
 
 
@@ -87,10 +88,10 @@ class Critic(nn.Module):
         del dimensions
         return matmul(x, kernel, self.precision)
 
-    def __call__(self, rows: Rows) -> Float[Array, "batch"]:
+    def __call__(self, rows: Rows) -> Float[Array, "rows"]:
         return self.head(self.first(rows))
 
-    def first(self, rows: Rows) -> Float[Array, "batch hidden"]:
+    def first(self, rows: Rows) -> Float[Array, "rows hidden"]:
         """The output of the first layer, before its activation."""
         return self.dense0(rows)
 
@@ -110,11 +111,9 @@ def init_critic(critic: Critic, key: PRNGKeyArray) -> dict:
     return critic.init({"params": key, "dropout": key}, rows)["params"]
 
 
-def first(critic: Critic, params: dict, rows: Sequence[Rows]) -> Float[Array, "rows hidden"]:
-    """The first layer's output for several groups of rows, stacked."""
-    return jnp.concatenate(
-        [critic.apply({"params": params}, group, method="first") for group in rows]
-    )
+def first(critic: Critic, params: dict, rows: Rows) -> Float[Array, "rows hidden"]:
+    """The output of the first layer, before its activation."""
+    return critic.apply({"params": params}, rows, method="first")
 
 
 def head(
@@ -131,7 +130,7 @@ def critic_loss(
     critic: Critic,
     params: dict,
     real: Rows,
-    fake: Sequence[Rows],
+    fake: Rows,
     alpha: Float[Array, "rows 1"],
     key: PRNGKeyArray,
     *,
@@ -145,15 +144,16 @@ def critic_loss(
     Args:
       critic: the network.
       params: its parameters.
-      real: the real rows of the batch, repeated for every group of fake rows.
-      fake: one group of rows a modality.
+      real: the real rows of the batch, repeated for every modality.
+      fake: the relation rows of all modalities.
       alpha: uniform draws, one a fake row.
       key: for dropout, different in each of the three passes.
       penalty_weight: of the gradient penalty.
     """
     fake_key, real_key, mixed_key = jax.random.split(key, 3)
     at_fake = first(critic, params, fake)
-    at_real = jnp.tile(first(critic, params, [real]), (len(fake), 1))
+    at_real = first(critic, params, real)
+    at_real = jnp.tile(at_real, (len(at_fake) // len(at_real), 1))
     fake_score = jnp.mean(head(critic, params, at_fake, fake_key))
     real_score = jnp.mean(head(critic, params, at_real, real_key))
     at_mixed = alpha * at_real + (1 - alpha) * at_fake
@@ -165,9 +165,7 @@ def critic_loss(
     return loss, {"fake": fake_score, "real": real_score, "penalty": penalty}
 
 
-def generator_loss(
-    critic: Critic, params: dict, fake: Sequence[Rows], key: PRNGKeyArray
-) -> Float[Array, ""]:
+def generator_loss(critic: Critic, params: dict, fake: Rows, key: PRNGKeyArray) -> Float[Array, ""]:
     """`-mean D(fake)`: what the generator gains by passing for real."""
     return -jnp.mean(head(critic, params, first(critic, params, fake), key))
 

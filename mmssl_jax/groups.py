@@ -93,11 +93,11 @@ def _mean(values: np.ndarray) -> float | None:
 def table(scores: Mapping[str, Any], title: str) -> Table:
     """The scores of `scores_of` as a table: groups in rows, '-' where there is nothing."""
     result = Table(title=title, title_justify="left")
-    result.add_column("group")
+    result.add_column("group", no_wrap=True)
     result.add_column("pairs", justify="right")
     splits = [key.split("/")[0] for key in scores if key.endswith("/users/users_q1")]
     for split in splits:
-        for name in ("users", RECALL, NDCG):
+        for name in ("users", "recall", "ndcg"):
             result.add_column(f"{split} {name}", justify="right")
     for kind in ("users", "items"):
         for group in GROUPS:

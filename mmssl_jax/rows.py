@@ -6,6 +6,7 @@ A row is one user's relation to all items: s_u (f_u F^T - sum over the user's se
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -25,12 +26,6 @@ class RelationRows(NamedTuple):
     seen: SeenPairs  # the training pairs of the batch
     products: Float[Array, "pairs"]  # f_u . F_i of each seen pair
     scale: Float[Array, "batch"]  # 1 / norm; 0 for a zero row
-
-    def project(self, kernel: Kernel) -> Float[Array, "batch hidden"]:
-        """The rows times a kernel, for about d / batch of the dense product's arithmetic."""
-        low_rank = self.users @ (self.items.T @ kernel)
-        seen = seen_product(self.products, kernel, self.seen, self.users.shape[0])
-        return self.scale[:, None] * (low_rank - seen)
 
     def dense(self) -> Float[Array, "batch items"]:
         """The rows themselves."""
@@ -101,10 +96,29 @@ def block_relation(users, items, seen: SeenPairs, block: Int[Array, "block"]) ->
     return jnp.where(block_mask(seen, users.shape[0], block), 0.0, users @ features.T)
 
 
+def project(groups: Sequence[RelationRows], kernel: Kernel) -> Float[Array, "rows hidden"]:
+    """The rows of several groups times a kernel, stacked.
+
+    Takes about d / batch of the dense product's arithmetic. The groups are of the same batch, one a
+    modality; together they read the kernel once, and share one gradient array of its size.
+    """
+    batch = groups[0].users.shape[0]
+    through = jnp.concatenate([group.items for group in groups], axis=1).T @ kernel
+    weights = jnp.stack([group.products for group in groups])
+    seen = seen_product(weights, kernel, groups[0].seen, batch)
+    parts = zip(groups, jnp.split(through, len(groups)), seen, strict=True)
+    return jnp.concatenate(
+        [
+            group.scale[:, None] * (group.users @ low_rank - sparse)
+            for group, low_rank, sparse in parts
+        ]
+    )
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def seen_product(
-    weights: Float[Array, "pairs"], kernel: Kernel, seen: SeenPairs, batch: int
-) -> Float[Array, "batch hidden"]:
+    weights: Float[Array, "groups pairs"], kernel: Kernel, seen: SeenPairs, batch: int
+) -> Float[Array, "groups batch hidden"]:
     """`sum over a row's seen items i of weight * kernel[i]`: the sparse part of a product.
 
     Works through chunks of pairs, and only as many as the batch has, so that padding costs nothing
@@ -114,9 +128,9 @@ def seen_product(
 
     def add(index, out):
         rows, items, weight = pairs.at(index)
-        return out.at[rows].add(weight[:, None] * kernel[items], mode="drop")
+        return out.at[:, rows].add(weight[:, :, None] * kernel[items][None], mode="drop")
 
-    empty = jnp.zeros((batch, kernel.shape[1]), kernel.dtype)
+    empty = jnp.zeros((len(weights), batch, kernel.shape[1]), kernel.dtype)
     return jax.lax.fori_loop(0, pairs.count, add, empty)
 
 
@@ -131,14 +145,14 @@ def _seen_product_backward(batch, saved, cotangent):
     def add(index, carry):
         to_weights, to_kernel = carry
         rows, items, weight = pairs.at(index)
-        pulled = cotangent.at[rows].get(mode="fill", fill_value=0)
-        to_kernel = to_kernel.at[items].add(weight[:, None] * pulled)
-        along = jnp.sum(pulled * kernel[items], axis=1)
-        return jax.lax.dynamic_update_slice(to_weights, along, (index * _CHUNK,)), to_kernel
+        pulled = cotangent.at[:, rows].get(mode="fill", fill_value=0)
+        to_kernel = to_kernel.at[items].add(jnp.sum(weight[:, :, None] * pulled, axis=0))
+        along = jnp.sum(pulled * kernel[items][None], axis=2)
+        return jax.lax.dynamic_update_slice(to_weights, along, (0, index * _CHUNK)), to_kernel
 
     empty = jnp.zeros_like(pairs.weights), jnp.zeros_like(kernel)
     to_weights, to_kernel = jax.lax.fori_loop(0, pairs.count, add, empty)
-    return to_weights[: len(weights)], to_kernel, None
+    return to_weights[:, : weights.shape[1]], to_kernel, None
 
 
 seen_product.defvjp(_seen_product_forward, _seen_product_backward)
@@ -149,13 +163,16 @@ _CHUNK = 1024
 class _Chunks:
     """Seen pairs with weights, padded to whole chunks, of which `count` hold any."""
 
-    def __init__(self, seen: SeenPairs, weights: Array):
-        padding = (0, -len(weights) % _CHUNK)
+    def __init__(self, seen: SeenPairs, weights: Float[Array, "groups pairs"]):
+        padding = (0, -weights.shape[1] % _CHUNK)
         self.rows = jnp.pad(seen.rows, padding, constant_values=jnp.iinfo(jnp.int32).max)
-        self.items, self.weights = jnp.pad(seen.items, padding), jnp.pad(weights, padding)
+        self.items = jnp.pad(seen.items, padding)
+        self.weights = jnp.pad(weights, ((0, 0), padding))
         self.count = -(-jnp.sum(seen.valid.astype(jnp.int32)) // _CHUNK)
 
     def at(self, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
         """Rows, items and weights of one chunk."""
         arrays = (self.rows, self.items, self.weights)
-        return tuple(jax.lax.dynamic_slice_in_dim(x, index * _CHUNK, _CHUNK) for x in arrays)
+        return tuple(
+            jax.lax.dynamic_slice_in_dim(x, index * _CHUNK, _CHUNK, axis=-1) for x in arrays
+        )

@@ -46,7 +46,7 @@ def test_unflatten_refuses_an_unknown_field(path):
         ("train__epochs", 2.0),
         ("train__epochs", "2"),
         ("train__epochs", True),
-        ("train__epochs", None),
+        ("train__batch_size", None),
         ("train__learning_rate", "fast"),
         ("train__learning_rate", False),
         ("critic__enabled", 1),
@@ -106,7 +106,8 @@ def test_a_value_at_the_edge_of_its_range_is_kept(path, value):
 def test_fields_that_nobody_set_take_the_default_of_the_model():
     config = resolve(train__patience=3)
     assert config.train.patience == 3
-    assert config.train.learning_rate == mmssl.DEFAULTS["train.learning_rate"]
+    assert config.train.epochs == mmssl.DEFAULTS["train.epochs"]
+    assert config.train.learning_rate == config.mmssl.learning_rate == 5.5e-4
     assert config.model.layers == mmssl.DEFAULTS["model.layers"]
 
 

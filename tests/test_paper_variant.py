@@ -98,7 +98,9 @@ def paper(request):
             "total": total,
             "gradient": gradient,
             "embed": model.embed(params, model.inputs, held),
-            "fused_items": mmssl_generator.fuse(params["generator"]["fusion"], out.item_views, config),
+            "fused_items": mmssl_generator.fuse(
+                params["generator"]["fusion"], out.item_views, config
+            ),
             "fake": [group.dense() for group in mmssl.fake_rows(out, batch.users, seen)],
         }
 
@@ -241,7 +243,7 @@ def test_critic_loss_with_the_slope_of_the_paper():
     real_rows, fake_rows, draws = (jnp.asarray(x, jnp.float32) for x in (real, fake, alpha))
     loss = jax.jit(critics.critic_loss, static_argnums=0, static_argnames="penalty_weight")
     value, _ = loss(
-        critic, params, real_rows, [fake_rows], draws, jax.random.key(3), penalty_weight=0.3
+        critic, params, real_rows, fake_rows, draws, jax.random.key(3), penalty_weight=0.3
     )
     # The slope is .2, as the model's description has it.
     expected = oracle.critic_loss(in_float64(params), real, fake, alpha, 0.2, 0.3)

@@ -153,7 +153,7 @@ def test_critic_parity(path):
     for m, modality_rows in zip(MODALITIES, fake, strict=True):
         check(f"sim/{m}", modality_rows.dense())
     check("real_rows", real)
-    for name, group in (("fake", fake), ("real", [real] * len(MODALITIES))):
+    for name, group in (("fake", fake), ("real", jnp.tile(real, (len(MODALITIES), 1)))):
         at_first = critics.first(problem.critic, problem.critic_params, group)
         scores = critics.head(problem.critic, problem.critic_params, at_first, jax.random.key(0))
         check(f"disc_out/{name}", scores)

@@ -115,7 +115,7 @@ def test_relation_rows_equal_the_formula():
     factored = rows.relation_rows(users, items, seen)
     assert_close(factored.dense(), expected)
     kernel = jax.random.normal(jax.random.key(0), (ITEMS, 7), jnp.float64)
-    assert_close(factored.project(kernel), expected @ np.asarray(kernel))
+    assert_close(rows.project([factored], kernel), expected @ np.asarray(kernel))
 
 
 def test_the_row_of_a_user_who_has_seen_everything_is_exactly_zero_in_float32():
@@ -123,8 +123,8 @@ def test_the_row_of_a_user_who_has_seen_everything_is_exactly_zero_in_float32():
     as_float32 = jnp.asarray(users, jnp.float32), jnp.asarray(items, jnp.float32)
     factored = rows.relation_rows(*as_float32, seen)
     kernel = jnp.ones((ITEMS, 3), jnp.float32)
-    assert np.all(np.asarray(factored.project(kernel))[1] == 0.0)
-    assert np.all(np.asarray(factored.project(kernel))[5] == 0.0), "no relation at all"
+    assert np.all(np.asarray(rows.project([factored], kernel))[1] == 0.0)
+    assert np.all(np.asarray(rows.project([factored], kernel))[5] == 0.0), "no relation at all"
 
 
 @pytest.mark.parametrize("spec", [SPEC, PAPER_SPEC])
@@ -159,12 +159,13 @@ def test_seen_product_equals_a_sparse_product_around_its_chunk_size(pairs):
         jnp.asarray(np.pad(item, (0, padding))),
         jnp.arange(pairs + padding) < pairs,
     )
-    weights = jnp.asarray(np.pad(rng.normal(size=pairs), (0, padding)))
+    weights = jnp.asarray(np.pad(rng.normal(size=(2, pairs)), ((0, 0), (0, padding))))
     kernel = jnp.asarray(rng.normal(size=(90, 4)))
 
     def expected(weights, kernel):
-        matrix = jnp.zeros((50, 90)).at[row, item].add(weights[:pairs])
-        return matrix @ kernel
+        empty = jnp.zeros((50, 90))
+        matrices = [empty.at[row, item].add(group[:pairs]) for group in weights]
+        return jnp.stack([matrix @ kernel for matrix in matrices])
 
     def actual(weights, kernel):
         return rows.seen_product(weights, kernel, seen, 50)
@@ -174,3 +175,30 @@ def test_seen_product_equals_a_sparse_product_around_its_chunk_size(pairs):
         return function(weights, kernel), gradient(weights, kernel)
 
     assert_close(both(actual), both(expected))
+
+
+def test_bfloat16_products_stay_near_the_float32_ones():
+    with jax.enable_x64(False):
+        seen, (users, items) = world(2)
+        users, items = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), (users, items))
+        results = {}
+        for precision in ("float32", "bfloat16"):
+            critic = critics.Critic(ITEMS, 8, 0.2, dropout=(0.0, 0.0), precision=precision)
+            params = critics.init_critic(critic, jax.random.key(1))
+
+            def loss(params, critic=critic):
+                groups = [rows.relation_rows(u, i, seen) for u, i in zip(users, items, strict=True)]
+                uniform = jax.random.uniform(jax.random.key(3), (BATCH, ITEMS))
+                real = real_rows.real_rows(SPEC, groups[0], uniform)
+                alpha = jax.random.uniform(jax.random.key(2), (BATCH, 1))
+                return critics.critic_loss(
+                    critic, params, real, groups[1:], alpha, jax.random.key(4), penalty_weight=0.3
+                )[0]
+
+            results[precision] = jax.jit(jax.value_and_grad(loss))(params)
+        exact, rounded = results["float32"], results["bfloat16"]
+        assert rounded[0] != exact[0], "the factors are rounded"
+        np.testing.assert_allclose(rounded[0], exact[0], rtol=0.02)
+        kernel, expected = (found[1]["dense0"]["kernel"] for found in (rounded, exact))
+        assert kernel.dtype == jnp.float32
+        assert jnp.linalg.norm(kernel - expected) < 0.05 * jnp.linalg.norm(expected)

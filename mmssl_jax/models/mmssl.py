@@ -31,7 +31,9 @@ from mmssl_jax.sampling import Batch, SeenPairs
 
 DEFAULTS = {
     "model.layers": 2,
-    "train.learning_rate": 5.5e-4,
+    "train.epochs": 250,
+    "train.steps_per_epoch": 0,
+    "train.learning_rate": "mmssl.learning_rate",
     "train.lr_decay": 1.0,
     "train.weight_decay": 1e-2,
     "train.evaluate_every": 1,

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from mmssl_jax import config as configs
 from mmssl_jax import evaluation, files, groups, results, sampling
-from mmssl_jax.checkpoint import Checkpoints
+from mmssl_jax.checkpoint import Checkpoints, abstract
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
@@ -156,7 +156,9 @@ def _train(
 
     # 4. The test split, once, from the best epoch.
     best_epoch = int(state.best_epoch)
-    best = checkpoints.restore(best_epoch, state)
+    like = jax.tree.map(abstract, state)
+    del state  # two states at once would be the peak of a run's memory
+    best = checkpoints.restore(best_epoch, like)
     summary = about | {
         "best_epoch": best_epoch,
         "epochs": done,
