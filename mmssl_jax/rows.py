@@ -103,9 +103,9 @@ def project(groups: Sequence[RelationRows], kernel: Kernel) -> Float[Array, "row
     modality; together they read the kernel once, and share one gradient array of its size.
     """
     batch = groups[0].users.shape[0]
-    through = jnp.concatenate([group.items for group in groups], axis=1).T @ kernel
+    items = jnp.concatenate([group.items for group in groups], axis=1)
     weights = jnp.stack([group.products for group in groups])
-    seen = seen_product(weights, kernel, groups[0].seen, batch)
+    through, seen = kernel_products(items, weights, kernel, groups[0].seen, batch)
     parts = zip(groups, jnp.split(through, len(groups)), seen, strict=True)
     return jnp.concatenate(
         [
@@ -115,14 +115,19 @@ def project(groups: Sequence[RelationRows], kernel: Kernel) -> Float[Array, "row
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def seen_product(
-    weights: Float[Array, "groups pairs"], kernel: Kernel, seen: SeenPairs, batch: int
-) -> Float[Array, "groups batch hidden"]:
-    """`sum over a row's seen items i of weight * kernel[i]`: the sparse part of a product.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def kernel_products(
+    items: Float[Array, "items width"],
+    weights: Float[Array, "groups pairs"],
+    kernel: Kernel,
+    seen: SeenPairs,
+    batch: int,
+) -> tuple[Float[Array, "width hidden"], Float[Array, "groups batch hidden"]]:
+    """`F^T K`, and `sum over a row's seen items i of weight * K[i]`.
 
-    Works through chunks of pairs, and only as many as the batch has, so that padding costs nothing
-    and no [pairs, hidden] array exists.
+    The sum works through chunks of pairs, and only as many as the batch has, so that padding costs
+    nothing and no [pairs, hidden] array exists. Both products are one function because their
+    gradients to the kernel are then made in one array.
     """
     pairs = _Chunks(seen, weights)
 
@@ -131,31 +136,32 @@ def seen_product(
         return out.at[:, rows].add(weight[:, :, None] * kernel[items][None], mode="drop")
 
     empty = jnp.zeros((len(weights), batch, kernel.shape[1]), kernel.dtype)
-    return jax.lax.fori_loop(0, pairs.count, add, empty)
+    return items.T @ kernel, jax.lax.fori_loop(0, pairs.count, add, empty)
 
 
-def _seen_product_forward(weights, kernel, seen, batch):
-    return seen_product(weights, kernel, seen, batch), (weights, kernel, seen)
+def _kernel_products_forward(items, weights, kernel, seen, batch):
+    return kernel_products(items, weights, kernel, seen, batch), (items, weights, kernel, seen)
 
 
-def _seen_product_backward(batch, saved, cotangent):
-    weights, kernel, seen = saved
+def _kernel_products_backward(batch, saved, cotangents):
+    all_items, weights, kernel, seen = saved
+    through, summed = cotangents
     pairs = _Chunks(seen, weights)
 
     def add(index, carry):
         to_weights, to_kernel = carry
         rows, items, weight = pairs.at(index)
-        pulled = cotangent.at[:, rows].get(mode="fill", fill_value=0)
+        pulled = summed.at[:, rows].get(mode="fill", fill_value=0)
         to_kernel = to_kernel.at[items].add(jnp.sum(weight[:, :, None] * pulled, axis=0))
         along = jnp.sum(pulled * kernel[items][None], axis=2)
         return jax.lax.dynamic_update_slice(to_weights, along, (0, index * _CHUNK)), to_kernel
 
-    empty = jnp.zeros_like(pairs.weights), jnp.zeros_like(kernel)
-    to_weights, to_kernel = jax.lax.fori_loop(0, pairs.count, add, empty)
-    return to_weights[:, : weights.shape[1]], to_kernel, None
+    begin = jnp.zeros_like(pairs.weights), all_items @ through
+    to_weights, to_kernel = jax.lax.fori_loop(0, pairs.count, add, begin)
+    return kernel @ through.T, to_weights[:, : weights.shape[1]], to_kernel, None
 
 
-seen_product.defvjp(_seen_product_forward, _seen_product_backward)
+kernel_products.defvjp(_kernel_products_forward, _kernel_products_backward)
 
 _CHUNK = 1024
 

@@ -149,7 +149,7 @@ def test_blocked_real_rows_equal_the_whole_ones(spec, item_block):
 
 
 @pytest.mark.parametrize("pairs", [0, 1, 1023, 1024, 1025, 3000])
-def test_seen_product_equals_a_sparse_product_around_its_chunk_size(pairs):
+def test_kernel_products_equal_the_plain_ones_around_the_chunk_size(pairs):
     rng = np.random.default_rng(pairs)
     row = np.sort(rng.integers(50, size=pairs)).astype(np.int32)
     item = rng.integers(90, size=pairs).astype(np.int32)
@@ -160,19 +160,22 @@ def test_seen_product_equals_a_sparse_product_around_its_chunk_size(pairs):
         jnp.arange(pairs + padding) < pairs,
     )
     weights = jnp.asarray(np.pad(rng.normal(size=(2, pairs)), ((0, 0), (0, padding))))
-    kernel = jnp.asarray(rng.normal(size=(90, 4)))
+    kernel, items = jnp.asarray(rng.normal(size=(2, 90, 4)))
 
-    def expected(weights, kernel):
+    def expected(items, weights, kernel):
         empty = jnp.zeros((50, 90))
         matrices = [empty.at[row, item].add(group[:pairs]) for group in weights]
-        return jnp.stack([matrix @ kernel for matrix in matrices])
+        return items.T @ kernel, jnp.stack([matrix @ kernel for matrix in matrices])
 
-    def actual(weights, kernel):
-        return rows.seen_product(weights, kernel, seen, 50)
+    def actual(items, weights, kernel):
+        return rows.kernel_products(items, weights, kernel, seen, 50)
 
     def both(function):
-        gradient = jax.grad(lambda w, k: jnp.sum(jnp.sin(function(w, k))), argnums=(0, 1))
-        return function(weights, kernel), gradient(weights, kernel)
+        def total(*arguments):
+            return sum(jnp.sum(jnp.sin(product)) for product in function(*arguments))
+
+        arguments = (items, weights, kernel)
+        return function(*arguments), jax.grad(total, argnums=(0, 1, 2))(*arguments)
 
     assert_close(both(actual), both(expected))
 

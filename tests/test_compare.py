@@ -1,6 +1,7 @@
 """The compare command: whole comparisons on tiny data, restarts, failures, and its statistics."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from worlds import ITEMS, ROOT, USERS, Place, world
+from worlds import ITEMS, ROOT, USERS, Place
 
 from mmssl_jax import cli, compare, comparison, comparison_report, models, training
 from mmssl_jax.errors import InputError
@@ -20,6 +21,14 @@ from mmssl_jax.models import MODELS
 from mmssl_jax.training import loop
 
 FLAGS = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4")
+SUFFIXES = ("md", "csv", "json")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compile_fast():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def run(place: Place, *flags: str) -> int:
@@ -47,7 +56,7 @@ def written(place: Place) -> dict[str, dict]:
 def _two(tmp_path_factory):
     """A comparison of two models, one of them deterministic, and what it printed."""
     place = Place(tmp_path_factory.mktemp("compare"))
-    assert run(place, "--models=mf,popularity", "--seeds=2") == 0
+    assert run(place, "--models=mmssl,popularity", "--seeds=2") == 0
     return place
 
 
@@ -65,9 +74,9 @@ def _trained(monkeypatch):
 
 
 def test_means_over_seeds_of_what_the_runs_wrote(two):
-    runs = [two.run / "mf" / f"seed-{seed}" for seed in (2022, 2023)]
+    runs = [two.run / "mmssl" / f"seed-{seed}" for seed in (2022, 2023)]
     summaries = [json.loads((folder / "results.json").read_text()) for folder in runs]
-    row = written(two)["mf"]
+    row = written(two)["mmssl"]
     assert row["seeds"] == [2022, 2023]
     assert row["best_epochs"] == [summary["best_epoch"] for summary in summaries]
     for key in comparison.SCORES:
@@ -94,16 +103,16 @@ def test_p_values_are_of_users_averaged_over_seeds(two):
             assert content["users"].tolist() == list(range(USERS))
             return content["recall@20"].astype(np.float64)
 
-    mf = (load("mf", 2022) + load("mf", 2023)) / 2
+    mmssl = (load("mmssl", 2022) + load("mmssl", 2023)) / 2
     popularity = load("popularity", 2022)
     row = written(two)["popularity"]
-    test = scipy.stats.ttest_rel(popularity, mf)
+    test = scipy.stats.ttest_rel(popularity, mmssl)
     np.testing.assert_allclose(row["recall@20/t_test_p"], test.pvalue, rtol=1e-9)
-    test = scipy.stats.wilcoxon(popularity, mf)
+    test = scipy.stats.wilcoxon(popularity, mmssl)
     np.testing.assert_allclose(row["recall@20/wilcoxon_p"], test.pvalue, rtol=1e-9)
-    np.testing.assert_allclose(row["recall@20/difference"], np.mean(popularity - mf), rtol=1e-9)
-    assert written(two)["mf"]["recall@20/t_test_p"] is None
-    assert row["against"] == "mf"
+    np.testing.assert_allclose(row["recall@20/difference"], np.mean(popularity - mmssl), rtol=1e-9)
+    assert written(two)["mmssl"]["recall@20/t_test_p"] is None
+    assert row["against"] == "mmssl"
 
 
 def test_the_files_have_the_same_rows(two):
@@ -115,13 +124,13 @@ def test_the_files_have_the_same_rows(two):
         assert table[name]["data"] == "data 'data'"
         assert float(table[name]["test/ndcg@20"]) == row["test/ndcg@20"]
         assert table[name]["seeds"] == " ".join(map(str, row["seeds"]))
-    assert table["mf"]["recall@20/t_test_p"] == ""
+    assert table["mmssl"]["recall@20/t_test_p"] == ""
     markdown = (two.run / "compare.md").read_text()
     header, _, *lines = [line for line in markdown.splitlines() if line.startswith("|")]
     assert len(lines) == 2
     assert {line.count("|") for line in (header, *lines)} == {header.count("|")}
     assert f"{rows['mmssl']['test/recall@20']:.4f} ± " in lines[0]
-    for word in ("paired t-test", "Wilcoxon", "against mf", f"{USERS} test users"):
+    for word in ("paired t-test", "Wilcoxon", "against mmssl", f"{USERS} test users"):
         assert word in " ".join(markdown.split())
     assert "GENERATED" not in markdown
 
@@ -134,19 +143,19 @@ def test_the_chart(two):
 def test_finished_runs_are_taken_as_they_are(two, trained, capsys, monkeypatch):
     before = written(two)
     monkeypatch.setattr(training, "best_of_run", None)  # the users' scores are kept, too
-    assert run(two, "--models=popularity,mf", "--seeds=2", "--against=mf") == 0
+    assert run(two, "--models=popularity,mmssl", "--seeds=2", "--against=mmssl") == 0
     assert trained == []
     assert written(two) == before
     output = capsys.readouterr()
-    assert "mf, seed 2023: finished already, in" in output.err
+    assert "mmssl, seed 2023: finished already, in" in output.err
     assert "Test scores on data 'data'" in output.out
 
 
 @pytest.mark.parametrize("spoil", [b"", b"PK\3\4", None])
 def test_users_scores_that_are_lost_are_made_again(two, trained, spoil):
-    before, path = written(two), two.run / "mf" / "seed-2022" / "per_user.npz"
+    before, path = written(two), two.run / "mmssl" / "seed-2022" / "per_user.npz"
     path.unlink() if spoil is None else path.write_bytes(spoil)
-    assert run(two, "--models=mf,popularity", "--seeds=2") == 0
+    assert run(two, "--models=mmssl,popularity", "--seeds=2") == 0
     assert trained == []
     assert written(two) == before
 
@@ -159,13 +168,11 @@ def test_without_matplotlib_all_else_is_written(two, tmp_path, monkeypatch, caps
     assert line in capsys.readouterr().err.splitlines()
 
 
-SUFFIXES = ("md", "csv", "json")
-
-
 def test_an_interrupted_comparison_goes_on(two, tmp_path, monkeypatch, capsys):
     place = Place(tmp_path)
-    shutil.copytree(two.run / "mf/seed-2022", place.run / "mf/seed-2022")
-    flags = (f"--config.data.path={two.data}", "--models=mf,popularity", "--seeds=2")
+    for folder in ("mmssl/seed-2022", "popularity"):
+        shutil.copytree(two.run / folder, place.run / folder)
+    flags = (f"--config.data.path={two.data}", "--models=mmssl,popularity", "--seeds=2")
     real, calls = loop._read_terms, []
 
     def stop(*args):
@@ -178,11 +185,11 @@ def test_an_interrupted_comparison_goes_on(two, tmp_path, monkeypatch, capsys):
         patch.setattr(loop, "_read_terms", stop)
         assert run(place, *flags) == 130
     error = capsys.readouterr().err
-    assert "mf, seed 2022: finished already" in error
+    assert "mmssl, seed 2022: finished already" in error
     assert "interrupted; the same command goes on" in error
     assert not (place.run / "compare.json").exists()
     assert run(place, *flags) == 0
-    assert "mf/seed-2023: going on after epoch 1" in capsys.readouterr().err
+    assert "mmssl/seed-2023: going on after epoch 1" in capsys.readouterr().err
     found, whole = written(place), written(two)
     for row in (*found.values(), *whole.values()):
         row.pop("seconds")
@@ -245,13 +252,21 @@ def test_a_model_registered_in_a_test_and_random_without_training(tmp_path, monk
     assert row["test/recall@20/sd"] > 0
 
 
-def test_generated_data_is_called_so_everywhere(tmp_path, capsys):
-    place = Place(tmp_path)
-    flags = ("--config.data.path=:demo:", "--models=popularity", "--seeds=1")
-    assert run(place, *flags) == 0
+def test_generated_data_is_called_so_everywhere_and_the_default_folder(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    place, load = Place(tmp_path), cli.load
+    monkeypatch.setattr(
+        cli, "load", lambda config: dataclasses.replace(load(config), synthetic=True)
+    )
+    argv = ["compare", f"--config={place.config}", "--models=popularity", "--seeds=1", *FLAGS]
+    assert command(argv) == 0
     assert "GENERATED" in capsys.readouterr().out
+    folder = tmp_path / "runs/compare/tiny"
+    assert (folder / "popularity/seed-2022/results.json").exists()
     for suffix in SUFFIXES:
-        assert "GENERATED data" in (place.run / f"compare.{suffix}").read_text()
+        assert "GENERATED data" in (folder / f"compare.{suffix}").read_text()
 
 
 @pytest.mark.parametrize(
@@ -275,14 +290,6 @@ def test_bad_arguments(tmp_path, capsys, flags, message):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {message}")
     assert not place.run.exists()
-
-
-def test_the_default_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    place = Place(tmp_path)
-    argv = ["compare", f"--config={place.config}", "--models=popularity", "--seeds=1"]
-    assert command(argv) == 0
-    assert (tmp_path / "runs/compare/tiny/popularity/seed-2022/results.json").exists()
 
 
 def test_the_module_is_a_program():
@@ -328,7 +335,3 @@ def test_different_users_are_refused():
     entries = [comparison.Entry("one", runs, {}), comparison.Entry("two", runs[:1], {})]
     with pytest.raises(ValueError, match="different test users"):
         comparison.rows(entries, "two")
-
-
-def test_world_has_test_users():
-    assert world().test.nnz == 3 * USERS

@@ -1,0 +1,199 @@
+"""Compares models on one data set: python -m mmssl_jax.compare --config configs/tiktok.py
+
+Every model and seed is a run of its own below the comparison's folder, which train.py could have
+made; what is finished there is taken as it is.
+"""
+
+import io
+import pathlib
+import sys
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from mmssl_jax import cli, comparison_report, files, results, training
+from mmssl_jax import config as configs
+from mmssl_jax.comparison import PAIRED, Entry, Run, rows
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.models import MODELS
+from mmssl_jax.workdir import Workdir, check_dataset
+
+USAGE = """usage: python -m mmssl_jax.compare --config FILE [--models NAME,...] [--seeds N]
+           [--against NAME] [--workdir DIR] [--config.FIELD=VALUE ...]
+
+  --config FILE     a config, such as configs/demo.py; it holds for every model
+  --models NAME,... the models (default: all)
+  --seeds N         runs a model: train.seed, train.seed + 1, ... (default: 5)
+  --against NAME    the model that the others are tested against (default: the first)
+  --workdir DIR     the comparison's folder (default: runs/compare/<config name>)
+
+The same command goes on where a stopped one was, and trains only what is missing.
+"""
+
+_FAILURES = (InputError, MemoryError, jax.errors.JaxRuntimeError)  # the last is a full device
+
+
+def main(argv: list[str]) -> None:
+    """Trains what is missing, compares, and writes compare.md, .csv, .json and .png."""
+    values = cli.parse(
+        argv,
+        USAGE,
+        models="comma-separated models",
+        seeds="runs of each model",
+        against="the model that the others are tested against",
+    )
+    if "model.name" in values["config"].override_values:
+        raise InputError("--config.model.name cannot be given to compare; give --models instead")
+    names = _names(values.models)
+    against = names[0] if values.against is None else values.against
+    if against not in names:
+        raise InputError(f"--against is {against!r}, which is not among the models compared")
+    plan = {name: _configs(values.config, name, _count(values.seeds)) for name in names}
+    folder = cli.workdir(values)
+    if values.workdir is None:
+        folder = folder.parent / "compare" / folder.name
+    files.check_writable(folder / "compare.json")
+    dataset = cli.load(plan[names[0]][0])
+    entries = [_entry(name, plan[name], dataset, folder / name) for name in names]
+    if not any(entry.runs for entry in entries):
+        message = next(iter(entries[0].errors))
+        raise InputError(f"no model could be compared; {names[0]}: {message}")
+    table = rows(entries, against)
+    comparison_report.write(folder, table, results.kind_of_data(dataset), list(dataset.features))
+    Console().print(comparison_report.short_table(table, results.kind_of_data(dataset)))
+
+
+def _names(text: str | None) -> list[str]:
+    """The models of --models, each once; InputError for an unknown one."""
+    names = list(MODELS) if text is None else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in MODELS:
+            raise InputError(f"--models has {name!r}; the models are {', '.join(MODELS)}")
+    return list(dict.fromkeys(names))
+
+
+def _count(text: str | None) -> int:
+    """The number of --seeds."""
+    if text is None:
+        return 5
+    if not (text.isdecimal() and 0 < int(text) <= 1000):
+        raise InputError(f"--seeds is {text!r}; it must be a number from 1 to 1000")
+    return int(text)
+
+
+def _configs(config: Config, name: str, seeds: int) -> list[Config]:
+    """The resolved config of every run of a model."""
+    flat = configs.flatten(config) | {"model.name": name}
+    first = config.train.seed
+    return [
+        cli.resolved(configs.unflatten(flat | {"train.seed": first + index}))
+        for index in range(seeds)
+    ]
+
+
+def _entry(name: str, plan: Sequence[Config], dataset: Dataset, folder: pathlib.Path) -> Entry:
+    """All runs of a model; a deterministic one needs a single run."""
+    entry = Entry(name, [], {})
+    for config in plan:
+        seed = config.train.seed
+        try:
+            run = _run(config, dataset, Workdir(folder / f"seed-{seed}"))
+        except _FAILURES as error:
+            message = " ".join(str(error).split()) or type(error).__name__
+            _say(f"{name}, seed {seed}: failed: {message}")
+            entry.errors.setdefault(message, []).append(seed)
+            continue
+        entry.runs.append(run)
+        if run.deterministic:
+            break
+    return entry
+
+
+def _run(config: Config, dataset: Dataset, workdir: Workdir) -> Run:
+    """A run, trained unless it is finished."""
+    label = f"{config.model.name}, seed {config.train.seed}"
+    summary = _finished(config, dataset, workdir)
+    if summary is None:
+        _say(f"{label}: training in {workdir.folder}")
+        summary = training.train(config, dataset, workdir.folder)
+    else:
+        _say(f"{label}: finished already, in {workdir.folder}")
+    if summary["epochs"] > config.train.epochs:
+        raise InputError(
+            f"the run in {workdir.folder} has {summary['epochs']} epochs, more than train.epochs, "
+            f"{config.train.epochs}; choose another --workdir"
+        )
+    stored = _per_user(config, dataset, workdir, summary)
+    return Run(
+        seed=config.train.seed,
+        summary=summary,
+        seconds=_seconds(workdir.read_metrics(up_to_epoch=summary["epochs"])),
+        parameters=int(stored["parameters"]),
+        deterministic=bool(stored["deterministic"]),
+        users=stored["users"],
+        per_user={metric: stored[metric] for metric in PAIRED},
+    )
+
+
+def _finished(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, Any] | None:
+    """The results of a run of this config that has nothing left to do, else None."""
+    if not (workdir.config.exists() and workdir.results.exists()):
+        return None
+    stored, known = workdir.read()
+    check_dataset(known, dataset, workdir.folder)
+    if configs.flatten(stored) != configs.flatten(config):
+        return None  # training.train says whether the run can go on under this config
+    summary = files.read_json(workdir.results)
+    stale = (summary["epochs"] - summary["best_epoch"]) // config.train.evaluate_every
+    done = summary["epochs"] >= config.train.epochs or stale > config.train.patience
+    return summary if done else None
+
+
+def _per_user(
+    config: Config, dataset: Dataset, workdir: Workdir, summary: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """What results.json lacks, of the best epoch: PAIRED of every test user, parameters, ...
+
+    Made from the checkpoint once and kept in per_user.npz.
+    """
+    path = workdir.folder / "per_user.npz"
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
+            stored = dict(content)
+        means = [float(np.mean(stored[metric], dtype=np.float64)) for metric in PAIRED]
+        if means == [summary[f"test/{metric}"] for metric in PAIRED]:
+            return stored
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+        pass  # there is none, or not a whole one
+    _, model, state = training.best_of_run(config, dataset, workdir)
+    ranking = results.rank_splits(model, state, dataset, config)["test"]
+    fitted = state.params if model.losses else state.held  # a model that is solved has no params
+    stored = {
+        "users": ranking.users,
+        "parameters": np.asarray(sum(leaf.size for leaf in jax.tree.leaves(fitted))),
+        "deterministic": np.asarray(not model.losses and not jax.tree.leaves(state.params)),
+    } | ranking.per_user((20,))
+    content = io.BytesIO()
+    np.savez(content, **stored)
+    files.write_bytes(path, content.getvalue())
+    return stored
+
+
+def _seconds(metrics: Sequence[dict[str, Any]]) -> float:
+    """The seconds of all epochs, from rows that have a mean over the epochs since the last."""
+    epochs = np.diff([0, *(row["epoch"] for row in metrics)])
+    return float(sum(row["seconds"] * count for row, count in zip(metrics, epochs, strict=True)))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,106 @@
+"""Several models on one test split: means over seeds, and paired tests over users."""
+
+import dataclasses
+import statistics
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+SCORES = {
+    "test/recall@20": "Recall@20",
+    "test/ndcg@20": "NDCG@20",
+    "test/ndcg_released@20": "NDCG@20 (released)",
+    "test/precision@20": "Precision@20",
+    "test/hit_rate@20": "Hit rate@20",
+    "val/recall@20": "validation Recall@20",
+}
+PAIRED = ("recall@20", "ndcg@20")  # the metrics that are tested user by user
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run, as far as a comparison needs it."""
+
+    seed: int
+    summary: dict[str, Any]  # the content of results.json
+    seconds: float  # in epochs with their validations and checkpoints; compilation is not in it
+    parameters: int
+    deterministic: bool  # solved without a random start, so that every seed gives the same
+    users: np.ndarray  # [n] the test users
+    per_user: dict[str, np.ndarray]  # PAIRED -> [n] on test
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A model of the comparison: its finished runs, and what kept others from finishing."""
+
+    model: str
+    runs: list[Run]
+    errors: dict[str, list[int]]  # message -> seeds
+
+
+def rows(entries: Sequence[Entry], against: str) -> list[dict[str, Any]]:
+    """One flat row a model, with the same keys in each; None where there is no value.
+
+    'test/recall@20' is the mean over seeds and 'test/recall@20/sd' the sample standard deviation.
+    'recall@20/difference', '/t_test_p' and '/wilcoxon_p' come from `paired`, against that model.
+    """
+    reference = next(entry for entry in entries if entry.model == against)
+    return [_row(entry, reference) for entry in entries]
+
+
+def _row(entry: Entry, reference: Entry) -> dict[str, Any]:
+    runs = entry.runs
+    row = {
+        "model": entry.model,
+        "seeds": [run.seed for run in runs],
+        "deterministic": runs[0].deterministic if runs else None,
+    }
+    for key in SCORES:
+        values = [run.summary[key] for run in runs]
+        row[key] = statistics.fmean(values) if values else None
+        row[f"{key}/sd"] = statistics.stdev(values) if len(values) > 1 else None
+    row["against"] = reference.model
+    row["test_users"] = len(runs[0].users) if runs else None
+    for metric in PAIRED:
+        found = (None, None, None)
+        if runs and reference.runs and entry is not reference:
+            found = paired(_over_seeds(runs, metric), _over_seeds(reference.runs, metric))
+        names = ("difference", "t_test_p", "wilcoxon_p")
+        row |= {f"{metric}/{name}": value for name, value in zip(names, found, strict=True)}
+    row["seconds"] = statistics.fmean(run.seconds for run in runs) if runs else None
+    row["parameters"] = runs[0].parameters if runs else None
+    row["best_epochs"] = [run.summary["best_epoch"] for run in runs]
+    row["errors"] = [
+        f"seed {', '.join(map(str, seeds))}: {message}" for message, seeds in entry.errors.items()
+    ]
+    return row
+
+
+def _over_seeds(runs: Sequence[Run], metric: str) -> np.ndarray:
+    """Each test user's mean over seeds [n]; every run has the same users, as it has the data."""
+    if any(not np.array_equal(run.users, runs[0].users) for run in runs):
+        raise ValueError("runs of the same data have different test users")
+    return np.mean([run.per_user[metric] for run in runs], axis=0, dtype=np.float64)
+
+
+def paired(values: np.ndarray, reference: np.ndarray) -> tuple[float, float | None, float | None]:
+    """The mean difference over users, and two-sided p-values that it is chance.
+
+    The p-values are those of the paired t-test and of Wilcoxon's signed-rank test, which leaves out
+    users without a difference. Both are 1 where no user has any, and None for fewer than two users.
+    """
+    differences = np.asarray(values, np.float64) - np.asarray(reference, np.float64)
+    mean = float(np.mean(differences))
+    if len(differences) < 2:
+        return mean, None, None
+    if not differences.any():
+        return mean, 1.0, 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the t of equal differences is infinite
+        t_test = scipy.stats.ttest_rel(values, reference)
+        wilcoxon = scipy.stats.wilcoxon(differences)
+    return mean, float(t_test.pvalue), float(wilcoxon.pvalue)
