@@ -5,6 +5,7 @@ import gc
 import logging as python_logging
 import pathlib
 import sys
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,8 +79,12 @@ class Checkpoints:
             scores the earliest epoch is the best.
           about: JSON-compatible, stored with the checkpoint.
         """
+        arrays = _flat(state)
         self._checkpointer.save(
-            epoch, _flat(state), metrics={"score": score, "epoch": epoch}, custom_metadata=about
+            epoch,
+            arrays,
+            metrics={"score": score, "epoch": epoch},
+            custom_metadata=about | {"checksum": _checksum(arrays)},
         )
 
     def restore(self, epoch: int, like: Any) -> Any:
@@ -97,6 +102,9 @@ class Checkpoints:
         with _abandoned_reads_unreported():
             try:
                 arrays = self._checkpointer.load(epoch, wanted)
+                known = self._checkpointer.metadata(epoch).custom_metadata["checksum"]
+                if known != _checksum(arrays):
+                    arrays, problem = None, "its checksum differs"
             except Exception as error:  # orbax raises many kinds for a damaged or foreign one
                 problem = type(error).__name__
         if arrays is None:
@@ -112,19 +120,29 @@ def _abandoned_reads_unreported() -> Iterator[None]:
     """Where one read fails, orbax abandons the others, and Python reports each of them."""
     reports, hook = python_logging.getLogger("asyncio"), sys.unraisablehook
     reports.disabled, sys.unraisablehook = True, lambda _: None
-    yield
-    gc.collect()
-    reports.disabled = False
+    try:
+        yield
+    finally:
+        gc.collect()
+        reports.disabled = False
 
-    def of_others(report):  # a read in flight ends whenever it does
-        if "Event loop is closed" not in str(report.exc_value):
-            hook(report)
+        def of_others(report):  # a read in flight ends whenever it does
+            if "Event loop is closed" not in str(report.exc_value):
+                hook(report)
 
-    sys.unraisablehook = of_others
+        sys.unraisablehook = of_others
 
 
 def _rank(metrics: dict[str, Any]) -> tuple[float, int]:
     return float(np.float32(metrics["score"])), -metrics["epoch"]
+
+
+def _checksum(arrays: dict[str, Any]) -> int:
+    """Of all values, so that a damaged file is not taken for a result."""
+    checksum = 0
+    for path in sorted(arrays):
+        checksum = zlib.crc32(np.ascontiguousarray(arrays[path]).data, checksum)
+    return checksum
 
 
 def _flat(state: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import io
 import pathlib
 import re
 import signal
@@ -33,6 +34,9 @@ USAGE = """usage: {program} --config FILE [--workdir DIR]{options} [--config.FIE
 def run(main: Callable[[list[str]], None]) -> None:
     """Runs a command: exit code 2 and one line for what the user can mend, 130 for Ctrl-C."""
     logging.set_verbosity(logging.ERROR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a table must not fail for want of a character
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files are closed
     try:
         main(sys.argv)

@@ -296,5 +296,3 @@ def _check_ranges(config: Config) -> None:
     require("evaluation.cutoffs", bool(cutoffs) and min(cutoffs) > 0, "positive numbers")
     require("evaluation.cutoffs", len(set(cutoffs)) == len(cutoffs), "distinct")
     require("evaluation.cutoffs", 20 in cutoffs, "a list with 20, as Recall@20 selects the epoch")
-    heads, width = config.mmssl.heads, config.model.embedding_dim
-    require("model.embedding_dim", width % heads == 0, f"a multiple of mmssl.heads ({heads})")

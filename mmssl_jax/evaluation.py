@@ -152,7 +152,8 @@ def check_cutoffs(cutoffs: Sequence[int], num_items: int) -> None:
     if max(cutoffs) > num_items:
         raise InputError(
             f"config field 'evaluation.cutoffs' asks for the top {max(cutoffs)}, but the data set "
-            f"has {num_items} items; choose smaller cutoffs"
+            f"has {num_items} items; choose smaller cutoffs (20 must stay, as Recall@20 selects "
+            "the epoch: a data set needs 20 items)"
         )
 
 

@@ -1,5 +1,6 @@
 """Small files, written whole or not at all."""
 
+import contextlib
 import errno
 import json
 import os
@@ -30,7 +31,8 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise InputError(
             f"cannot write {path}: {error.strerror}; choose a place that can be written"
         ) from error

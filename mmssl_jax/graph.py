@@ -15,6 +15,7 @@ from jax.experimental import sparse
 from jaxtyping import Array, Bool, Float, Int
 
 from mmssl_jax import sampling
+from mmssl_jax.errors import InputError
 
 
 @jax.tree_util.register_dataclass
@@ -75,7 +76,7 @@ def _canonical(matrix: scipy.sparse.sparray) -> scipy.sparse.csr_array:
     csr = scipy.sparse.csr_array(matrix, dtype=np.float32)
     csr.sum_duplicates()
     if csr.nnz >= 2**31 or max(csr.shape) >= 2**31:
-        raise OverflowError(f"a graph of shape {csr.shape} with {csr.nnz} edges exceeds int32")
+        raise InputError(f"a graph of shape {csr.shape} with {csr.nnz} edges exceeds int32")
     return csr
 
 

@@ -81,7 +81,8 @@ class BlockedRealRows:
         return _blocked_project(static, kernel, self.relation, self.key)
 
     def _blocks(self) -> Int[Array, "blocks block"]:
-        return item_blocks(self.relation.items.shape[0], self.item_block)
+        num_items = self.relation.items.shape[0]
+        return item_blocks(num_items, min(self.item_block, num_items))
 
     def _block(self, items):
         """(logits, relation) of a block; items past the end get -inf and 0."""

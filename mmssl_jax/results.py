@@ -5,6 +5,7 @@ import platform
 from typing import Any
 
 import jax
+import rich.markup
 from rich.table import Table
 
 from mmssl_jax import evaluation
@@ -46,8 +47,8 @@ def score_splits(model: Model, state: Any, dataset: Dataset, config: Config) -> 
     return scores_of(rank_splits(model, state, dataset, config), config.evaluation.cutoffs)
 
 
-def about_run(config: Config, dataset: Dataset) -> dict[str, Any]:
-    """What a reader of the scores must know: data, model, seed, versions, device."""
+def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
+    """What a reader of the scores must know: data, model, players, seed, versions, device."""
     return {
         "data": dataset.name,
         "data_is_synthetic": dataset.synthetic,
@@ -55,8 +56,8 @@ def about_run(config: Config, dataset: Dataset) -> dict[str, Any]:
         "data_warnings": list(dataset.warnings),
         "modalities": list(dataset.features),
         "model": config.model.name,
-        "variant": config.model.variant,
-        "critic": config.critic.enabled,
+        "variant": config.model.variant if config.model.name == "mmssl" else None,
+        "critic": "critic" in model.losses,
         "seed": config.train.seed,
         "device": jax.devices()[0].device_kind,
         "python": platform.python_version(),
@@ -79,13 +80,15 @@ def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table
 def kind_of_data(dataset: Dataset) -> str:
     """The data set's name, and whether it is real, for every heading."""
     kind = "GENERATED data" if dataset.synthetic else "data"
-    return f"{kind} '{dataset.name}'"
+    name = "".join(character for character in dataset.name if character.isprintable())
+    return f"{kind} '{name}'"
 
 
 def title(dataset: Dataset, config: Config, best_epoch: int) -> str:
     """One line that says what a table of scores is of."""
     modalities = ", ".join(dataset.features) or "none"
-    return (
-        f"{config.model.name} ({config.model.variant}) on {kind_of_data(dataset)}, "
-        f"modalities: {modalities}, seed {config.train.seed}, best validation epoch {best_epoch}"
+    variant = f" ({config.model.variant})" if config.model.name == "mmssl" else ""
+    return rich.markup.escape(
+        f"{config.model.name}{variant} on {kind_of_data(dataset)}, modalities: {modalities}, "
+        f"seed {config.train.seed}, best validation epoch {best_epoch}"
     )

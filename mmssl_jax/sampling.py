@@ -44,11 +44,11 @@ def sampling_tables(train: scipy.sparse.csr_array) -> SamplingTables:
     """The tables of a training matrix [users, items] with sorted, unique indices.
 
     Raises:
-      InputError: no user has both a training item and an unseen item.
-      OverflowError: more than 2^31 - 1 training pairs.
+      InputError: no user has both a training item and an unseen item, or the training pairs
+        exceed int32.
     """
     if train.nnz >= 2**31:
-        raise OverflowError(f"{train.nnz} training pairs exceed int32")
+        raise InputError(f"{train.nnz} training pairs exceed int32, the most that is supported")
     degrees = np.diff(train.indptr)
     users = np.flatnonzero((degrees > 0) & (degrees < train.shape[1]))
     if not len(users):
@@ -120,5 +120,8 @@ def max_seen_pairs(train: scipy.sparse.csr_array, users: int, distinct: bool = T
     degrees = np.sort(np.diff(train.indptr).astype(np.int64))[::-1]
     most = degrees[:users].sum() if distinct else degrees[0] * users
     if most >= 2**31:
-        raise OverflowError(f"{users} users can have {most} training pairs, which exceeds int32")
+        raise InputError(
+            f"a batch or block of {users} users can have {most} training pairs, which exceeds "
+            "int32; choose a smaller train.batch_size"
+        )
     return max(int(most), 1)

@@ -45,12 +45,17 @@ class Workdir:
         Raises:
           InputError: the folder holds another run, is in use, or cannot be written.
         """
+        self._check_path()
         known = self.read() if self.config.exists() else None
         if known:
             self._check_same_run(known, config, dataset)
         elif self.checkpoints.exists():
             raise InputError(
                 f"{self.folder} holds checkpoints but no config.json; choose another --workdir"
+            )
+        if self.checkpoints.is_file() or self.metrics.is_dir():
+            raise InputError(
+                f"{self.folder} holds no run of this program; choose another --workdir"
             )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,8 +75,23 @@ class Workdir:
             )
             yield
 
+    def _check_path(self) -> None:
+        """Raises InputError for a path that no file can have, or that orbax takes for a pattern."""
+        path = str(self.folder.absolute())
+        if set(path) & set("[]*?"):
+            raise InputError(
+                f"--workdir {path} has one of the characters [ ] * ?, which checkpoints cannot be "
+                "found under; choose another"
+            )
+        try:
+            self.config.exists()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"cannot use {path}: {reason}; choose another --workdir") from error
+
     def read(self) -> tuple[Config, dict[str, Any]]:
         """The config of the run in the folder, and the description of its data set."""
+        self._check_path()
         if not self.config.exists():
             raise InputError(
                 f"{self.folder} holds no run (no config.json); run train.py or give --workdir"

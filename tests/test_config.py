@@ -66,7 +66,6 @@ def test_a_value_of_the_wrong_type_is_refused(path, value):
     [
         ("model__variant", "paperr"),
         ("model__embedding_dim", 0),
-        ("model__embedding_dim", 6),  # no multiple of the four heads
         ("model__layers", -1),
         ("mmssl__feature_dropout", 1.0),
         ("mmssl__temperature", 0.0),

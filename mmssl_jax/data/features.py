@@ -14,7 +14,7 @@ SUFFIX = "_feat.npy"
 
 def find(folder: Path) -> dict[str, Path]:
     """The feature files of a folder by modality, in sorted name order."""
-    paths = sorted(folder.glob(f"?*{SUFFIX}"))
+    paths = sorted(folder.glob(f"[!.]*{SUFFIX}"))  # no hidden files
     found = {path.name.removesuffix(SUFFIX): path for path in paths if path.is_file()}
     return dict(sorted(found.items()))
 

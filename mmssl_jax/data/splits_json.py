@@ -29,7 +29,7 @@ class Split(NamedTuple):
 def read_json_object(path: Path) -> dict:
     """The JSON object in `path`; raises InputError for broken JSON and repeated keys."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         value = json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error

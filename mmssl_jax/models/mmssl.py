@@ -124,6 +124,17 @@ def build(
     variant = VARIANTS[config.model.variant]
     adversarial = config.critic.enabled and bool(widths)
     batch_size, blocks = config.train.batch_size, graphs.user_blocks(dataset.train)
+    if config.critic.hidden > 4 * dataset.num_items:
+        raise InputError(
+            f"config field 'critic.hidden' is {config.critic.hidden}; it must be at most four "
+            f"times the number of items, {dataset.num_items}"
+        )
+    heads, d = config.mmssl.heads, config.model.embedding_dim
+    if variant.attention and d % heads:
+        raise InputError(
+            f"config field 'model.embedding_dim' is {d}; it must be a multiple of mmssl.heads "
+            f"({heads})"
+        )
     critic = critics.Critic(
         dataset.num_items,
         config.critic.hidden or max(dataset.num_items // 4, 2),
@@ -201,6 +212,8 @@ def build(
             f"config field 'mmssl.graph_items' is {k}; it must be at most the number of items, "
             f"{dataset.num_items}"
         )
+    if k * dataset.num_users >= 2**31:
+        raise InputError(f"mmssl.graph_items = {k} makes more edges than int32 can count")
     empty = jax.eval_shape(lambda key: rebuild(init(key), inputs), jax.random.key(0))
     held = jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), empty)
     return model._replace(held=held, refresh=refresh)

@@ -60,7 +60,7 @@ def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str
     rankings = results.rank_splits(model, state, dataset, config)
     scores = results.scores_of(rankings, config.evaluation.cutoffs)
     scores |= groups.scores_of(rankings, dataset)
-    return results.about_run(config, dataset) | {"best_epoch": best_epoch} | scores
+    return results.about_run(config, dataset, model) | {"best_epoch": best_epoch} | scores
 
 
 def best_of_run(
@@ -106,7 +106,7 @@ def _train(
     if done:
         state = checkpoints.restore(done, state)
     rows = workdir.read_metrics(up_to_epoch=done)
-    about = results.about_run(config, dataset)
+    about = results.about_run(config, dataset, model)
     stored = about | {"config": configs.flatten(config)}
 
     # 2. Everything is compiled before the clock starts.
@@ -120,7 +120,8 @@ def _train(
         batch_size=config.train.batch_size,
         mesh=mesh,
     )
-    run_steps = compile_steps(step, state, constants, config.train.steps_per_call)
+    per_call = min(config.train.steps_per_call, config.train.evaluate_every * steps_per_epoch)
+    run_steps = compile_steps(step, state, constants, per_call)
     task = evaluation.ranking_task(dataset.train, dataset.val, config.evaluation.user_block)
     embed = jax.jit(model.embed)
 
@@ -138,7 +139,7 @@ def _train(
         while done < config.train.epochs and int(state.stale) <= config.train.patience:
             started = time.perf_counter()
             epochs = min(config.train.evaluate_every, config.train.epochs - done)
-            lengths = _call_lengths(epochs * steps_per_epoch, config.train.steps_per_call)
+            lengths = _call_lengths(epochs * steps_per_epoch, per_call)
             state, terms = _run_calls(run_steps, state, constants, lengths, progress)
             _check_parameters(state)
             done += epochs
@@ -210,6 +211,7 @@ def _check_parameters(state: states.TrainState) -> None:
 
 def _diverged(what: str, step: int) -> None:
     raise InputError(
-        f"{what} at step {step}; training stopped, the last good checkpoint is kept; "
-        "lower train.learning_rate or critic.learning_rate, or check the features' scale"
+        f"{what} at step {step}; training stopped and kept the last validated epoch, if any; try "
+        "a lower train.learning_rate or critic.learning_rate in another --workdir, or check the "
+        "features' scale"
     )
