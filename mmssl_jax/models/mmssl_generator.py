@@ -19,10 +19,10 @@ from mmssl_jax.losses import normalize
 class Variant(NamedTuple):
     """Where the public release and the paper differ.
 
-    The release builds its modality graphs from the critic's rows, but with its own defaults they are
-    empty from the third step on and at every evaluation. With other settings of its own (as it
-    gives for Sports and Allrecipes) it keeps a graph of one batch's users for a few steps; that is
-    not ported.
+    The release builds its modality graphs from the critic's rows, but with its own defaults they
+    are empty from the third step on and at every evaluation. With other settings (those it gives
+    for Sports and Allrecipes) it keeps a graph of one batch's users for a few steps; that is not
+    ported.
     """
 
     modality_graphs: bool  # top-k graphs of the relation rows; the release's are empty
