@@ -15,8 +15,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # most of the time goes to co
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
-import jax  # noqa: E402
-from jaxtyping import install_import_hook  # noqa: E402
+import jax
+from jaxtyping import install_import_hook
 
 install_import_hook("mmssl_jax", "beartype.beartype")
 jax.config.update("jax_numpy_rank_promotion", "raise")
