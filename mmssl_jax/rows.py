@@ -131,12 +131,16 @@ def kernel_products(
     """
     pairs = _Chunks(seen, weights)
 
-    def add(index, out):
+    def add(index, sums):  # group by group: XLA scatters whole rows fast only in two dimensions
         rows, items, weight = pairs.at(index)
-        return out.at[:, rows].add(weight[:, :, None] * kernel[items][None], mode="drop")
+        read = kernel[items]
+        return [
+            group.at[rows].add(of_group[:, None] * read, mode="drop")
+            for group, of_group in zip(sums, weight, strict=True)
+        ]
 
-    empty = jnp.zeros((len(weights), batch, kernel.shape[1]), kernel.dtype)
-    return items.T @ kernel, jax.lax.fori_loop(0, pairs.count, add, empty)
+    empty = [jnp.zeros((batch, kernel.shape[1]), kernel.dtype) for _ in weights]
+    return items.T @ kernel, jnp.stack(jax.lax.fori_loop(0, pairs.count, add, empty))
 
 
 def _kernel_products_forward(items, weights, kernel, seen, batch):
@@ -151,9 +155,13 @@ def _kernel_products_backward(batch, saved, cotangents):
     def add(index, carry):
         to_weights, to_kernel = carry
         rows, items, weight = pairs.at(index)
-        pulled = summed.at[:, rows].get(mode="fill", fill_value=0)
-        to_kernel = to_kernel.at[items].add(jnp.sum(weight[:, :, None] * pulled, axis=0))
-        along = jnp.sum(pulled * kernel[items][None], axis=2)
+        pulled = [group.at[rows].get(mode="fill", fill_value=0) for group in summed]
+        weighted = [
+            of_group[:, None] * group for of_group, group in zip(weight, pulled, strict=True)
+        ]
+        to_kernel = to_kernel.at[items].add(sum(weighted))
+        read = kernel[items]
+        along = jnp.stack([jnp.sum(group * read, axis=1) for group in pulled])
         return jax.lax.dynamic_update_slice(to_weights, along, (0, index * _CHUNK)), to_kernel
 
     begin = jnp.zeros_like(pairs.weights), all_items @ through
