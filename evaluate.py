@@ -1,6 +1,6 @@
 """Scores the best checkpoint of a run: python evaluate.py --config configs/demo.py"""
 
-from mmssl_jax import cli
+from mmssl_jax import cli, command
 
 if __name__ == "__main__":
-    cli.run(cli.evaluate_main)
+    command.run(cli.evaluate_main)

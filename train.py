@@ -1,6 +1,6 @@
 """Trains a model: python train.py --config configs/demo.py"""
 
-from mmssl_jax import cli
+from mmssl_jax import cli, command
 
 if __name__ == "__main__":
-    cli.run(cli.train_main)
+    command.run(cli.train_main, on_interrupt=cli.GOES_ON)

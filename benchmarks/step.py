@@ -27,9 +27,8 @@ from rich.table import Table
 from benchmarks import dense
 from benchmarks.shapes import SHAPES, random_dataset
 from mmssl_jax import config as configs
-from mmssl_jax import critic as critics
 from mmssl_jax import evaluation, sampling
-from mmssl_jax.models import mmssl
+from mmssl_jax.models import MODELS, mmssl
 from mmssl_jax.sharding import make_mesh, place
 from mmssl_jax.training import state as states
 from mmssl_jax.training.loop import protocol_steps
@@ -61,12 +60,17 @@ def floor_flops(rows: int, batch: int, items: int, hidden: int) -> float:
 
 
 class Step:
-    """A compiled training step of MMSSL on a data set, with its state."""
+    """A compiled training step of a model on a data set, with its state.
 
-    def __init__(self, config, dataset, game=critics):
+    `game` is for MMSSL: the formulation of its critic.
+    """
+
+    def __init__(self, config, dataset, game=None):
         started = time.perf_counter()
         steps_per_epoch = protocol_steps(config, dataset)
-        self.model = model = mmssl.build(config, dataset, steps_per_epoch, game)
+        build = MODELS[config.model.name].build
+        more = {} if game is None else {"game": game}
+        self.model = model = build(config, dataset, steps_per_epoch, **more)
         transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
         init = jax.jit(partial(states.init_state, model, transforms))
         mesh, rows = make_mesh(config.mesh), {dataset.num_users, dataset.num_items}

@@ -3,7 +3,8 @@
 python train.py --config configs/allrecipes.py --config.data.path=FOLDER
 python evaluate.py --config configs/allrecipes.py
 
-The release's settings of its modality graphs (T, k) have no counterpart here: see `Variant`.
+The release's settings of its modality graphs (T, k) have no counterpart here: see VARIANTS
+in mmssl_jax/config.py.
 
 Published: test Recall@20 .0367, NDCG@20 .0135 (WWW 2023).
 """

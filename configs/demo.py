@@ -3,7 +3,7 @@
 python train.py --config configs/demo.py
 python evaluate.py --config configs/demo.py
 
-Expected on this data: test Recall@20 about .207, and .115 with --config.data.modalities=none (seed
+Expected on this data: test Recall@20 about .210, and .115 with --config.data.modalities=none (seed
 2022, a CPU). It says nothing about real data.
 """
 

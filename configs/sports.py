@@ -3,7 +3,8 @@
 python train.py --config configs/sports.py --config.data.path=FOLDER
 python evaluate.py --config configs/sports.py
 
-The release's settings of its modality graphs (T, k) have no counterpart here: see `Variant`.
+The release's settings of its modality graphs (T, k) have no counterpart here: see VARIANTS
+in mmssl_jax/config.py.
 
 Published: test Recall@20 .0998, NDCG@20 .0470 (WWW 2023).
 """

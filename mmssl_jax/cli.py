@@ -2,18 +2,16 @@
 
 import difflib
 import functools
-import io
 import pathlib
 import re
-import signal
 import sys
 import traceback
 import typing
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
-from absl import flags, logging
+from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
 
@@ -30,25 +28,7 @@ USAGE = """usage: {program} --config FILE [--workdir DIR]{options} [--config.FIE
   --workdir DIR     the run's folder (default: runs/<config name>){details}
 """
 
-
-def run(main: Callable[[list[str]], None]) -> None:
-    """Runs a command: exit code 2 and one line for what the user can mend, 130 for Ctrl-C."""
-    logging.set_verbosity(logging.ERROR)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a table must not fail for want of a character
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files are closed
-    try:
-        main(sys.argv)
-    except InputError as error:
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        hint = "" if main is evaluate_main else "; the same command goes on from the last epoch"
-        print(f"interrupted{hint}", file=sys.stderr)
-        sys.exit(130)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+GOES_ON = "the same command goes on from the last epoch"
 
 
 def train_main(argv: list[str]) -> None:
@@ -70,22 +50,10 @@ def evaluate_main(argv: list[str]) -> None:
         "The run's own config.json is used; only --config.data.path may be given on top.",
     )
     values = parse(argv, usage, json="file to write the scores to")
-    overrides = values["config"].override_values
-    if overrides.keys() - {"data.path"}:
-        field = min(overrides.keys() - {"data.path"})
-        raise InputError(
-            f"--config.{field} cannot be given to evaluate.py, which takes the run's own config; "
-            "only --config.data.path can"
-        )
     if values.json is not None:
         files.check_writable(pathlib.Path(values.json))
-    folder = Workdir(workdir(values))
-    stored, known = folder.read()
-    stored.data.path = overrides.get("data.path", stored.data.path)
-    config = resolved(stored)
-    dataset = load(config)
-    check_dataset(known, dataset, folder.folder)
-    scores = training.evaluate_run(config, dataset, folder)
+    config, dataset, run = open_run(values, "evaluate.py")
+    scores = training.evaluate_run(config, dataset, run)
     title = results.title(dataset, config, scores["best_epoch"])
     console = Console()
     console.print(results.table(scores, config.evaluation.cutoffs, title))
@@ -94,12 +62,38 @@ def evaluate_main(argv: list[str]) -> None:
         files.write_json(pathlib.Path(values.json), scores)
 
 
-def parse(argv: list[str], usage: str, **more_flags: str) -> flags.FlagValues:
+def open_run(values: flags.FlagValues, program: str) -> tuple[Config, data.Dataset, Workdir]:
+    """A run that was trained: the config stored with it, its data set, and its folder.
+
+    Raises:
+      InputError: there is no run, its data set is another now, or `values` override another field
+        of its config than data.path; `program` is who refuses that.
+    """
+    overrides = values["config"].override_values
+    if overrides.keys() - {"data.path"}:
+        field = min(overrides.keys() - {"data.path"})
+        raise InputError(
+            f"--config.{field} cannot be given to {program}, which takes the run's own config; "
+            "only --config.data.path can"
+        )
+    run = Workdir(workdir(values))
+    stored, known = run.read()
+    stored.data.path = overrides.get("data.path", stored.data.path)
+    config = resolved(stored)
+    dataset = load(config)
+    check_dataset(known, dataset, run.folder)
+    return config, dataset, run
+
+
+def parse(
+    argv: list[str], usage: str, switches: Sequence[str] = (), **more_flags: str
+) -> flags.FlagValues:
     """The flags of a command line.
 
     Args:
       argv: program name and arguments.
       usage: printed for --help.
+      switches: further flags that take no value.
       **more_flags: further string flags and their help.
 
     Raises:
@@ -119,6 +113,8 @@ def parse(argv: list[str], usage: str, **more_flags: str) -> flags.FlagValues:
         flags.DEFINE_string("workdir", None, "the run's folder", flag_values=values)
         for name, text in more_flags.items():
             flags.DEFINE_string(name, None, text, flag_values=values)
+        for name in switches:
+            flags.DEFINE_boolean(name, False, name, flag_values=values)
         with warnings.catch_warnings():
             message = "the load_module"  # of ml_collections, which loads the config file
             warnings.filterwarnings("ignore", message, DeprecationWarning)

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from mmssl_jax import cli, comparison_report, files, results, training
+from mmssl_jax import cli, command, comparison_report, files, results, training
 from mmssl_jax import config as configs
 from mmssl_jax.comparison import PAIRED, Entry, Run, rows
 from mmssl_jax.config import Config
@@ -196,4 +196,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main, on_interrupt=cli.GOES_ON)

@@ -11,10 +11,32 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from mmssl_jax.data.content import FILLS
 from mmssl_jax.errors import InputError
 
-VARIANTS = ("released", "paper")
-BACKBONES = ("lightgcn", "ngcf", "mf")
+# Every place in which MMSSL's public release and its paper differ, as the values of fields that
+# nobody set; design choices that neither makes, such as a symmetric norm, are fields as well.
+# The release builds modality graphs from the critic's rows, but with its own defaults they are
+# empty from the third step on and at every evaluation. With other settings (those it gives for
+# Sports and Allrecipes) it keeps a graph of one batch's users for a few steps; that is not ported.
+VARIANTS = {
+    "released": {
+        "mmssl.modality_graph": "none",
+        "mmssl.attention": False,
+        "mmssl.last_softmax": True,
+        "mmssl.contrast_fused": False,
+        "mmssl.temper_all": False,
+        "critic.slope": 1.0,
+    },
+    "paper": {
+        "mmssl.modality_graph": "top_k",
+        "mmssl.attention": True,
+        "mmssl.last_softmax": False,
+        "mmssl.contrast_fused": True,
+        "mmssl.temper_all": True,
+        "critic.slope": 0.2,
+    },
+}
 
 
 class _Section:
@@ -42,12 +64,15 @@ class Data(_Section):
     path: str = ""  # folder of the data set, or ':demo:' for generated data
     modalities: str = ""  # comma-separated; '' takes every modality found, 'none' takes no content
     demo_seed: int = 0
+    missing: str = "mean"  # for items without a modality: 'mean', 'propagate' or 'learned'
+    zeros_missing: bool = False  # feature rows that are all zero are missing as well
+    standardize: bool | None = None  # feature columns to mean 0 and variance 1
 
 
 @_section
 class Model(_Section):
     name: str = "mmssl"
-    variant: str = "released"  # 'released' (the public code, exactly) or 'paper'
+    variant: str = "released"  # of MMSSL: 'released' (the public code, exactly) or 'paper'
     embedding_dim: int = 64
     layers: int | None = None  # propagation layers over the interaction graph
 
@@ -59,20 +84,27 @@ class MMSSL(_Section):
     id_weight: float = 0.36  # eta: the fused modality view added to the ID embeddings
     modality_weight: float = 0.55  # omega: the propagated features added to the final embeddings
     heads: int = 4  # of the cross-modal attention
-    graph_items: int = 10  # paper: k of the modality graphs
-    graph_refresh: int = 0  # paper: steps between rebuilds of the graphs; 0: once an epoch
+    normalization: str = "one_sided"  # of the graphs: by a row's own sum, or 'symmetric'
+    modality_graph: str | None = None  # 'none', 'observed' (interactions) or 'top_k' (relations)
+    graph_items: int = 10  # top_k: k
+    graph_refresh: int = 0  # top_k: steps between rebuilds of the graphs; 0: once an epoch
+    attention: bool | None = None  # across modalities; the release's softmax runs over constants
+    last_softmax: bool | None = None  # over the embedding axis in the last propagation layer
+    contrast_fused: bool | None = None  # contrast with the fused users, not with the final ones
     temperature: float = 0.5  # tau of the contrastive loss
     contrastive_weight: float = 0.03
     adversarial_weight: float = 1e-4  # of -mean D(fake) in the generator's loss
     feature_l2: float = 1e-5
     real_temperature: float = 0.005  # of the Gumbel softmax in the critic's real rows
     real_relation_weight: float = 100.0  # zeta: the relation term of the real rows
+    temper_all: bool | None = None  # the temperature divides the real rows' logit, not its noise
 
 
 @_section
 class Critic(_Section):
     enabled: bool = True
     hidden: int = 0  # width of the first layer; 0 is a quarter of the items
+    slope: float | None = None  # of the leaky ReLU; 1 is the identity, which the release passes
     precision: str = "float32"  # or 'bfloat16': of the factors of the large products
     item_block: int = 0  # items of real rows made at a time, to save memory; 0 makes all at once
     penalty_weight: float = 0.3
@@ -156,6 +188,7 @@ def resolve(config: Config, defaults: Mapping[str, Any]) -> Config:
       InputError: a field has the wrong type, is out of range, or has no value at all.
     """
     values = flatten(config)
+    defaults = {**VARIANTS.get(values["model.variant"], {}), **defaults}
     for path, value in values.items():
         if value is None:
             default = defaults.get(path)
@@ -250,6 +283,7 @@ _NOT_NEGATIVE = [
     "critic.hidden",
     "critic.item_block",
     "critic.penalty_weight",
+    "critic.slope",
     "item_graph.raw_weight",
     "item_graph.contrastive_weight",
     "train.seed",
@@ -258,6 +292,14 @@ _NOT_NEGATIVE = [
     "train.embedding_l2",
     "train.patience",
 ]
+_CHOICES = {  # the variant first, as other fields take their values from it
+    "model.variant": VARIANTS,
+    "data.missing": FILLS,
+    "mmssl.modality_graph": ("none", "observed", "top_k"),
+    "mmssl.normalization": ("one_sided", "symmetric"),
+    "critic.precision": ("float32", "bfloat16"),
+    "item_graph.backbone": ("lightgcn", "ngcf", "mf"),
+}
 _FRACTIONS = ("mmssl.feature_dropout", "critic.beta1", "critic.beta2", "ngcf.message_dropout")
 
 
@@ -268,6 +310,8 @@ def _check_ranges(config: Config) -> None:
         if not holds:
             raise InputError(f"config field '{path}' is {values[path]!r}; it must be {rule}")
 
+    for path, choices in _CHOICES.items():
+        require(path, values[path] in choices, f"one of {', '.join(choices)}")
     for path, value in values.items():
         require(path, value is not None, "set, as the model has no default for it")
         if isinstance(value, float):
@@ -281,13 +325,6 @@ def _check_ranges(config: Config) -> None:
     for path in ("data.demo_seed", "train.seed"):
         require(path, values[path] < 2**32, "less than 2**32")
     require("critic.hidden", config.critic.hidden != 1, "0 (a quarter of the items) or at least 2")
-    precisions = ("float32", "bfloat16")
-    require(
-        "critic.precision", config.critic.precision in precisions, f"one of {', '.join(precisions)}"
-    )
-    require("model.variant", config.model.variant in VARIANTS, f"one of {', '.join(VARIANTS)}")
-    backbone = config.item_graph.backbone
-    require("item_graph.backbone", backbone in BACKBONES, f"one of {', '.join(BACKBONES)}")
     require("item_graph.raw_weight", config.item_graph.raw_weight <= 1, "at least 0 and at most 1")
     lambdas = config.ease.l2
     require("ease.l2", bool(lambdas) and min(lambdas) > 0, "positive numbers")

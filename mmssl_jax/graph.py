@@ -97,28 +97,46 @@ def _sorted_bcoo(data, indices, shape) -> sparse.BCOO:
 def normalized(adjacency: scipy.sparse.sparray) -> scipy.sparse.csr_array:
     """`diag(rowsum + 1e-8)^(-1/2) G`: one-sided, by its own row sums, as in the release."""
     csr = scipy.sparse.csr_array(adjacency, dtype=np.float64)
-    scale = (np.asarray(csr.sum(axis=1)).ravel() + 1e-8) ** -0.5
-    return scipy.sparse.csr_array(scipy.sparse.diags_array(scale) @ csr)
+    return scipy.sparse.csr_array(_inverse_root(csr, axis=1) @ csr)
+
+
+def _inverse_root(csr: scipy.sparse.csr_array, axis: int) -> scipy.sparse.dia_array:
+    """`diag(sums + 1e-8)^(-1/2)` of the rows (axis 1) or columns (axis 0)."""
+    return scipy.sparse.diags_array((np.asarray(csr.sum(axis=axis)).ravel() + 1e-8) ** -0.5)
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class BipartiteGraphs:
-    """Users and items joined by a matrix G [users, items], normalised in both directions."""
+    """Users and items joined by a matrix G [users, items], normalised."""
 
-    user_item: Graph  # norm(G): users gather from items
-    item_user: Graph  # norm(G^T): items gather from users
+    user_item: Graph  # users gather from items
+    item_user: Graph  # items gather from users
 
 
-def bipartite_graphs(adjacency: scipy.sparse.sparray) -> BipartiteGraphs:
-    """Both propagation graphs of a host matrix [users, items]."""
+def bipartite_graphs(
+    adjacency: scipy.sparse.sparray, *, symmetric: bool = False
+) -> BipartiteGraphs:
+    """Both propagation graphs of a host matrix [users, items].
+
+    Each side is normalised by its own row sums, as in MMSSL's release, or if `symmetric` by both,
+    `D_u^(-1/2) G D_i^(-1/2)`, as in LightGCN.
+    """
+    if symmetric:
+        csr = scipy.sparse.csr_array(adjacency, dtype=np.float64)
+        graph = from_scipy(_inverse_root(csr, axis=1) @ csr @ _inverse_root(csr, axis=0))
+        return BipartiteGraphs(graph, graph.T)
     return BipartiteGraphs(
         user_item=from_scipy(normalized(adjacency)), item_user=from_scipy(normalized(adjacency.T))
     )
 
 
 def neighbor_graphs(
-    neighbors: Int[Array, "users k"], is_edge: Bool[Array, "users k"], num_items: int
+    neighbors: Int[Array, "users k"],
+    is_edge: Bool[Array, "users k"],
+    num_items: int,
+    *,
+    symmetric: bool = False,
 ) -> BipartiteGraphs:
     """Both propagation graphs of `neighbors`, a list of items for every user, on the device.
 
@@ -126,6 +144,7 @@ def neighbor_graphs(
       neighbors: item indices, distinct within a row.
       is_edge: which of them count; the rest get a weight of zero.
       num_items: number of items.
+      symmetric: as for `bipartite_graphs`.
     """
     users, k = neighbors.shape
     order = jnp.argsort(neighbors, axis=1)
@@ -149,6 +168,9 @@ def neighbor_graphs(
             item_starts,
         )
 
+    if symmetric:
+        both = graph(weight * user_scale[user] * item_scale[item])
+        return BipartiteGraphs(both, both.T)
     return BipartiteGraphs(
         user_item=graph(weight * user_scale[user]), item_user=graph(weight * item_scale[item]).T
     )
@@ -173,6 +195,8 @@ def relation_graph(
     tables: sampling.SamplingTables,
     k: int,
     blocks: UserBlocks,
+    *,
+    symmetric: bool = False,
 ) -> BipartiteGraphs:
     """The graph that joins every user with the k unseen items of the highest inner product.
 
@@ -193,7 +217,10 @@ def relation_graph(
 
     items, is_edge = jax.lax.map(top, users.reshape(count, blocks.size))
     return neighbor_graphs(
-        items.reshape(-1, k)[:num_users], is_edge.reshape(-1, k)[:num_users], num_items
+        items.reshape(-1, k)[:num_users],
+        is_edge.reshape(-1, k)[:num_users],
+        num_items,
+        symmetric=symmetric,
     )
 
 

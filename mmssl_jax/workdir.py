@@ -150,12 +150,17 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "users": dataset.num_users,
         "items": dataset.num_items,
         "modalities": {name: array.shape[1] for name, array in dataset.features.items()},
-        "features": {
-            name: hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-            for name, array in dataset.features.items()
-        },
+        "features": {name: _feature_sha256(dataset, name) for name in dataset.features},
         "warnings": list(dataset.warnings),
     }
+
+
+def _feature_sha256(dataset: Dataset, modality: str) -> str:
+    """Of the features, and of which items lack them: a zero row is another thing if it is real."""
+    digest = hashlib.sha256(np.ascontiguousarray(dataset.features[modality]).data)
+    if modality in dataset.present:
+        digest.update(np.ascontiguousarray(dataset.present[modality]).data)
+    return digest.hexdigest()
 
 
 def check_dataset(known: dict[str, Any], dataset: Dataset, folder: pathlib.Path) -> None:

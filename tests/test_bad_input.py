@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from worlds import ITEMS, Place, snapshot, world
 
-from mmssl_jax import cli
+from mmssl_jax import cli, command
 from mmssl_jax.workdir import Workdir
 
 CONTENT = "--config.data.modalities="  # every modality found
@@ -44,7 +44,7 @@ def refused(place: Place, argv: list[str], capsys, monkeypatch, main=cli.train_m
     before = snapshot(place.run.parent)
     monkeypatch.setattr("sys.argv", argv)
     with pytest.raises(SystemExit) as exit_:
-        cli.run(main)
+        command.run(main)
     output = capsys.readouterr()
     *warnings, line = output.err.splitlines()
     assert exit_.value.code == 2

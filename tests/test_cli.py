@@ -8,7 +8,7 @@ import sys
 import pytest
 from worlds import ROOT, Place
 
-from mmssl_jax import cli
+from mmssl_jax import cli, command
 
 
 @pytest.fixture(name="place")
@@ -79,15 +79,10 @@ def test_the_default_workdir_is_named_after_the_config(place):
     assert cli.workdir(parsed(place)) == place.run
 
 
-def stopped(monkeypatch, main_name: str, stop) -> int:
-    """The exit code of a command whose main calls `stop`."""
-
-    def main(argv):
-        stop()
-
-    monkeypatch.setattr(cli, main_name, main)
+def stopped(stop, **options) -> int:
+    """The exit code of a command that calls `stop`."""
     with pytest.raises(SystemExit) as exit_:
-        cli.run(main)
+        command.run(lambda argv: stop(), **options)
     return exit_.value.code
 
 
@@ -95,16 +90,16 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
-    assert stopped(monkeypatch, "train_main", interrupt) == 130
+def test_ctrl_c_says_how_to_go_on(capsys):
+    assert stopped(interrupt, on_interrupt=cli.GOES_ON) == 130
     assert capsys.readouterr().err == (
         "interrupted; the same command goes on from the last epoch\n"
     )
-    assert stopped(monkeypatch, "evaluate_main", interrupt) == 130
+    assert stopped(interrupt) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_sigterm_unwinds_and_is_put_back(monkeypatch):
+def test_sigterm_unwinds_and_is_put_back():
     before = signal.getsignal(signal.SIGTERM)
     closed = []
 
@@ -114,15 +109,15 @@ def test_sigterm_unwinds_and_is_put_back(monkeypatch):
         finally:
             closed.append(True)
 
-    assert stopped(monkeypatch, "train_main", stop) == 143
+    assert stopped(stop) == 143
     assert closed
     assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize("program", ["train.py", "evaluate.py"])
 def test_the_programs_exit_with_2_and_one_line(tmp_path, program):
-    command = [sys.executable, str(ROOT / program), "--config=missing.py"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    argv = [sys.executable, str(ROOT / program), "--config=missing.py"]
+    ended = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr == (

@@ -15,7 +15,7 @@ import pytest
 import scipy.stats
 from worlds import ITEMS, ROOT, USERS, Place
 
-from mmssl_jax import cli, compare, comparison, comparison_report, models, training
+from mmssl_jax import cli, command, compare, comparison, comparison_report, models, training
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
 from mmssl_jax.training import loop
@@ -33,14 +33,14 @@ def _compile_fast():
 
 def run(place: Place, *flags: str) -> int:
     """The command's exit code."""
-    return command(place.argv(*FLAGS, *flags))
+    return code_of(place.argv(*FLAGS, *flags))
 
 
-def command(argv: list[str]) -> int:
+def code_of(argv: list[str]) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", argv)
         try:
-            cli.run(compare.main)
+            command.run(compare.main, on_interrupt=cli.GOES_ON)
         except SystemExit as exit_:
             return exit_.code
     return 0
@@ -261,7 +261,7 @@ def test_generated_data_is_called_so_everywhere_and_the_default_folder(
         cli, "load", lambda config: dataclasses.replace(load(config), synthetic=True)
     )
     argv = ["compare", f"--config={place.config}", "--models=popularity", "--seeds=1", *FLAGS]
-    assert command(argv) == 0
+    assert code_of(argv) == 0
     assert "GENERATED" in capsys.readouterr().out
     folder = tmp_path / "runs/compare/tiny"
     assert (folder / "popularity/seed-2022/results.json").exists()

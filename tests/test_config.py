@@ -112,7 +112,7 @@ def test_fields_that_nobody_set_take_the_default_of_the_model():
 
 def test_a_field_without_any_value_is_refused():
     with pytest.raises(InputError, match=r"model\.layers"):
-        configs.resolve(with_values(), {})
+        configs.resolve(with_values(), {"data.standardize": False})
 
 
 def test_ints_serve_as_floats_and_lists_as_tuples():

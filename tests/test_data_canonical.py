@@ -193,7 +193,7 @@ def test_bad_dataset_json_is_refused(folder, entry):
 
 def test_edited_split_is_refused_where_its_fingerprint_is_recorded(folder, tmp_path):
     copy = tmp_path / "copy"
-    canonical.write(load(str(folder)), copy, "test")
+    canonical.write(load(str(folder)), copy, {"test": True})
     (copy / "test.json").write_text('{"1": [0], "2": [0]}')
     assert "sha256" in refusal(copy)
 
@@ -214,20 +214,20 @@ def test_id_table_in_any_order_with_further_columns(folder):
 def test_write_refuses_an_occupied_folder_and_leaves_it(folder):
     before = sorted(path.name for path in folder.iterdir())
     with pytest.raises(InputError, match="exists already"):
-        canonical.write(load(str(folder)), folder, "test")
+        canonical.write(load(str(folder)), folder, {"test": True})
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_failed_write_leaves_nothing(folder, tmp_path):
     data = dataclasses.replace(load(str(folder)), user_ids=("a", "tab\there", "c"))
     with pytest.raises(InputError, match="tab or a line break"):
-        canonical.write(data, tmp_path / "new" / "copy", "test")
+        canonical.write(data, tmp_path / "new" / "copy", {"test": True})
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_write_below_a_file_is_refused(folder):
     with pytest.raises(InputError, match="cannot be written"):
-        canonical.write(load(str(folder)), folder / "train.json" / "copy", "test")
+        canonical.write(load(str(folder)), folder / "train.json" / "copy", {"test": True})
 
 
 @st.composite
@@ -262,7 +262,7 @@ def dataset_parts(draw):
 def test_round_trip(tmp_path_factory, parts):
     data = assemble("random", **parts)
     folder = tmp_path_factory.mktemp("round") / "trip"
-    canonical.write(data, folder, "a test")
+    canonical.write(data, folder, {"test": True})
     again = load(str(folder), "" if data.features else "none")
     for field in ("name", "user_ids", "item_ids", "synthetic", "fingerprint", "split_fingerprints"):
         assert getattr(again, field) == getattr(data, field)

@@ -42,7 +42,7 @@ def test_modalities_of_the_demo_are_chosen_as_any_other(demo):
 def test_demo_is_marked_as_generated_even_from_a_folder(demo, tmp_path):
     assert demo.synthetic
     assert "synthetic" in demo.name
-    canonical.write(demo, tmp_path / "copy", "the demo generator")
+    canonical.write(demo, tmp_path / "copy", {"from": "the demo generator"})
     copy = load(str(tmp_path / "copy"))
     assert (copy.synthetic, copy.name, copy.fingerprint) == (True, demo.name, demo.fingerprint)
 

@@ -35,7 +35,7 @@ def test_tiktok():
 
 def test_tiktok_as_a_canonical_folder(tmp_path):
     data = load(folder("tiktok"))
-    canonical.write(data, tmp_path / "tiktok", "DiffMM")
+    canonical.write(data, tmp_path / "tiktok", {"layout": "diffmm"})
     again = load(str(tmp_path / "tiktok"))
     assert again.fingerprint == data.fingerprint
     assert len(again.warnings) == len(data.warnings)

@@ -100,7 +100,19 @@ def test_bipartite_graphs_normalise_each_direction_by_its_own_rows():
     close(dense(both.item_user.matrix), oracle.norm(adjacency.T.astype(float)))
 
 
-def test_neighbor_graphs_are_the_bipartite_graphs_of_the_same_matrix():
+def test_symmetric_bipartite_graphs_divide_by_both_degrees():
+    adjacency = random_matrix((5, 7)) != 0
+    both = graph.bipartite_graphs(
+        scipy.sparse.csr_array(adjacency, dtype=np.float32), symmetric=True
+    )
+    degrees = adjacency.sum(1, keepdims=True) * adjacency.sum(0, keepdims=True)
+    expected = np.where(adjacency, np.maximum(degrees, 1) ** -0.5, 0)
+    np.testing.assert_allclose(dense(both.user_item.matrix), expected, rtol=1e-6)
+    np.testing.assert_allclose(dense(both.item_user.matrix), expected.T, rtol=1e-6)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_neighbor_graphs_are_the_bipartite_graphs_of_the_same_matrix(symmetric):
     rng = np.random.default_rng(0)
     users, items, k = 6, 9, 4
     neighbors = np.stack([rng.permutation(items)[:k] for _ in range(users)])
@@ -108,9 +120,11 @@ def test_neighbor_graphs_are_the_bipartite_graphs_of_the_same_matrix():
     is_edge[2] = False
     adjacency = np.zeros((users, items), np.float32)
     adjacency[np.arange(users)[:, None], neighbors] = is_edge
-    expected = graph.bipartite_graphs(scipy.sparse.csr_array(adjacency))
-    build = jax.jit(graph.neighbor_graphs, static_argnums=2)
-    actual = build(jnp.asarray(neighbors, jnp.int32), jnp.asarray(is_edge), items)
+    expected = graph.bipartite_graphs(scipy.sparse.csr_array(adjacency), symmetric=symmetric)
+    build = jax.jit(graph.neighbor_graphs, static_argnums=2, static_argnames="symmetric")
+    actual = build(
+        jnp.asarray(neighbors, jnp.int32), jnp.asarray(is_edge), items, symmetric=symmetric
+    )
     for name in ("user_item", "item_user"):
         half = getattr(actual, name)
         check_order(half)

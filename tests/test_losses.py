@@ -10,6 +10,7 @@ import oracle
 import pytest
 
 from mmssl_jax import losses
+from mmssl_jax.dropout import dropout
 
 # Compiled once: eager dispatch of every operation would take most of the time.
 bpr = jax.jit(losses.bpr)
@@ -128,3 +129,13 @@ def test_gradients_agree_with_finite_differences(loss, shapes):
     with jax.enable_x64(True):
         arguments = [jnp.asarray(rows(*shape, seed=i)) for i, shape in enumerate(shapes)]
         jax.test_util.check_grads(jax.jit(loss), arguments, order=1, modes=["rev"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.99])
+def test_dropout_drops_its_rate_and_keeps_the_mean(rate):
+    x = jnp.ones((2000, 100))
+    found = np.asarray(dropout(jax.random.key(0), x, rate), np.float64)
+    deviation = (rate * (1 - rate) / x.size) ** 0.5
+    assert abs(np.mean(found == 0) - rate) <= 5 * deviation
+    assert abs(found.mean() - 1) <= 5 * deviation / (1 - rate) + 1e-5
+    assert len(np.unique(found[found > 0])) == 1

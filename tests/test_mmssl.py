@@ -135,7 +135,7 @@ def test_any_number_of_modalities_makes_a_step(variant, modalities):
     contrasted = modalities if variant == "paper" else ()
     found = {name for name in terms if "contrastive" in name}
     assert found == {f"generator/contrastive_{m}" for m in contrasted}
-    assert ("fusion" in before.params["generator"]) == bool(modalities)
+    assert ("fusion" in before.params["generator"]) == bool(contrasted)
 
 
 def test_the_critic_can_be_switched_off():

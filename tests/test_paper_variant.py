@@ -28,7 +28,8 @@ def close(actual, expected):
     np.testing.assert_allclose(np.asarray(actual), expected, rtol=1e-5, atol=atol)
 
 
-def make_config(variant):
+def make_config(variant, **values):
+    """A small config; the values are of MMSSL's fields."""
     config = Config()
     config.data.path = "tests"
     config.model.variant, config.model.embedding_dim = variant, 8
@@ -36,6 +37,8 @@ def make_config(variant):
     config.mmssl.feature_l2 = config.train.embedding_l2 = 0.1  # to be seen in the total
     config.mmssl.contrastive_weight = 0.7
     config.critic.enabled = False  # the critic is compared by itself
+    for name, value in values.items():
+        setattr(config.mmssl, name, value)
     return configs.resolve(config, mmssl.DEFAULTS)
 
 
@@ -235,7 +238,7 @@ def test_real_rows(temper_all, temperature, zeta):
 
 
 def test_critic_loss_with_the_slope_of_the_paper():
-    critic = critics.Critic(ITEMS, 6, mmssl.VARIANTS["paper"].critic_slope, dropout=(0.0, 0.0))
+    critic = critics.Critic(ITEMS, 6, configs.VARIANTS["paper"]["critic.slope"], dropout=(0.0, 0.0))
     params = jax.jit(critics.init_critic, static_argnums=0)(critic, jax.random.key(2))
     rng = np.random.default_rng(1)
     real, fake = oracle.n(rng.normal(size=(2, 8, ITEMS)))
@@ -267,13 +270,34 @@ def test_the_release_has_no_graph_and_a_softmax_in_the_last_layer():
 
 
 def test_the_release_fuses_by_one_matrix_and_the_paper_by_attention():
-    def fusion(variant):
-        model = mmssl.build(make_config(variant), make_dataset(2), steps_per_epoch=99)
-        shapes = jax.eval_shape(model.init, jax.random.key(0))["generator"]["fusion"]
-        return jax.tree.map(lambda x: x.shape, shapes)
+    def fusion(variant, **values):
+        config = make_config(variant, **values)
+        model = mmssl.build(config, make_dataset(2), steps_per_epoch=99)
+        generator = jax.eval_shape(model.init, jax.random.key(0))["generator"]
+        return jax.tree.map(lambda x: x.shape, generator.get("fusion"))
 
-    assert fusion("released") == (2 * 8, 8)
+    assert fusion("released") is None  # it has nothing to fuse
+    assert fusion("released", modality_graph="observed") == (2 * 8, 8)
     assert fusion("paper") == {"query": (8, 8), "key": (8, 8), "value": (8, 8)}
+
+
+def test_observed_modality_graphs_are_the_interactions():
+    config, dataset = make_config("paper", modality_graph="observed"), make_dataset(2)
+    model = mmssl.build(config, dataset, steps_per_epoch=99)
+    params = random_params(model)
+    users, items = jax.jit(model.embed)(params, model.inputs, model.held)
+    generator, raw = in_float64(params["generator"]), in_float64(dataset.features)
+    adjacency = dataset.train.toarray().astype(np.float64)
+    observed = dict.fromkeys(dataset.features, adjacency)
+    expected = oracle.forward(generator, adjacency, raw, observed, config)
+    close(users, expected["users"])
+    close(items, expected["items"])
+
+
+def test_fields_that_are_set_win_over_the_variant():
+    config = make_config("released", last_softmax=False, attention=True)
+    assert (config.mmssl.last_softmax, config.mmssl.attention) == (False, True)
+    assert config.mmssl.modality_graph == "none"
 
 
 def test_the_release_contrasts_with_the_final_users_and_the_paper_with_the_fused():
@@ -288,4 +312,4 @@ def test_the_release_contrasts_with_the_final_users_and_the_paper_with_the_fused
 
 
 def test_the_release_has_a_linear_critic():
-    assert mmssl.VARIANTS["released"].critic_slope == 1
+    assert configs.VARIANTS["released"]["critic.slope"] == 1

@@ -11,6 +11,7 @@ import optax
 import pytest
 import scipy.sparse
 
+from mmssl_jax import config as configs
 from mmssl_jax import critic as critics
 from mmssl_jax import evaluation, graph, real_rows, rows, sampling
 from mmssl_jax.config import Config
@@ -29,7 +30,8 @@ class Problem:
     def __init__(self, path):
         self.golden = g = golden.Golden(path)
         hyper = g.hyper
-        self.config = config = Config()
+        config = Config()
+        config.data.path = "golden"
         config.model.embedding_dim, config.model.layers = hyper["embed_dim"], hyper["layers"]
         config.mmssl.heads, config.mmssl.temperature = hyper["heads"], hyper["tau"]
         config.mmssl.id_weight = hyper["id_cat_rate"]
@@ -40,6 +42,7 @@ class Problem:
         config.mmssl.real_temperature = hyper["real_tau"]
         config.mmssl.real_relation_weight = float(hyper["ui_pre_scale"])
         config.train.embedding_l2 = hyper["embedding_reg"]
+        self.config = configs.resolve(config, mmssl.DEFAULTS)
         users, items = g["param/user_embedding"].shape[0], g["param/item_embedding"].shape[0]
         self.shape = (users, items)
         self.train = matrix(g["train_edges"], self.shape)
@@ -47,6 +50,7 @@ class Problem:
             graph.bipartite_graphs(self.train),
             {m: jnp.asarray(g[f"feat_{m}"]) for m in MODALITIES},
             sampling.sampling_tables(self.train),
+            present={},
         )
         self.graphs = {
             m: graph.bipartite_graphs(matrix(g[f"{m}_graph_edges"], self.shape)) for m in MODALITIES

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from worlds import STEPS, USERS, Place, assert_same_arrays, untimed, world
 
-from mmssl_jax import cli, results
+from mmssl_jax import cli, command, results
 from mmssl_jax.metrics import METRICS
 from mmssl_jax.training import loop
 
@@ -184,7 +184,7 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monkey
         patch.setattr(loop, "train_step", nan_from(bad_step))
         patch.setattr("sys.argv", place.argv())
         with pytest.raises(SystemExit) as exit_:
-            cli.run(cli.train_main)
+            command.run(cli.train_main, on_interrupt=cli.GOES_ON)
     assert exit_.value.code == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"error: loss 'generator/bpr' became nan at step {bad_step};")

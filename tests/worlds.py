@@ -60,7 +60,7 @@ class Place:
 
     def __init__(self, folder: Path, dataset: Dataset | None = None):
         self.data, self.config, self.run = folder / "data", folder / "tiny.py", folder / "run"
-        canonical.write(dataset or world(), self.data, "tests")
+        canonical.write(dataset or world(), self.data, {"from": "tests"})
         (self.data / "dataset.json").unlink()  # the counts then follow from the files
         self.config.write_text(_CONFIG.format(path=str(self.data)))
 

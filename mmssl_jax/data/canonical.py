@@ -2,93 +2,125 @@
 
     train.json val.json test.json   user index -> list of item indices
     <modality>_feat.npy             row i is item i
+    <modality>_present.npy          boolean for each item: is row i real (optional)
     dataset.json                    name, counts, shapes, fingerprints, source (optional)
-    users.tsv items.tsv             index, tab, raw id (optional; further columns are not read)
+    users.tsv items.tsv             index, tab, raw id, and for items tab, title (optional)
 
-It is the layout of the public MMSSL folders, which have no dataset.json.
+It is the layout of the public MMSSL and LLMRec folders, which have no dataset.json, but a train_mat
+that repeats train.json as a pickle, and item_attribute.csv with titles.
 """
 
 import json
-import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mmssl_jax.data import features
-from mmssl_jax.data.dataset import SPLITS, Dataset, assemble, check_counts
-from mmssl_jax.data.splits_json import read_json_object, read_split, write_split
+from mmssl_jax.data import attributes, features
+from mmssl_jax.data.checks import Findings
+from mmssl_jax.data.counts import Counts
+from mmssl_jax.data.dataset import SPLITS, Dataset, assemble
+from mmssl_jax.data.new_folder import new_folder
+from mmssl_jax.data.pickled_matrix import read_matrix
+from mmssl_jax.data.splits_json import Split, read_json_object, read_splits, write_split
 from mmssl_jax.errors import InputError
 
 FILES = tuple(f"{split}.json" for split in SPLITS)
-_ABOUT = "dataset.json"
+ABOUT, _TRAIN_MAT = "dataset.json", "train_mat"
 _ABOUT_TYPES = {"name": str, "synthetic": bool, "users": int, "items": int, "sha256": dict}
 
 
-def read(folder: Path, modalities: str) -> Dataset:
+def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     """Reads the folder with the chosen modalities; raises InputError.
 
     There are as many users and items as the largest of: the ids in the splits, the counts in
-    dataset.json, and for items the rows of every feature file, chosen or not, so that the choice
-    of modalities does not change what is ranked.
+    dataset.json, the shape of train_mat, and for items the rows of every feature file, chosen or
+    not, so that the choice of modalities does not change what is ranked.
     """
-    about = _read_about(folder / _ABOUT)
+    about = findings.attempt("about", _read_about, folder / ABOUT) or {}
     found = features.find(folder)
-    chosen = features.choose(modalities, found, folder)
-    splits = {split: read_split(folder / f"{split}.json") for split in SPLITS}
-    rows, warnings = _rows(found, chosen)
-    users = {"the splits": max(part.num_users for part in splits.values())}
-    items = {"the splits": max(part.num_items for part in splits.values())} | rows
-    for counts, key in ((users, "users"), (items, "items")):
-        if key in about:
-            counts[_ABOUT] = about[key]
-        warnings += _differing(folder, key, counts)
-    shape = (max(users.values()), max(items.values()))
-    check_counts(folder, *shape)
+    chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
+    splits = read_splits(folder, findings)
+    counts = Counts(folder, splits.values())
+    counts.add(ABOUT, about.get("users"), about.get("items"))
+    counts.add_rows(found, chosen, findings)
+    _check_train_mat(folder / _TRAIN_MAT, splits.get("train"), counts, findings)
+    shape = counts.settle(findings, settled_by=ABOUT)
+    users = findings.attempt("ids", _read_table, folder / "users.tsv", shape[0])
+    items = findings.attempt("ids", _read_table, folder / "items.tsv", shape[1])
+    items = items or attributes.read(folder, shape[1], findings)
+    values = features.read_all(found, chosen, shape[1], counts.why, findings)
+    masks = {
+        name: findings.attempt("missing", features.read_present, folder, name, shape[1])
+        for name in values
+    }
     dataset = assemble(
         folder,
         about.get("name", folder.resolve().name),
         shape,
         {split: (part.users, part.items) for split, part in splits.items()},
-        features.read_all(found, chosen, shape[1], f"from {max(items, key=items.__getitem__)}"),
-        user_ids=_read_ids(folder / "users.tsv", shape[0]),
-        item_ids=_read_ids(folder / "items.tsv", shape[1]),
+        values,
+        user_ids=_column(users, 1),
+        item_ids=_column(items, 1),
+        item_titles=_column(items, 2),
+        present={name: mask for name, mask in masks.items() if mask is not None},
         synthetic=about.get("synthetic", False),
-        warnings=warnings,
+        findings=findings,
     )
-    _check_fingerprints(folder, dataset, about.get("sha256", {}))
+    _check_fingerprints(folder, dataset, splits, about.get("sha256", {}), findings)
     return dataset
 
 
-def write(dataset: Dataset, folder: Path, source: str) -> None:
-    """Writes `dataset` as a new folder, whole or not at all; `source` says where it came from.
+def write(
+    dataset: Dataset, folder: Path, source: Mapping[str, Any], overwrite: bool = False
+) -> None:
+    """Writes `dataset` as a new folder, whole or not at all.
 
-    Raises InputError where `folder` exists and is not empty, cannot be written, or where a raw id
+    `source` says where it came from: JSON values, such as the layout, the split rule, the seed.
+
+    Raises InputError where `check_free` does, where the folder cannot be written, or where a raw id
     does not fit on one line of a table.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: exists already; name another folder, or remove this one")
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    check_free(folder, overwrite)
     try:
-        partial.mkdir(parents=True)
-        try:
+        with new_folder(folder) as partial:
             _write_files(dataset, partial, source)
-            partial.replace(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
+        reason = error.strerror or error
+        raise InputError(f"{folder}: cannot be written ({reason}); name another folder") from error
 
 
-def _write_files(dataset: Dataset, folder: Path, source: str) -> None:
+def check_free(folder: Path, overwrite: bool) -> None:
+    """Raises InputError where `folder` holds something, unless it is data that is to be replaced.
+
+    Only a canonical folder is ever replaced, as a slip in the path could cost anything else.
+    """
+    try:
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            return
+        if not overwrite:
+            raise InputError(
+                f"{folder}: exists already; name another folder, or replace it with --overwrite"
+            )
+        if not all((folder / name).is_file() for name in FILES):
+            raise InputError(f"{folder}: is not a data folder that was imported; name another")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be used ({error.strerror})") from error
+
+
+def _write_files(dataset: Dataset, folder: Path, source: Mapping[str, Any]) -> None:
     for split in SPLITS:
         write_split(folder / f"{split}.json", getattr(dataset, split))
     for name, values in dataset.features.items():
         np.save(folder / f"{name}{features.SUFFIX}", values, allow_pickle=False)
-    for name, ids in (("users.tsv", dataset.user_ids), ("items.tsv", dataset.item_ids)):
-        if ids is not None:
-            _write_ids(folder / name, ids)
+    for name, mask in dataset.present.items():
+        np.save(folder / f"{name}{features.MASK_SUFFIX}", mask, allow_pickle=False)
+    if dataset.user_ids is not None:
+        _write_table(folder / "users.tsv", [dataset.user_ids])
+    if dataset.item_ids is not None:
+        titles = [] if dataset.item_titles is None else [dataset.item_titles]
+        _write_table(folder / "items.tsv", [dataset.item_ids, *titles])
     about = {
         "name": dataset.name,
         "synthetic": dataset.synthetic,
@@ -102,7 +134,7 @@ def _write_files(dataset: Dataset, folder: Path, source: str) -> None:
         "sha256": dataset.split_fingerprints,
         "source": source,
     }
-    (folder / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def _read_about(path: Path) -> dict:
@@ -120,39 +152,41 @@ def _read_about(path: Path) -> dict:
     return {key: content[key] for key in _ABOUT_TYPES if key in content}
 
 
-def _rows(found: Mapping[str, Path], chosen: Sequence[str]) -> tuple[dict[str, int], list[str]]:
-    """Rows of every feature file by file name, and warnings of the unusable that none chose."""
-    rows, warnings = {}, []
-    for modality, path in found.items():
-        try:
-            rows[path.name] = features.read_header(path)[0]
-        except InputError as error:
-            if modality in chosen:
-                raise
-            warnings.append(f"{error} (not chosen: its rows are not counted)")
-    return rows, warnings
-
-
-def _differing(folder: Path, kind: str, counts: dict[str, int]) -> list[str]:
-    """A warning where the sources of a count differ and dataset.json does not settle it."""
-    largest = max(counts.values())
-    if len(set(counts.values())) == 1 or counts.get(_ABOUT) == largest:
-        return []
-    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-    return [f"{folder}: the number of {kind} is taken as {largest}, the largest of {listed}"]
-
-
-def _check_fingerprints(folder: Path, dataset: Dataset, recorded: dict) -> None:
-    for split, actual in dataset.split_fingerprints.items():
-        if recorded.get(split, actual) != actual:
-            raise InputError(
-                f"{folder / split}.json: does not have the sha256 that {_ABOUT} records, so it was "
-                f"edited or damaged; import the data again, or remove 'sha256' from {_ABOUT}"
+def _check_train_mat(path: Path, train: Split | None, counts: Counts, findings: Findings) -> None:
+    """Compares the matrix that public folders hold beside train.json, which is what is read."""
+    if not path.is_file():
+        return
+    try:
+        matrix = read_matrix(path)
+    except InputError as error:
+        findings.warn("train_mat", f"{error} (not compared with train.json)")
+        return
+    counts.add(_TRAIN_MAT, *matrix.shape)
+    if train is not None:
+        width = max(matrix.shape[1], train.num_items)
+        ours, theirs = (np.unique(part.users * width + part.items) for part in (train, matrix))
+        if differing := len(np.setxor1d(ours, theirs, assume_unique=True)):
+            findings.warn(
+                "train_mat",
+                f"{path}: {differing} pairs are in it or in train.json but not in both; train.json "
+                "is what is read",
             )
 
 
-def _read_ids(path: Path, count: int) -> tuple[str, ...] | None:
-    """The raw ids by index, or None without the table; every index must be there once."""
+def _check_fingerprints(
+    folder: Path, dataset: Dataset, readable: Container[str], recorded: dict, findings: Findings
+) -> None:
+    for split, actual in dataset.split_fingerprints.items():
+        if split in readable and recorded.get(split, actual) != actual:
+            findings.error(
+                "fingerprint",
+                f"{folder / split}.json: does not have the sha256 that {ABOUT} records, so it was "
+                f"edited or damaged; import the data again, or remove 'sha256' from {ABOUT}",
+            )
+
+
+def _read_table(path: Path, count: int) -> list[list[str]] | None:
+    """The rows by index, or None without the table; every index must be there once."""
     if not path.is_file():
         return None
     try:
@@ -160,17 +194,26 @@ def _read_ids(path: Path, count: int) -> tuple[str, ...] | None:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
     rows = [line.split("\t") for line in lines if line]
-    ids = {row[0]: row[1] for row in rows if len(row) > 1}
-    if len(rows) != count or ids.keys() != {str(index) for index in range(count)}:
+    by_index = {row[0]: row for row in rows if len(row) > 1}
+    if len(rows) != count or by_index.keys() != {str(index) for index in range(count)}:
         raise InputError(
             f"{path}: must list every index from 0 to {count - 1} once, as index, tab, raw id"
         )
-    return tuple(ids[str(index)] for index in range(count))
+    return [by_index[str(index)] for index in range(count)]
 
 
-def _write_ids(path: Path, ids: tuple[str, ...]) -> None:
-    for raw in ids:
-        if any(separator in raw for separator in "\t\n\r"):
-            raise InputError(f"{path.name}: the raw id {raw!r} has a tab or a line break")
-    lines = (f"{index}\t{raw}\n" for index, raw in enumerate(ids))
+def _column(rows: list[list[str]] | None, number: int) -> tuple[str, ...] | None:
+    """A column of a table, or None where no row has it; rows that are shorter have ''."""
+    if rows is None or all(len(row) <= number for row in rows):
+        return None
+    return tuple(row[number] if len(row) > number else "" for row in rows)
+
+
+def _write_table(path: Path, columns: Sequence[Sequence[str]]) -> None:
+    lines = []
+    for index, row in enumerate(zip(*columns, strict=True)):
+        for value in row:
+            if any(separator in value for separator in "\t\n\r"):
+                raise InputError(f"{path.name}: {value!r} has a tab or a line break")
+        lines.append("\t".join((str(index), *row)) + "\n")
     path.write_text("".join(lines), encoding="utf-8", newline="\n")

@@ -1,80 +1,165 @@
-"""What is wrong with a dataset (InputError) and what is only suspicious (a list of warnings)."""
+"""What is wrong with a dataset (errors) and what is only suspicious (warnings).
 
+Readers and checks put what they find into `Findings`. Training refuses at the first error and
+prints the warnings; the doctor collects everything from the very same checks.
+"""
+
+import dataclasses
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from mmssl_jax.errors import InputError
 
+ERROR, WARNING = "error", "warning"
 
-def check_splits(where: Path | str, splits: Mapping[str, csr_array]) -> list[str]:
-    """Checks the [U, I] matrices of train, val and test against each other.
 
-    Raises InputError for an empty split (selection needs val, the result needs test) and for
-    pairs that two splits share. One case of sharing is a warning only: val equal to test, which
-    is how the public Netflix data comes.
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing found: `level` is ERROR or WARNING, `check` a short name, `message` one line."""
+
+    level: str
+    check: str
+    message: str
+
+
+class Findings:
+    """All that was found. With `collect`, errors are kept too and reading goes on where it can."""
+
+    def __init__(self, collect: bool = False):
+        self.collect = collect
+        self.listed: list[Finding] = []
+
+    def warn(self, check: str, message: str) -> None:
+        self.listed.append(Finding(WARNING, check, message))
+
+    def error(self, check: str, message: str) -> None:
+        """Raises InputError, unless errors are collected."""
+        if not self.collect:
+            raise InputError(message)
+        self.listed.append(Finding(ERROR, check, message))
+
+    def attempt(self, check: str, function: Callable, *args) -> Any:
+        """What `function(*args)` returns; None where it raised InputError and that is collected."""
+        try:
+            return function(*args)
+        except InputError as error:
+            if not self.collect:
+                raise
+            self.error(check, str(error))
+            return None
+
+    def messages(self, level: str) -> list[str]:
+        """The messages of ERROR or of WARNING, in the order found."""
+        return [finding.message for finding in self.listed if finding.level == level]
+
+
+def check_splits(findings: Findings, where: Path | str, splits: Mapping[str, csr_array]) -> None:
+    """Checks the [U, I] matrices of those of train, val and test that could be read.
+
+    An empty split is an error (selection needs val, the result needs test), and so are pairs that
+    two splits share. One case of sharing is a warning only: val equal to test, which is how the
+    public Netflix data comes.
     """
     for split, matrix in splits.items():
         if matrix.nnz == 0:
-            raise InputError(
-                f"{where}: the {split} split is empty; training needs pairs in train, val and test"
+            findings.error(
+                "empty",
+                f"{where}: the {split} split is empty; training needs pairs in train, val and test",
             )
-    warnings = []
-    val_is_test = _same_pairs(splits["val"], splits["test"])
+    val_is_test = {"val", "test"} <= splits.keys() and _same_pairs(splits["val"], splits["test"])
     if val_is_test:
-        warnings.append(
+        findings.warn(
+            "val is test",
             f"{where}: val IS THE SAME AS test, so the model is selected on the data it is tested "
-            "on and the test figures are too good"
+            "on and the test figures are too good",
         )
     for one, other in itertools.combinations(splits, 2):
         if not (val_is_test and {one, other} == {"val", "test"}):
-            _refuse_overlap(where, splits, one, other)
-    return warnings + _cold(where, splits["train"])
+            _check_overlap(findings, where, splits, one, other)
+    if "train" in splits:
+        _check_cold(findings, where, splits["train"])
+    if len(splits) == 3:
+        _check_unused(findings, where, sum(splits.values()))
 
 
-def check_features(where: Path | str, features: Mapping[str, np.ndarray]) -> list[str]:
-    """Warns of feature rows [I, d_m] that cannot tell items apart: all zero, or repeated."""
-    warnings = []
+def check_features(
+    findings: Findings,
+    where: Path | str,
+    features: Mapping[str, np.ndarray],
+    present: Mapping[str, np.ndarray],
+) -> None:
+    """Warns of items whose features are missing, all zero, or those of an earlier item.
+
+    `features` are [I, d_m], `present` bool [I] for the modalities that some items lack.
+    """
     for modality, values in features.items():
-        empty = ~values.any(axis=1)
+        known = present.get(modality, np.ones(len(values), bool))
+        of = f"of {len(values)}"
+        if lacking := int((~known).sum()):
+            findings.warn("missing", f"{where}: {lacking} {of} items have no {modality}")
+        empty = known & ~values.any(axis=1)
         if zeros := int(empty.sum()):
-            warnings.append(
-                f"{where}: {zeros} of {len(values)} {modality} feature rows are all zero"
+            findings.warn(
+                "zero rows", f"{where}: {zeros} {of} {modality} feature rows are all zero"
             )
-        rows = np.flatnonzero(~empty)
+        rows = np.flatnonzero(known & ~empty)
         # Digests, so that a set of wide rows does not cost a second copy of the features.
         distinct = {hashlib.blake2b(values[row], digest_size=16).digest() for row in rows}
         if repeats := len(rows) - len(distinct):
-            warnings.append(
-                f"{where}: {repeats} of {len(values)} {modality} feature rows repeat an earlier row"
+            findings.warn(
+                "repeated rows",
+                f"{where}: {repeats} {of} {modality} feature rows repeat an earlier row",
             )
-    return warnings
 
 
-def _refuse_overlap(
-    where: Path | str, splits: Mapping[str, csr_array], one: str, other: str
+def _check_overlap(
+    findings: Findings, where: Path | str, splits: Mapping[str, csr_array], one: str, other: str
 ) -> None:
     shared = splits[one].multiply(splits[other]).tocoo()
     if shared.nnz:
         user, item = min(zip(shared.row.tolist(), shared.col.tolist(), strict=True))
-        raise InputError(
+        findings.error(
+            "overlap",
             f"{where}: {shared.nnz} pairs are in both {one} and {other}, the first is "
-            f"user {user}, item {item}; each pair may be in one split only"
+            f"user {user}, item {item}; each pair may be in one split only",
         )
 
 
 def _same_pairs(one: csr_array, other: csr_array) -> bool:
-    return np.array_equal(one.indptr, other.indptr) and np.array_equal(one.indices, other.indices)
+    return (
+        one.nnz > 0
+        and np.array_equal(one.indptr, other.indptr)
+        and np.array_equal(one.indices, other.indices)
+    )
 
 
-def _cold(where: Path | str, train: csr_array) -> list[str]:
-    degrees = {"users": np.diff(train.indptr), "items": np.asarray(train.sum(axis=0))}
-    return [
-        f"{where}: {count} of {len(degree)} {kind} have no training pair"
-        for kind, degree in degrees.items()
-        if (count := int((degree == 0).sum()))
-    ]
+def _check_cold(findings: Findings, where: Path | str, train: csr_array) -> None:
+    for kind, degree in _degrees(train).items():
+        if count := int((degree == 0).sum()):
+            findings.warn("cold", f"{where}: {count} of {len(degree)} {kind} have no training pair")
+
+
+def _check_unused(findings: Findings, where: Path | str, pairs: csr_array) -> None:
+    """Users and items without any pair; those below the largest index in use are gaps."""
+    for kind, degree in _degrees(pairs).items():
+        used = np.flatnonzero(degree)
+        if unused := len(degree) - len(used):
+            loud = unused > len(degree) / 10  # a few are common, many mean that data is missing
+            split = "NO SPLIT" if loud else "no split"
+            message = f"{where}: {unused} of {len(degree)} {kind} are in {split}"
+            if gaps := int(used.max(initial=-1)) + 1 - len(used):
+                message += f"; {gaps} of their indices lie below the largest in use, {used[-1]}"
+            findings.warn("unused", message)
+
+
+def _degrees(matrix: csr_array) -> dict[str, np.ndarray]:
+    return {
+        "users": np.diff(matrix.indptr),
+        "items": np.bincount(matrix.indices, minlength=matrix.shape[1]),  # pyright: ignore
+    }

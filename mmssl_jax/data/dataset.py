@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,12 @@ from mmssl_jax.errors import InputError
 
 SPLITS = ("train", "val", "test")
 
-# An id of two billion would cost gigabytes of row pointers for one stray number.
+# A stray id of two billion, or of 49 million in a tiny file, would cost gigabytes of row pointers.
 MAX_COUNT = 50_000_000
+FEW, MAX_RATIO = 1_000_000, 100
 
 Pairs = tuple[np.ndarray, np.ndarray]  # (users [n], items [n]), integers
+_NO_PAIRS = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,8 +28,10 @@ class Dataset:
 
     `train`, `val` and `test` are [U, I] float32 matrices of ones with sorted indices and no
     duplicates. `features` maps a modality to float32 [I, d_m], in sorted name order; it is empty
-    for a model without content. `user_ids` and `item_ids` are the raw ids by index, where known.
-    `synthetic` is true for generated data. `warnings` are for the caller to print and to store.
+    for a model without content. `user_ids`, `item_ids` and `item_titles` are by index, where known.
+    `present` maps a modality that some items lack to bool [I]: whose features are real. The rows of
+    the others are zero, until `missing.fill` puts something there. `synthetic` is true for
+    generated data. `warnings` are for the caller to print and to store.
     """
 
     name: str
@@ -39,6 +43,8 @@ class Dataset:
     item_ids: tuple[str, ...] | None
     synthetic: bool
     warnings: tuple[str, ...]
+    item_titles: tuple[str, ...] | None = None
+    present: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def num_users(self) -> int:
@@ -71,23 +77,34 @@ def assemble(
     *,
     user_ids: tuple[str, ...] | None = None,
     item_ids: tuple[str, ...] | None = None,
+    item_titles: tuple[str, ...] | None = None,
+    present: Mapping[str, np.ndarray] | None = None,
     synthetic: bool = False,
-    warnings: Sequence[str] = (),
+    findings: checks.Findings | None = None,
 ) -> Dataset:
     """Checks what a layout has read and makes the `Dataset`; `where` is named in messages.
 
-    Every pair must lie within `shape` = (U, I). Raises InputError for an empty or overlapping
-    split and for a shape beyond `MAX_COUNT`; what is only suspicious is added to `warnings`.
+    Every pair must lie within `shape` = (U, I). `present` holds bool [I] for any of the features,
+    whose rows become zero where it is false. Raises InputError for a shape that `check_counts`
+    refuses and, unless `findings` collects errors, for an empty or overlapping split; what is only
+    suspicious is added to `findings`, whose warnings become the dataset's. Where errors are
+    collected, `pairs` may lack the splits that cannot be read: they are then empty.
     """
+    findings = findings or checks.Findings()
     check_counts(where, *shape)
-    found = list(warnings)
     splits = {}
     for split in SPLITS:
-        splits[split], repeats = _matrix(pairs[split], shape)
+        splits[split], repeats = _matrix(pairs.get(split, _NO_PAIRS), shape)
         if repeats:
-            found.append(f"{where}: {repeats} repeated pairs in the {split} split were merged")
-    found += checks.check_splits(where, splits)
-    found += checks.check_features(where, features)
+            message = f"{where}: {repeats} repeated pairs in the {split} split were merged"
+            findings.warn("duplicates", message)
+    checks.check_splits(
+        findings, where, {split: splits[split] for split in SPLITS if split in pairs}
+    )
+    present = {key: mask for key, mask in (present or {}).items() if not mask.all()}
+    for modality, mask in present.items():
+        features = dict(features) | {modality: np.where(mask[:, None], features[modality], 0)}
+    checks.check_features(findings, where, features, present)
     return Dataset(
         name=name,
         **splits,
@@ -95,18 +112,31 @@ def assemble(
         user_ids=user_ids,
         item_ids=item_ids,
         synthetic=synthetic,
-        warnings=tuple(found),
+        warnings=tuple(findings.messages(checks.WARNING)),
+        item_titles=item_titles,
+        present=present,
     )
 
 
-def check_counts(where: Path | str, num_users: int, num_items: int) -> None:
-    """Raises InputError where a count is beyond `MAX_COUNT`, before anything is allocated."""
+def check_counts(
+    where: Path | str, num_users: int, num_items: int, evidence: int = MAX_COUNT
+) -> None:
+    """Raises InputError where a count is too large, before anything is allocated.
+
+    `evidence` is how many pairs and feature rows were read, where that is known: a count beyond
+    `FEW` that is more than `MAX_RATIO` times as large comes from a stray id, not from data.
+    """
     for count, kind in ((num_users, "users"), (num_items, "items")):
         if count > MAX_COUNT:
-            raise InputError(
-                f"{where}: {count} {kind} are more than the {MAX_COUNT} this project handles; "
-                "ids must be contiguous from 0, so look for a stray large id"
-            )
+            limit = f"the {MAX_COUNT} this project handles"
+        elif count > max(FEW, MAX_RATIO * evidence):
+            limit = f"{evidence} pairs and feature rows can account for"
+        else:
+            continue
+        raise InputError(
+            f"{where}: {count} {kind} are more than {limit}; "
+            "ids must be contiguous from 0, so look for a stray large id"
+        )
 
 
 def _matrix(pairs: Pairs, shape: tuple[int, int]) -> tuple[csr_array, int]:

@@ -1,15 +1,19 @@
 """Raw item features: which modalities a folder holds, and reading one `<modality>_feat.npy`."""
 
 import math
+import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from mmssl_jax.data.checks import Findings
 from mmssl_jax.errors import InputError
 
 NONE = "none"
 SUFFIX = "_feat.npy"
+MASK_SUFFIX = "_present.npy"
 
 
 def find(folder: Path) -> dict[str, Path]:
@@ -17,6 +21,11 @@ def find(folder: Path) -> dict[str, Path]:
     paths = sorted(folder.glob(f"[!.]*{SUFFIX}"))  # no hidden files
     found = {path.name.removesuffix(SUFFIX): path for path in paths if path.is_file()}
     return dict(sorted(found.items()))
+
+
+def is_name(name: str) -> bool:
+    """Whether new features may be called so: it becomes part of a file's name."""
+    return bool(re.fullmatch(r"\w[\w.-]{0,99}", name)) and name != NONE
 
 
 def choose(modalities: str, found: Iterable[str], where: Path | str) -> tuple[str, ...]:
@@ -53,14 +62,7 @@ def read_header(path: Path) -> tuple[int, int]:
     Raises InputError unless the file is a 2-d float16/32/64 array exactly as long as its header
     says, so that nothing is allocated on the word of a damaged or hostile header.
     """
-    try:
-        with path.open("rb") as file:
-            shape, dtype = _parse_header(file)
-            expected = file.tell() + math.prod(shape) * dtype.itemsize
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except Exception as error:  # numpy parses the header as Python text: anything may come
-        raise InputError(f"{path}: is not a .npy file ({_one_line(error)})") from error
+    shape, dtype = _checked_header(path)
     if dtype.kind != "f" or dtype.itemsize > 8:
         raise InputError(
             f"{path}: holds {_describe(dtype)}; features must be float16, float32 or float64, "
@@ -68,11 +70,6 @@ def read_header(path: Path) -> tuple[int, int]:
         )
     if len(shape) != 2 or shape[1] == 0:
         raise InputError(f"{path}: has shape {shape}; features are 2-d, one row for each item")
-    if (size := path.stat().st_size) != expected:
-        raise InputError(
-            f"{path}: is {size} bytes long, its header says {expected}; "
-            "it was cut off or damaged, so get it again"
-        )
     return shape
 
 
@@ -82,10 +79,7 @@ def read(path: Path) -> np.ndarray:
     Also for NaN, infinities, and float64 values beyond float32.
     """
     read_header(path)
-    try:
-        raw = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({_one_line(error)})") from error
+    raw = _load(path)
     _refuse_nonfinite(path, raw, "NaN or infinite values")
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(raw, np.float32)
@@ -93,20 +87,74 @@ def read(path: Path) -> np.ndarray:
     return values
 
 
-def read_all(paths: Mapping[str, Path], names: Iterable[str], num_items: int, why: str) -> dict:
+def read_present(folder: Path, modality: str, num_items: int) -> np.ndarray | None:
+    """Which items have this modality, bool [num_items], of `<modality>_present.npy` if it is there.
+
+    Raises InputError for any other array.
+    """
+    path = folder / f"{modality}{MASK_SUFFIX}"
+    if not path.is_file():
+        return None
+    shape, dtype = _checked_header(path)
+    if dtype != np.bool_ or shape != (num_items,):
+        raise InputError(
+            f"{path}: holds {_describe(dtype)} of shape {shape}; it must hold a boolean for each "
+            f"of the {num_items} items: are its {modality} features real"
+        )
+    return _load(path)
+
+
+def read_all(
+    paths: Mapping[str, Path], names: Iterable[str], num_items: int, why: str, findings: Findings
+) -> dict[str, np.ndarray]:
     """The features of the modalities `names`, each float32 [num_items, d_m].
 
     `why` says where the number of items comes from. Raises InputError where the rows differ
-    from it, before any array is read.
+    from it, before any array is read, unless `findings` collects it: what cannot be used is then
+    left out.
     """
+    fitting = []
     for name in names:
-        rows, _ = read_header(paths[name])
-        if rows != num_items:
-            raise InputError(
-                f"{paths[name]}: has {rows} rows, but there are {num_items} items ({why}); "
-                "row i must be item i"
+        header = findings.attempt("features", read_header, paths[name])
+        if header and header[0] != num_items:
+            findings.error(
+                "rows",
+                f"{paths[name]}: has {header[0]} rows, but there are {num_items} items ({why}); "
+                "row i must be item i",
             )
-    return {name: read(paths[name]) for name in names}
+        elif header:
+            fitting.append(name)
+    values = {name: findings.attempt("features", read, paths[name]) for name in fitting}
+    return {name: array for name, array in values.items() if array is not None}
+
+
+def _checked_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of a .npy file that is exactly as long as they say; else InputError."""
+    try:
+        with path.open("rb") as file:
+            shape, dtype = _parse_header(file)
+            expected = file.tell() + math.prod(shape) * dtype.itemsize
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not a .npy file ({_one_line(error)})") from error
+    if dtype.kind != "O" and size != expected:
+        raise InputError(
+            f"{path}: is {size} bytes long, its header says {expected}; "
+            "it was cut off or damaged, so get it again"
+        )
+    return shape, dtype
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
+            return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({_one_line(error)})") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: does not fit into memory") from error
 
 
 def _parse_header(file) -> tuple[tuple[int, ...], np.dtype]:
@@ -117,7 +165,11 @@ def _parse_header(file) -> tuple[tuple[int, ...], np.dtype]:
     }
     if version not in readers:
         raise ValueError(f"format version {version} is not known")
-    shape, _, dtype = readers[version](file)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
+            shape, _, dtype = readers[version](file)
+    except Exception as error:  # numpy parses the header as Python text: anything may come
+        raise ValueError("its header is damaged") from error
     if any(length < 0 for length in shape):
         raise ValueError(f"negative length in shape {shape}")
     return shape, dtype

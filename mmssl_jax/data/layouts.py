@@ -2,16 +2,20 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-from mmssl_jax.data import canonical, demo, diffmm, features
+from mmssl_jax.data import canonical, demo, diffmm, features, lattice, mmrec
+from mmssl_jax.data.checks import Findings
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.errors import InputError
 
 DEMO = ":demo:"
 
-# A layout is a module with FILES (what it must find in the folder) and read(folder, modalities).
-LAYOUTS = (canonical, diffmm)
+# A layout is a module with FILES (names or patterns, which it must all find in the folder) and
+# read(folder, modalities, findings).
+LAYOUTS = (canonical, diffmm, lattice, mmrec)
 
 
 def load(path: str, modalities: str = "", demo_seed: int = 0) -> Dataset:
@@ -23,22 +27,55 @@ def load(path: str, modalities: str = "", demo_seed: int = 0) -> Dataset:
     """
     if path == DEMO:
         return _demo(modalities, demo_seed)
+    return read(existing(path), modalities, Findings())
+
+
+def existing(path: str) -> Path:
+    """The data folder; InputError where there is none."""
     folder = Path(os.path.expanduser(path))
-    if not path or not folder.is_dir():
-        problem = "is not a folder" if path and folder.exists() else "does not exist"
+    if not path or not os.path.isdir(folder):  # which takes a name that is too long
+        problem = "is not a folder" if path and os.path.exists(folder) else "does not exist"
         raise InputError(
             f"data folder '{path}' {problem}: docs/data.md says how to get or import data, and "
             "--config configs/demo.py runs on generated data"
         )
-    for layout in LAYOUTS:
-        present = [name for name in layout.FILES if (folder / name).is_file()]
-        missing = [name for name in layout.FILES if name not in present]
+    return folder
+
+
+def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
+    """`load` for a folder that exists; `findings` may collect what `load` raises.
+
+    Even then InputError is raised where nothing more can be read.
+    """
+    return find(folder, findings).read(folder, modalities, findings)
+
+
+def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS) -> ModuleType:
+    """The first of the `known` layouts whose files are in the folder.
+
+    Raises InputError where there is none and, unless `findings` collects it, where a file is
+    missing.
+    """
+    core = lattice in known and lattice.is_core(folder)
+    for layout in known:
+        names = canonical.FILES if core and layout is lattice else layout.FILES
+        present = [name for name in names if _has(folder, name)]
+        missing = [name for name in names if name not in present]
         if present and missing:
-            raise InputError(f"{folder}: {', '.join(missing)} missing beside {present[0]}")
+            findings.error("files", f"{folder}: {', '.join(missing)} missing beside {present[0]}")
         if present:
-            return layout.read(folder, modalities)
-    known = " or ".join(", ".join(layout.FILES) for layout in LAYOUTS)
-    raise InputError(f"{folder}: no known data layout; expected {known} (docs/data.md)")
+            return lattice if core else layout
+    expected = " or ".join(", ".join(layout.FILES) for layout in known)
+    raise InputError(f"{folder}: no known data layout; expected {expected} (docs/data.md)")
+
+
+def is_canonical(folder: Path) -> bool:
+    """Whether the folder is in the canonical layout, the one that this project writes."""
+    return any(_has(folder, name) for name in canonical.FILES) and not lattice.is_core(folder)
+
+
+def _has(folder: Path, pattern: str) -> bool:
+    return any(path.is_file() for path in folder.glob(pattern))
 
 
 def _demo(modalities: str, seed: int) -> Dataset:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmssl_jax.data.checks import Findings
+from mmssl_jax.data.dataset import SPLITS
 from mmssl_jax.errors import InputError
 
 MAX_ID = 2**31 - 2  # so that id + 1, the count, is an int32
@@ -69,6 +71,17 @@ def read_split(path: Path) -> Split:
         num_users=max(indices, default=-1) + 1,
         num_items=int(items.max(initial=-1)) + 1,
     )
+
+
+def read_splits(folder: Path, findings: Findings) -> dict[str, Split]:
+    """The splits of a folder, without those that are missing or, where collected, unreadable."""
+    paths = {split: folder / f"{split}.json" for split in SPLITS}
+    parts = {
+        split: findings.attempt("split", read_split, path)
+        for split, path in paths.items()
+        if path.is_file()
+    }
+    return {split: part for split, part in parts.items() if part is not None}
 
 
 def write_split(path: Path, matrix) -> None:

@@ -16,6 +16,7 @@ from mmssl_jax.models.model import Model, Terms
 from mmssl_jax.sampling import Batch
 
 DEFAULTS = {
+    "data.standardize": False,
     "model.layers": 2,
     "train.epochs": 1000,
     "train.steps_per_epoch": 0,

@@ -16,6 +16,7 @@ from mmssl_jax.models.model import Model
 
 # An epoch for each lambda. Nothing is trained by steps: the rates have no effect.
 DEFAULTS = {
+    "data.standardize": False,
     "model.layers": 0,
     "train.epochs": 4,
     "train.steps_per_epoch": 1,

@@ -1,7 +1,7 @@
 """MMSSL: multi-modal self-supervised learning for recommendation (Wei et al., WWW 2023).
 
 The losses of both players and what the training loop needs; the embeddings are made in
-`mmssl_generator`, which also lists every place in which the paper and the release differ.
+`mmssl_generator`. `VARIANTS` in config.py lists where the paper and the release differ.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from mmssl_jax.config import Config
 from mmssl_jax.critic import Rows
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
+from mmssl_jax.models import missing
 from mmssl_jax.models.mmssl_generator import (
-    VARIANTS,
     Embeddings,
     Inputs,
     forward,
@@ -30,6 +30,7 @@ from mmssl_jax.rows import RelationRows
 from mmssl_jax.sampling import Batch, SeenPairs
 
 DEFAULTS = {
+    "data.standardize": False,
     "model.layers": 2,
     "train.epochs": 250,
     "train.steps_per_epoch": 0,
@@ -57,9 +58,9 @@ def generator_terms(
         / users.shape[0],
         "feature_l2": config.mmssl.feature_l2 * losses.half_squares(features) / num_items,
     }
-    fused = VARIANTS[config.model.variant].contrast_fused
     for modality, view in embeddings.user_views.items():
         if view.ids is not None:  # without a graph the term is a constant
+            fused = config.mmssl.contrast_fused
             anchor = embeddings.fused_users if fused else embeddings.users
             terms[f"contrastive_{modality}"] = losses.contrastive(
                 view.ids[batch.users], anchor[batch.users], temperature=config.mmssl.temperature
@@ -100,7 +101,7 @@ def batch_real_rows(
     spec = real_rows.RealRowsSpec(
         config.mmssl.real_temperature,
         config.mmssl.real_relation_weight,
-        VARIANTS[config.model.variant].temper_all,
+        config.mmssl.temper_all,
     )
     relation = rows.relation_rows(embeddings.users[users], embeddings.items, seen)
     if config.critic.item_block:
@@ -121,7 +122,6 @@ def build(
       game: what has `critic_loss` and `generator_loss`; a benchmark passes the dense formulation.
     """
     widths = {modality: array.shape[1] for modality, array in dataset.features.items()}
-    variant = VARIANTS[config.model.variant]
     adversarial = config.critic.enabled and bool(widths)
     batch_size, blocks = config.train.batch_size, graphs.user_blocks(dataset.train)
     if config.critic.hidden > 4 * dataset.num_items:
@@ -130,7 +130,7 @@ def build(
             f"times the number of items, {dataset.num_items}"
         )
     heads, d = config.mmssl.heads, config.model.embedding_dim
-    if variant.attention and d % heads:
+    if config.mmssl.attention and d % heads:
         raise InputError(
             f"config field 'model.embedding_dim' is {d}; it must be a multiple of mmssl.heads "
             f"({heads})"
@@ -138,30 +138,39 @@ def build(
     critic = critics.Critic(
         dataset.num_items,
         config.critic.hidden or max(dataset.num_items // 4, 2),
-        variant.critic_slope,
+        config.critic.slope,
         precision=config.critic.precision,
     )
     tables = sampling.sampling_tables(dataset.train)
     max_pairs = sampling.max_seen_pairs(
         dataset.train, batch_size, distinct=batch_size <= len(tables.users)
     )
+    symmetric = config.mmssl.normalization == "symmetric"
     inputs = Inputs(
-        interactions=graphs.bipartite_graphs(dataset.train),
+        interactions=graphs.bipartite_graphs(dataset.train, symmetric=symmetric),
         features={name: jnp.asarray(array) for name, array in dataset.features.items()},
         tables=tables,
+        present=missing.present(config, dataset),
     )
 
     def init(key):
         generator_key, critic_key = jax.random.split(key)
         sizes = (dataset.num_users, dataset.num_items)
         params = {"generator": init_generator(generator_key, config, *sizes, widths)}
+        if inputs.present:
+            params["generator"]["missing"] = missing.init_vectors(config, dataset)
         if adversarial:
             params["critic"] = critics.init_critic(critic, critic_key)
         return params
 
+    def embeddings_of(params, inputs, held, key=None):
+        observed = config.mmssl.modality_graph == "observed"
+        modality_graphs = dict.fromkeys(inputs.features, inputs.interactions) if observed else held
+        return forward(params["generator"], inputs, modality_graphs, config, key)
+
     def critic_loss(params, inputs, held, batch, key):
         forward_key, noise_key, alpha_key, score_key = jax.random.split(key, 4)
-        embeddings = forward(params["generator"], inputs, held, config, forward_key)
+        embeddings = embeddings_of(params, inputs, held, forward_key)
         embeddings = jax.lax.stop_gradient(embeddings)
         seen = sampling.seen_pairs(inputs.tables, batch.users, max_pairs)
         return game.critic_loss(
@@ -176,7 +185,7 @@ def build(
 
     def generator_loss(params, inputs, held, batch, key):
         forward_key, score_key = jax.random.split(key)
-        embeddings = forward(params["generator"], inputs, held, config, forward_key)
+        embeddings = embeddings_of(params, inputs, held, forward_key)
         terms = generator_terms(embeddings, batch, config)
         if adversarial:
             seen = sampling.seen_pairs(inputs.tables, batch.users, max_pairs)
@@ -189,7 +198,12 @@ def build(
         views = forward(params["generator"], inputs, {}, config)
         return {
             modality: graphs.relation_graph(
-                view.feature, views.item_views[modality].feature, inputs.tables, k, blocks
+                view.feature,
+                views.item_views[modality].feature,
+                inputs.tables,
+                k,
+                blocks,
+                symmetric=symmetric,
             )
             for modality, view in views.user_views.items()
         }
@@ -199,12 +213,12 @@ def build(
         return jax.lax.cond(due, lambda: rebuild(params, inputs), lambda: held)
 
     def embed(params, inputs, held):
-        embeddings = forward(params["generator"], inputs, held, config)
+        embeddings = embeddings_of(params, inputs, held)
         return embeddings.users, embeddings.items
 
     players = {"critic": critic_loss} if adversarial else {}
     model = Model(inputs, init, players | {"generator": generator_loss}, embed)
-    if not (variant.modality_graphs and widths):
+    if not (config.mmssl.modality_graph == "top_k" and widths):
         return model._replace(held={})
     k, refresh_every = config.mmssl.graph_items, config.mmssl.graph_refresh or steps_per_epoch
     if k > dataset.num_items:

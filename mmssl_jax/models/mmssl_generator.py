@@ -1,6 +1,6 @@
 """MMSSL's generator: from interactions and features to embeddings (MMSSL, sections 3.1 to 3.3).
 
-`Variant` lists every place in which the paper and the public release differ.
+`VARIANTS` in config.py lists every place in which the paper and the public release differ.
 """
 
 from collections.abc import Mapping
@@ -12,31 +12,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmssl_jax import sampling
 from mmssl_jax.config import Config
+from mmssl_jax.dropout import dropout
 from mmssl_jax.graph import BipartiteGraphs, spmm
 from mmssl_jax.losses import normalize
-
-
-class Variant(NamedTuple):
-    """Where the public release and the paper differ.
-
-    The release builds its modality graphs from the critic's rows, but with its own defaults they
-    are empty from the third step on and at every evaluation. With other settings (those it gives
-    for Sports and Allrecipes) it keeps a graph of one batch's users for a few steps; that is not
-    ported.
-    """
-
-    modality_graphs: bool  # top-k graphs of the relation rows; the release's are empty
-    attention: bool  # across modalities; the release's softmax runs over constants
-    last_softmax: bool  # over the embedding axis in the last propagation layer
-    contrast_fused: bool  # contrast with the fused users, not with the final ones
-    temper_all: bool  # the temperature divides the whole logit of the real rows, not the noise
-    critic_slope: float  # of the leaky ReLU; the release passes 1, the identity
-
-
-VARIANTS = {
-    "released": Variant(False, False, True, False, False, 1.0),
-    "paper": Variant(True, True, False, True, True, 0.2),
-}
+from mmssl_jax.models import missing
 
 
 class Inputs(NamedTuple):
@@ -45,6 +24,7 @@ class Inputs(NamedTuple):
     interactions: BipartiteGraphs
     features: dict[str, Float[Array, "items _"]]
     tables: sampling.SamplingTables
+    present: missing.Present  # modality -> which items have it, where the rest is learned
 
 
 class View(NamedTuple):
@@ -91,10 +71,12 @@ def init_generator(
             "kernel": xavier(kernel_key, (width, d)),
             "bias": jax.random.uniform(bias_key, (d,), minval=-bound, maxval=bound),
         }
-    if widths and VARIANTS[config.model.variant].attention:
+    if not widths or config.mmssl.modality_graph == "none":
+        return params  # nothing to fuse
+    if config.mmssl.attention:
         keys = dict(zip(("query", "key", "value"), jax.random.split(fusion_key, 3), strict=True))
         params["fusion"] = {name: xavier(k, (d, d)) for name, k in keys.items()}
-    elif widths:
+    else:
         params["fusion"] = xavier(fusion_key, (heads * d, d))
     return params
 
@@ -115,14 +97,14 @@ def forward(
       config: the run's config.
       key: for the dropout of the projected features; None turns dropout off.
     """
-    variant = VARIANTS[config.model.variant]
     user_item, item_user = inputs.interactions.user_item, inputs.interactions.item_user
     user_views, item_views = {}, {}
-    for index, (modality, features) in enumerate(inputs.features.items()):
+    all_features = missing.replaced(inputs.features, inputs.present, params.get("missing", {}))
+    for index, (modality, features) in enumerate(all_features.items()):
         projection = params["projection"][modality]
         projected = features @ projection["kernel"] + projection["bias"][None, :]
         if key is not None:
-            projected = _dropout(
+            projected = dropout(
                 jax.random.fold_in(key, index), projected, config.mmssl.feature_dropout
             )
         user_feature = spmm(user_item, projected)
@@ -142,7 +124,7 @@ def forward(
         users = users + config.mmssl.id_weight * normalize(fused_users)
         items = items + config.mmssl.id_weight * normalize(fused_items)
     users, items = propagate(
-        users, items, inputs.interactions, config.model.layers, variant.last_softmax
+        users, items, inputs.interactions, config.model.layers, config.mmssl.last_softmax
     )
     omega = config.mmssl.modality_weight
     users = users + omega * sum(normalize(view.feature) for view in user_views.values())
@@ -151,14 +133,14 @@ def forward(
 
 
 def fuse(fusion: Any, views: Mapping[str, View], config: Config) -> Float[Array, "nodes d"]:
-    """The ID views of all modalities as one, by attention (paper) or by one matrix (released).
+    """The ID views of all modalities as one, by attention or by one matrix.
 
     The release writes multi-head attention, but its softmax sums over an axis of constants, which
     leaves the mean over modalities times the sum of the matrix's row blocks, one block a head.
     """
     stacked = jnp.stack([view.ids for view in views.values()], axis=1)  # [nodes, M, d]
     nodes, modalities, d = stacked.shape
-    if not VARIANTS[config.model.variant].attention:
+    if not config.mmssl.attention:
         return jnp.mean(stacked, axis=1) @ jnp.sum(fusion.reshape(-1, d, d), axis=0)
     heads = config.mmssl.heads
     query, key, value = (
@@ -188,8 +170,3 @@ def propagate(
         all_users.append(users)
         all_items.append(items)
     return sum(all_users) / len(all_users), sum(all_items) / len(all_items)
-
-
-def _dropout(key: PRNGKeyArray, x: Array, rate: float) -> Array:
-    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape)
-    return jnp.where(keep, x / (1.0 - rate), 0.0)

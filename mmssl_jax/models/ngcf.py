@@ -10,6 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 from mmssl_jax import graph as graphs
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
+from mmssl_jax.dropout import dropout
 from mmssl_jax.graph import Graph, spmm
 from mmssl_jax.losses import normalize
 from mmssl_jax.models import cf
@@ -43,9 +44,7 @@ def propagate(
             cf.linear(layer["product"], x * gathered)
         )
         if key is not None:
-            keep = 1.0 - config.ngcf.message_dropout
-            kept = jax.random.bernoulli(jax.random.fold_in(key, index), keep, x.shape)
-            x = jnp.where(kept, x / keep, 0.0)
+            x = dropout(jax.random.fold_in(key, index), x, config.ngcf.message_dropout)
         layers.append(normalize(x))
     return layers
 

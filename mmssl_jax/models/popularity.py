@@ -9,6 +9,7 @@ from mmssl_jax.models.model import Model
 
 # Nothing is trained: one epoch only counts as the run's best, and the rates have no effect.
 DEFAULTS = {
+    "data.standardize": False,
     "model.layers": 0,
     "train.epochs": 1,
     "train.steps_per_epoch": 1,

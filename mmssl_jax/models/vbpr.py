@@ -3,8 +3,7 @@
 With any number of modalities, whose features are as if concatenated into one row.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +12,18 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from mmssl_jax import losses
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.models import cf
+from mmssl_jax.models import cf, missing
 from mmssl_jax.models.model import Model
 
-DEFAULTS = cf.DEFAULTS | {"model.layers": 0}
+# The authors divide their features by a constant; raw ones would drown the factors.
+DEFAULTS = cf.DEFAULTS | {"model.layers": 0, "data.standardize": True}
 
-Features = Mapping[str, Float[Array, "items _"]]
+
+class Inputs(NamedTuple):
+    """Constant arrays on the device."""
+
+    features: dict[str, Float[Array, "items _"]]
+    present: missing.Present  # modality -> which items have it, where the rest is learned
 
 
 def init_params(key: PRNGKeyArray, config: Config, dataset: Dataset) -> dict[str, Any]:
@@ -43,6 +48,7 @@ def init_params(key: PRNGKeyArray, config: Config, dataset: Dataset) -> dict[str
             )
         },
         "feature_bias": {modality: jnp.zeros(width) for modality, width in widths.items()},
+        "missing": missing.init_vectors(config, dataset),
     }
 
 
@@ -53,10 +59,12 @@ def user_vectors(params: dict[str, Any], users: Int[Array, "n"]) -> Float[Array,
 
 
 def item_vectors(
-    params: dict[str, Any], features: Features, items: Int[Array, "n"]
+    params: dict[str, Any], inputs: Inputs, items: Int[Array, "n"]
 ) -> Float[Array, "n width"]:
     """`[gamma_i, E f_i, beta_i + beta'.f_i]`."""
-    rows = {modality: array[items] for modality, array in features.items()}
+    rows = {modality: array[items] for modality, array in inputs.features.items()}
+    present = {modality: known[items] for modality, known in inputs.present.items()}
+    rows = missing.replaced(rows, present, params["missing"])
     content = sum(x @ params["projection"][modality] for modality, x in rows.items())
     bias = params["item_bias"][items]
     bias = bias + sum(x @ params["feature_bias"][modality] for modality, x in rows.items())
@@ -72,12 +80,12 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     def init(key):
         return {"model": init_params(key, config, dataset)}
 
-    def loss(params, features, held, batch, key):
+    def loss(params, inputs, held, batch, key):
         del held, key
         own = params["model"]
         users = user_vectors(own, batch.users)
-        positives = item_vectors(own, features, batch.positives)
-        negatives = item_vectors(own, features, batch.negatives)
+        positives = item_vectors(own, inputs, batch.positives)
+        negatives = item_vectors(own, inputs, batch.negatives)
         chosen = [own[name][batch.users] for name in ("user_factors", "user_content")]
         for items in (batch.positives, batch.negatives):
             chosen += [own[name][items] for name in ("item_factors", "item_bias")]
@@ -89,10 +97,10 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         }
         return terms["bpr"] + terms["embedding_l2"], terms
 
-    def embed(params, features, held):
+    def embed(params, inputs, held):
         del held
         own = params["model"]
-        return user_vectors(own, all_users), item_vectors(own, features, all_items)
+        return user_vectors(own, all_users), item_vectors(own, inputs, all_items)
 
     features = {name: jnp.asarray(array) for name, array in dataset.features.items()}
-    return Model(features, init, {"model": loss}, embed)
+    return Model(Inputs(features, missing.present(config, dataset)), init, {"model": loss}, embed)

@@ -15,7 +15,7 @@ from mmssl_jax import config as configs
 from mmssl_jax import evaluation, files, groups, results, sampling
 from mmssl_jax.checkpoint import Checkpoints, abstract
 from mmssl_jax.config import Config
-from mmssl_jax.data import Dataset
+from mmssl_jax.data import Dataset, content
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS, Model
 from mmssl_jax.sharding import make_mesh, place
@@ -43,8 +43,7 @@ def train(config: Config, dataset: Dataset, folder: pathlib.Path) -> dict[str, A
       InputError: the folder holds another run, or a loss became NaN or infinite.
     """
     evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
-    steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
-    model = MODELS[config.model.name].build(config, dataset, steps_per_epoch)
+    model, steps_per_epoch = build_model(config, dataset)
     mesh, workdir = make_mesh(config.mesh), Workdir(folder)
     with workdir.open(config, dataset), Checkpoints(workdir.checkpoints) as checkpoints:
         return _train(config, dataset, model, steps_per_epoch, mesh, workdir, checkpoints)
@@ -70,8 +69,7 @@ def best_of_run(
     if not workdir.checkpoints.is_dir():
         raise InputError(f"{workdir.folder} holds no checkpoint yet; run train.py first")
     evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
-    steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
-    model = MODELS[config.model.name].build(config, dataset, steps_per_epoch)
+    model, steps_per_epoch = build_model(config, dataset)
     transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
     like = jax.eval_shape(partial(states.init_state, model, transforms), jax.random.key(0))
     with Checkpoints(workdir.checkpoints, clean=False) as checkpoints:
@@ -80,6 +78,18 @@ def best_of_run(
         best_epoch = checkpoints.best_epoch
         state = checkpoints.restore(best_epoch, like)
     return best_epoch, model, state
+
+
+def build_model(config: Config, dataset: Dataset) -> tuple[Model, int]:
+    """The model of a config for this data, its content prepared, and the steps of an epoch."""
+    steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
+    prepared = content.prepare(
+        dataset,
+        missing=config.data.missing,
+        zeros_missing=config.data.zeros_missing,
+        standardize=config.data.standardize,
+    )
+    return MODELS[config.model.name].build(config, prepared, steps_per_epoch), steps_per_epoch
 
 
 def protocol_steps(config: Config, dataset: Dataset) -> int:

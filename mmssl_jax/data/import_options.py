@@ -1,0 +1,176 @@
+"""The command line of `python -m mmssl_jax.data import`."""
+
+import argparse
+import contextlib
+import math
+import os
+import re
+from pathlib import Path
+
+from mmssl_jax.data import canonical, diffmm, features, lattice, mmrec
+from mmssl_jax.errors import InputError
+
+TABLE = "table"
+LAYOUTS = {
+    "mmssl": canonical,
+    "llmrec": canonical,
+    "netflix": canonical,
+    "lattice": lattice,
+    "micro": lattice,
+    "diffmm": diffmm,
+    "mmrec": mmrec,
+}
+PER_USER, LEAVE_LAST, COLD_ITEMS = SPLITS = ("per-user", "leave-last", "cold-items")
+_OF_TABLES = {  # what has no meaning for a folder, and the defaults
+    "user_column": None,
+    "item_column": None,
+    "time_column": None,
+    "rating_column": None,
+    "separator": None,
+    "header": True,
+    "min_rating": None,
+    "k_core": 5,
+    "split": PER_USER,
+    "seed": 0,
+}
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The options; `of_table` says whether the source is a table, `modality` is a dict.
+
+    Exits with code 2 and the usage for what argparse refuses; raises InputError for options that
+    do not go together.
+    """
+    options = _parser().parse_args(argv)
+    if options.to is None and not options.dry_run:
+        raise InputError("no --to given; name the folder to write, or add --dry-run")
+    names = [name for name, _ in options.modality]
+    if len(set(names)) < len(names):
+        raise InputError(f"--modality names {', '.join(names)}: each may be there once")
+    options.modality = dict(options.modality)
+    if options.item_order and not options.modality:
+        raise InputError("--item-order is for the files of --modality, and there is none")
+    options.of_table = options.layout == TABLE or (
+        options.layout is None and os.path.isfile(options.path)
+    )
+    given = [name for name in _OF_TABLES if getattr(options, name) is not None]
+    if given and not options.of_table:
+        flag = "no-header" if given[0] == "header" else given[0].replace("_", "-")
+        raise InputError(f"--{flag} is for tables, but {options.path} is no file")
+    for name in set(_OF_TABLES) - set(given):
+        setattr(options, name, _OF_TABLES[name])
+    if options.rating_column is not None and options.min_rating is None:
+        raise InputError("--rating-column is read only for --min-rating; give both or neither")
+    if options.time_column is not None and options.split != LEAVE_LAST:
+        raise InputError(
+            f"--time-column is read only for --split {LEAVE_LAST}; give both or neither"
+        )
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mmssl_jax.data import",
+        description="Imports a data set of any layout of docs/data.md, or a table of interactions.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("path", type=_path, help="a folder, or a table: CSV, TSV or Parquet")
+    add("--to", type=_path, metavar="FOLDER", help="the folder to write, such as data/NAME")
+    add(
+        "--from",
+        dest="layout",
+        choices=(*LAYOUTS, TABLE),
+        metavar="LAYOUT",
+        help=f"{', '.join(LAYOUTS)} or {TABLE} (default: seen from the files)",
+    )
+    add("--name", help="of the data set (default: that of the folder or file)")
+    add("--overwrite", action="store_true", help="replace the data folder that is at --to")
+    add("--dry-run", action="store_true", help="say what is found, and write nothing")
+    add(
+        "--modality",
+        type=_modality,
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="add features, a .npy file with a row an item; may be given again",
+    )
+    add(
+        "--item-order",
+        type=_path,
+        metavar="FILE",
+        help="a raw item id a line: which item each row of the --modality files is of",
+    )
+    add(
+        "--zero-rows",
+        choices=("keep", "missing"),
+        default="keep",
+        help="take items whose features are all zero as having none (default: keep)",
+    )
+    _add_table_options(parser.add_argument_group("tables"))
+    return parser
+
+
+def _add_table_options(group) -> None:
+    add = group.add_argument
+    for role in ("user", "item", "time", "rating"):
+        add(
+            f"--{role}-column",
+            metavar="COLUMN",
+            help="name, or number from 1 with --no-header (default: guessed from the names)",
+        )
+    add("--separator", type=_separator, help="one character; 'tab' or '\\t' for a tab")
+    add(
+        "--no-header",
+        dest="header",
+        action="store_const",
+        const=False,
+        help="the first line is a pair, not the names of columns",
+    )
+    add("--min-rating", type=_finite, metavar="X", help="keep only rows rated X or more")
+    add(
+        "--k-core",
+        type=_count,
+        metavar="K",
+        help="leave out users and items with fewer than K pairs (default: 5; 0 keeps all)",
+    )
+    add("--split", choices=SPLITS, help="how pairs are held out (default: per-user)")
+    add("--seed", type=_count, metavar="N", help="of the split (default: 0)")
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError("an empty path")
+    return Path(text).expanduser()
+
+
+def _modality(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    if not features.is_name(name) or not path:
+        raise argparse.ArgumentTypeError(
+            f"{text!a} is not NAME=FILE, with letters, digits, _ and - in the name"
+        )
+    return name, _path(path)
+
+
+def _separator(text: str) -> str:
+    text = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(text.encode()) != 1 or text in '"\r\n':
+        raise argparse.ArgumentTypeError(
+            f"{text!a} is not one character; of lines like 1::7::5 it is ':', with empty columns "
+            "between: --no-header --user-column 1 --item-column 3"
+        )
+    return text
+
+
+def _finite(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if math.isfinite(value := float(text)):
+            return value
+    raise argparse.ArgumentTypeError(f"{text!a} is not a number")
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number from 0 to 999999999")
+    return int(text)

@@ -1,0 +1,122 @@
+"""The folder of MMRec and MRLib: one table of interactions, which names the split of each.
+
+    <name>.inter                          tab separated: userID, itemID, x_label among others
+    <modality>_feat.npy                   row i is item i
+    u_id_mapping.csv i_id_mapping.csv     raw id and index, with a header (optional)
+
+A label is 0 for train, 1 for val and 2 for test.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mmssl_jax.data import features, raw_ids, table_files
+from mmssl_jax.data.checks import Findings
+from mmssl_jax.data.counts import Counts
+from mmssl_jax.data.dataset import SPLITS, Dataset, assemble
+from mmssl_jax.data.splits_json import MAX_ID, Split
+from mmssl_jax.errors import InputError
+
+FILES = ("*.inter",)
+_USER, _ITEM, _LABEL = "userID", "itemID", "x_label"  # a label is an index into SPLITS
+_USER_IDS, _ITEM_IDS = "u_id_mapping.csv", "i_id_mapping.csv"
+
+
+def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
+    """Reads the one .inter file and the chosen *_feat.npy; raises InputError.
+
+    There are as many users and items as the largest of: the ids in the table, the rows of the
+    mapping, and for items the rows of every feature file.
+    """
+    tables = sorted(path for path in folder.glob(FILES[0]) if path.is_file())
+    if len(tables) != 1:
+        listed = ", ".join(path.name for path in tables)
+        raise InputError(f"{folder}: must hold one .inter file, not {listed or 'none'}")
+    found = features.find(folder)
+    chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
+    splits = findings.attempt("split", _read_splits, tables[0]) or {}
+    user_ids = findings.attempt("ids", _read_mapping, folder / _USER_IDS, _USER)
+    item_ids = findings.attempt("ids", _read_mapping, folder / _ITEM_IDS, _ITEM)
+    counts = Counts(folder, splits.values())
+    counts.add_rows(found, chosen, findings)
+    counts.add(_USER_IDS, users=None if user_ids is None else len(user_ids))
+    counts.add(_ITEM_IDS, items=None if item_ids is None else len(item_ids))
+    shape = counts.settle(findings)
+    return assemble(
+        folder,
+        tables[0].stem,
+        shape,
+        {split: (part.users, part.items) for split, part in splits.items()},
+        features.read_all(found, chosen, shape[1], counts.why, findings),
+        user_ids=raw_ids.complete(folder / _USER_IDS, user_ids, shape[0], findings),
+        item_ids=raw_ids.complete(folder / _ITEM_IDS, item_ids, shape[1], findings),
+        findings=findings,
+    )
+
+
+def _read_splits(path: Path) -> dict[str, Split]:
+    """The splits of the table; raises InputError for a missing column and for a bad value."""
+    frame = _read_text(path, "\t", quoted=False)
+    if missing := [name for name in (_USER, _ITEM, _LABEL) if name not in frame.columns]:
+        raise InputError(
+            f"{path}: has no column {' and no '.join(missing)}; its first line must name the "
+            f"columns {_USER}, {_ITEM} and {_LABEL}, separated by tabs"
+        )
+    users, items = (_whole_numbers(path, frame, name, MAX_ID) for name in (_USER, _ITEM))
+    labels = _whole_numbers(path, frame, _LABEL, len(SPLITS) - 1)
+    splits = {}
+    for label, split in enumerate(SPLITS):
+        part = users[labels == label], items[labels == label]
+        splits[split] = Split(*part, *(int(ids.max(initial=-1)) + 1 for ids in part))
+    return splits
+
+
+def _read_mapping(path: Path, index: str) -> tuple[str, ...] | None:
+    """The raw ids by the index in the column `index`; None without the file."""
+    if not path.is_file():
+        return None
+    frame = _read_text(path, None, quoted=True)
+    others = [name for name in frame.columns if name != index]
+    if index not in frame.columns or not others:
+        raise InputError(
+            f"{path}: its first line must name two columns, {index} and one of raw ids"
+        )
+    indices = _whole_numbers(path, frame, index, MAX_ID)
+    return raw_ids.by_index(path, indices, frame[others[0]].fill_null("").to_list())
+
+
+def _whole_numbers(path: Path, frame: pl.DataFrame, name: str, largest: int) -> np.ndarray:
+    """A column as int64 [n]; raises InputError for anything but 0 to `largest`."""
+    values = frame[name].cast(pl.Int64, strict=False)
+    good = values.is_between(0, largest).fill_null(False)
+    if not good.all():
+        row = int(np.argmin(good.to_numpy()))
+        shown = ascii((frame[name][row] or "")[:40])
+        raise InputError(
+            f"{path}: {name} is {shown} in row {row + 1} after the header; it must be a whole "
+            f"number from 0 to {largest}"
+        )
+    return values.to_numpy().astype(np.int64)
+
+
+def _read_text(path: Path, separator: str | None, quoted: bool) -> pl.DataFrame:
+    """A table with a header, every column as text; raises InputError.
+
+    Without a separator it is a tab if the first line has one, else a comma.
+    """
+    try:
+        content = path.read_bytes()
+        first_line = content.partition(b"\n")[0]
+        separator = separator or ("\t" if b"\t" in first_line else ",")
+        table_files.check_text(path, first_line, separator, quoted)
+        frame = pl.read_csv(
+            content, separator=separator, quote_char='"' if quoted else None, infer_schema=False
+        )
+        return frame.remove(pl.all_horizontal(pl.all().is_null()))  # blank lines
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        reason = ascii(str(error).partition("\n")[0][:100])
+        raise InputError(f"{path}: is not a table in UTF-8 text ({reason})") from error

@@ -1,0 +1,80 @@
+"""A new folder, whole or not at all."""
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Gives a hidden folder to write to, beside `folder`, which it becomes when the block ends.
+
+    What was at `folder` is replaced, so that anyone sees the old or the new, never a mixture. When
+    the block raises, nothing is left. What a killed process leaves is removed by the next one that
+    writes the same folder; a folder that a living process writes to is locked, and stays. Raises
+    OSError.
+    """
+    folder = Path(os.path.realpath(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _clear(folder)
+    unique = f".{folder.name}.{secrets.token_hex(4)}"
+    partial = folder.with_name(f"{unique}.partial")
+    partial.mkdir()
+    try:
+        with _locked(partial):
+            yield partial
+            _flush(partial)
+            if folder.is_dir() and any(folder.iterdir()):
+                _exchange(partial, folder, folder.with_name(f"{unique}.replaced"))
+            else:
+                partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _exchange(new: Path, folder: Path, old: Path) -> None:
+    folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear(folder: Path) -> None:
+    """Removes what processes that were killed have left of writing `folder`."""
+    name = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{8}}\.(partial|replaced)")
+    for path in sorted(folder.parent.iterdir()):
+        match = name.fullmatch(path.name)
+        if match and path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError), _locked(path):  # OSError: it is in use
+                if match[1] == "replaced" and not folder.exists():
+                    path.rename(folder)  # killed just between the two renames
+                else:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _flush(folder: Path) -> None:
+    """Brings the files to the disk, so that a power cut after the move cannot empty them."""
+    for path in folder.iterdir():
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

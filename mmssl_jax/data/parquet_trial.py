@@ -1,0 +1,50 @@
+"""Reads a Parquet file in a process of its own first, since some damaged files end the process.
+
+Polars asks for as much memory as the file says it needs, and aborts where it cannot have it.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import mmssl_jax
+from mmssl_jax.errors import InputError
+
+_MEMORY, _TIMES_FILE = 8 << 30, 64  # bytes of address space: of any file, and as often as its size
+COMMAND = "import sys; from mmssl_jax.data import parquet_trial; parquet_trial.run(*sys.argv[1:])"
+
+
+def survive(path: Path, columns: Mapping[str, str | None]) -> None:
+    """Raises InputError where `table_files.read_parquet` does not come to an end of its own."""
+    root = str(Path(mmssl_jax.__file__).parents[1])
+    paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", COMMAND, str(path), json.dumps(dict(columns))],
+        env=os.environ | {"PYTHONPATH": paths},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise InputError(
+            f"{path}: cannot be read as a table (it asks for more memory than its size can need); "
+            "it is damaged, so get it again"
+        )
+
+
+def run(path: str, columns: str) -> None:
+    """What the other process does: it reads, and forgets."""
+    from mmssl_jax.data import table_files  # which imports this module
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _MEMORY + _TIMES_FILE * os.path.getsize(path)
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+    with contextlib.suppress(InputError):  # which the parent then raises itself
+        table_files.read_parquet(Path(path), json.loads(columns))

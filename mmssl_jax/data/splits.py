@@ -1,0 +1,83 @@
+"""How the pairs of a raw table are dealt out to train, val and test."""
+
+import numpy as np
+
+from mmssl_jax.data.dataset import SPLITS, Pairs
+
+_TRAIN, _VAL, _TEST = range(len(SPLITS))
+_FEWEST = 3  # pairs of a user, below which all of them are trained on
+_COLD = 5  # one in so many items is cold
+
+
+def per_user(users: np.ndarray, seed: int) -> np.ndarray:
+    """Holds out random pairs of every user, as LATTICE does.
+
+    Two of a user with fewer than 10 pairs, else a fifth, rounded down; the first half of these,
+    rounded down, is test and the rest val. Users with fewer than 3 pairs hold out none.
+
+    Args:
+      users: int [n], in ascending order.
+      seed: of the random order.
+
+    Returns:
+      For each pair the index of its split in `SPLITS`, int8 [n].
+    """
+    key = np.random.default_rng(seed).random(len(users))
+    rank, counts = _rank(users, np.lexsort((key, users)))
+    held = np.where(counts < 10, 2, counts // 5)
+    held[counts < _FEWEST] = 0
+    return np.select([rank < held // 2, rank < held], [_TEST, _VAL], _TRAIN).astype(np.int8)
+
+
+def leave_last(users: np.ndarray, times: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Every user's last pair is test, the one before it val.
+
+    Args:
+      users: int [n], in ascending order.
+      times: numbers [n].
+      rows: int [n], the place in the file; of pairs at the same time the later one counts as last.
+
+    Returns:
+      For each pair the index of its split in `SPLITS`, int8 [n]. Users with fewer than 3 pairs
+      have all of them in train.
+    """
+    rank, counts = _rank(users, np.lexsort((rows, times, users)))
+    from_last = np.where(counts < _FEWEST, _FEWEST, counts - 1 - rank)
+    return np.select([from_last == 0, from_last == 1], [_TEST, _VAL], _TRAIN).astype(np.int8)
+
+
+def cold_items(items: np.ndarray, num_items: int, seed: int) -> np.ndarray:
+    """Holds out all pairs of a random fifth of the items, which training then never sees.
+
+    Half of these items, rounded down, go to test and the rest to val.
+
+    Args:
+      items: int [n].
+      num_items: how many there are.
+      seed: of the random order.
+
+    Returns:
+      For each pair the index of its split in `SPLITS`, int8 [n].
+    """
+    cold = np.random.default_rng(seed).permutation(num_items)[: num_items // _COLD]
+    split = np.full(num_items, _TRAIN, np.int8)
+    split[cold[: len(cold) // 2]] = _TEST
+    split[cold[len(cold) // 2 :]] = _VAL
+    return split[items]
+
+
+def by_label(users: np.ndarray, items: np.ndarray, labels: np.ndarray) -> dict[str, Pairs]:
+    """The pairs of each split, from the labels that the rules return."""
+    return {
+        split: (users[labels == label], items[labels == label])
+        for label, split in enumerate(SPLITS)
+    }
+
+
+def _rank(users: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each pair's place among those of its user, by `order`, and how many its user has."""
+    degrees = np.bincount(users)
+    starts = np.cumsum(degrees) - degrees
+    rank = np.empty(len(users), np.int64)
+    rank[order] = np.arange(len(users)) - starts[users]
+    return rank, degrees[users]

@@ -1,0 +1,141 @@
+"""Writes what a run recommends: python -m mmssl_jax.export --config configs/demo.py --to FOLDER"""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import polars as pl
+
+from mmssl_jax import cli, command, ranked_lists, results, training
+from mmssl_jax.data.new_folder import new_folder
+from mmssl_jax.errors import InputError
+from mmssl_jax.evaluation import dot_scores
+from mmssl_jax.ranked_lists import RankedLists
+
+USAGE = """usage: python -m mmssl_jax.export --config FILE --to FOLDER [--workdir DIR]
+           [--top N] [--format npz|parquet|tsv] [--include-seen]
+
+  --config FILE     the config that the run was trained with
+  --to FOLDER       where vectors and lists are written; must be new or empty
+  --workdir DIR     the run's folder (default: runs/<config name>)
+  --top N           items for each user (default: 20)
+  --format NAME     of the lists: npz, parquet or tsv (default: npz)
+  --include-seen    a user's training items may be in the list
+
+The run's own config.json is used; only --config.data.path may be given on top.
+"""
+
+FORMATS = ("npz", "parquet", "tsv")
+MAX_ID_BYTES = 1 << 32  # numpy stores all ids as long as the longest
+
+
+def main(argv: list[str]) -> None:
+    """Writes vectors.npz (for models that have vectors), lists.<format> and export.json."""
+    values = cli.parse(
+        argv,
+        USAGE,
+        switches=("include-seen",),
+        to="folder to write to",
+        top="items for each user",
+        format="of the lists",
+    )
+    kind = values["format"].value or FORMATS[0]
+    if kind not in FORMATS:
+        raise InputError(f"--format is {kind!r}; it must be one of {', '.join(FORMATS)}")
+    folder = _target(values["to"].value)
+    config, dataset, run = cli.open_run(values, "export")
+    top = ranked_lists.parse_top(values["top"].value, 20, dataset)
+    with_seen = values["include-seen"].value
+    best_epoch, model, state = training.best_of_run(config, dataset, run)
+    representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
+    lists = ranked_lists.rank(
+        representation,
+        model.score,
+        np.arange(dataset.num_users),
+        top,
+        None if with_seen else dataset.train,
+        config.evaluation.user_block,
+    )
+    ids = ranked_lists.user_and_item_ids(dataset)
+    vectors = None
+    if model.score is dot_scores:
+        vectors = dict(zip(("users", "items"), map(np.asarray, representation), strict=True))
+    about = results.about_run(config, dataset, model)
+    about |= {"best_epoch": best_epoch, "top": top, "include_seen": with_seen}
+    try:
+        with new_folder(folder) as partial:
+            _write_lists(partial, kind, lists, ids)
+            if vectors:
+                _save(partial / "vectors.npz", ids, **vectors)
+            (partial / "export.json").write_text(json.dumps(about, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}") from error
+    print(f"{folder / f'lists.{kind}'}: the best {top} items for each of {dataset.num_users} users")
+    if vectors:
+        width = vectors["users"].shape[1]
+        print(f"{folder / 'vectors.npz'}: {width} numbers for every user and item")
+    else:
+        print(f"no vectors, as the scores of {config.model.name} are no inner products")
+
+
+def _target(text: str | None) -> pathlib.Path:
+    """The folder of --to, which must not hold anything."""
+    if text is None:
+        raise InputError("no --to given; name a folder for what is exported")
+    folder = pathlib.Path(text)
+    try:
+        occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--to {text!a} cannot be used ({error}); name another folder") from error
+    if occupied:
+        raise InputError(f"--to {folder} exists and is not empty; name another folder")
+    return folder
+
+
+def _write_lists(
+    folder: pathlib.Path, kind: str, lists: RankedLists, ids: tuple[Sequence[str], Sequence[str]]
+) -> None:
+    if kind == "npz":
+        _save(folder / "lists.npz", ids, **lists._asdict())
+        return
+    frame = table(lists, *ids)
+    if kind == "parquet":
+        frame.write_parquet(folder / "lists.parquet")
+    else:
+        frame.write_csv(folder / "lists.tsv", separator="\t")
+
+
+def table(lists: RankedLists, user_ids: Sequence[str], item_ids: Sequence[str]) -> pl.DataFrame:
+    """The lists of all users as rows: user_id, user, rank from 1, item_id, item, score."""
+    left = lists.items >= 0
+    users, ranks = (place.astype(np.int32) for place in np.nonzero(left))
+    items = lists.items[left]
+    return pl.DataFrame(
+        {
+            "user_id": pl.Series(user_ids, dtype=pl.String).gather(users),
+            "user": users,
+            "rank": ranks + 1,
+            "item_id": pl.Series(item_ids, dtype=pl.String).gather(items),
+            "item": items,
+            "score": lists.scores[left],
+        }
+    )
+
+
+def _save(path: pathlib.Path, ids: tuple[Sequence[str], Sequence[str]], **arrays: Any) -> None:
+    """An npz file of arrays, with the raw ids as `user_ids` and `item_ids`."""
+    for each in ids:
+        if 4 * len(each) * max(map(len, each)) > MAX_ID_BYTES:
+            raise InputError(
+                f"{path.name}: a raw id has {max(map(len, each))} characters, and npz makes all as "
+                "long as the longest; shorten it"
+            )
+    user_ids, item_ids = map(np.array, ids)
+    np.savez(path, **arrays, user_ids=user_ids, item_ids=item_ids)
+
+
+if __name__ == "__main__":
+    command.run(main)

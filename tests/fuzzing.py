@@ -1,0 +1,572 @@
+"""Feeds damaged and hostile files to every reader of data, in a process of its own.
+
+    python tests/fuzzing.py FOLDER SEED COUNT [FIRST]
+
+Prints one JSON object. Input number i of a seed is always the same file, whatever COUNT is, so
+that a single failure is run again with COUNT 1 and FIRST i. What must hold for every input: the
+reader returns or raises InputError with one printable line; the doctor reports an error where
+training refuses; nothing of the file is run, nothing is written, and memory and time stay small.
+"""
+
+import contextlib
+import functools
+import io
+import json
+import os
+import pickle
+import re
+import resource
+import signal
+import sys
+import time
+import warnings
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import data_layouts_writers as writers
+import numpy as np
+import polars as pl
+import scipy.sparse
+
+from mmssl_jax.data import (
+    Dataset,
+    added_features,
+    doctor,
+    item_table,
+    load,
+    parquet_trial,
+    tables,
+)
+from mmssl_jax.data.checks import ERROR
+from mmssl_jax.data.dataset import assemble
+from mmssl_jax.errors import InputError
+
+MEMORY = 512 << 20  # bytes that reading one tiny file may take
+SECONDS = 20
+
+Rng = np.random.Generator
+
+
+class Target(NamedTuple):
+    """A file, and the folder or file that is read when it is spoilt."""
+
+    file: Path
+    read: Callable[[], None]
+
+
+# The readers
+
+
+def targets(top: Path) -> dict[str, Target]:
+    """Valid data in every layout below `top`; every file of it is a target."""
+    dataset = _dataset()
+    found = {}
+    for layout, writer in writers.WRITERS.items():
+        folder = writer(dataset, top / layout)
+        if layout in ("canonical", "mmssl"):
+            np.save(folder / "image_present.npy", np.arange(8) != 3)
+        if layout == "mmssl":
+            lines = [f'{index},19{index:02},"Title, {index}"\n' for index in range(8)]
+            (folder / "item_attribute.csv").write_text("".join(lines))
+        if layout == "canonical":  # recorded sums would refuse most of what is changed
+            about = json.loads((folder / "dataset.json").read_text())
+            del about["sha256"]
+            (folder / "dataset.json").write_text(json.dumps(about))
+        for path in sorted(folder.rglob("*.*")) + sorted(folder.glob("train_mat")):
+            if path.is_file():
+                name = f"{layout}/{path.relative_to(folder)}"
+                found[name] = Target(path, functools.partial(_read_folder, folder))
+    for path in _tables(top):
+        found[path.name] = Target(path, functools.partial(_read_table, path))
+    order, items, features = top / "order.txt", top / "items.csv", top / "added.npy"
+    order.write_text("".join(f"{raw}\n" for raw in reversed(dataset.item_ids)))
+    items.write_text("".join(f'{raw},"Text, {raw}"\n' for raw in ("asin", *dataset.item_ids)))
+    np.save(features, np.ones((8, 2), np.float32))
+    found["order.txt"] = Target(order, functools.partial(_add, dataset, order, features))
+    found["added.npy"] = Target(features, functools.partial(_add, dataset, order, features))
+    found["items.csv"] = Target(items, functools.partial(_read_items, top / "canonical", items))
+    return found
+
+
+def _dataset() -> Dataset:
+    rng = np.random.default_rng(0)
+    users, items = np.divmod(rng.permutation(5 * 8), 8)
+    pairs = {
+        split: (users[part], items[part])
+        for split, part in (
+            ("train", slice(0, 20)),
+            ("val", slice(20, 24)),
+            ("test", slice(24, 30)),
+        )
+    }
+    features = {
+        "image": rng.normal(size=(8, 3)).astype(np.float32),
+        "text": rng.normal(size=(8, 2)).astype(np.float32),
+    }
+    ids = {
+        "user_ids": tuple(f"U{index}" for index in range(5)),
+        "item_ids": tuple(f"B{index:09}" for index in range(8)),
+        "item_titles": tuple(f"Title {index}" for index in range(8)),
+    }
+    return assemble("fuzz", "fuzz", (5, 8), pairs, features, **ids)
+
+
+def _tables(top: Path) -> list[Path]:
+    rng = np.random.default_rng(1)
+    frame = pl.DataFrame(
+        {
+            "user_id": [f"U{number}" for number in rng.integers(5, size=40)],
+            "item_id": [f"B{number:03}" for number in rng.integers(8, size=40)],
+            "rating": rng.integers(1, 6, size=40).astype(float),
+            "timestamp": rng.integers(1 << 30, size=40),
+        }
+    )
+    paths = [top / f"table.{kind}" for kind in ("csv", "tsv", "parquet")]
+    frame.write_csv(paths[0])
+    frame.write_csv(paths[1], separator="\t")
+    frame.write_parquet(paths[2])
+    return paths
+
+
+def _read_folder(folder: Path) -> None:
+    """Reads a folder as training does; the doctor must agree."""
+    try:
+        refused = None
+        warnings = list(load(str(folder)).warnings)
+    except InputError as error:
+        refused, warnings = error, []
+    dataset, findings = doctor.examine(folder, "")
+    errors = findings.messages(ERROR)
+    assert bool(errors) == (refused is not None), (refused, errors)
+    for message in errors + findings.messages("warning") + warnings:
+        assert message.isprintable(), message
+    if refused is not None:
+        assert str(refused) == errors[0], (refused, errors)
+        raise refused
+    assert dataset is not None
+    doctor._facts(dataset)
+
+
+def _read_table(path: Path) -> None:
+    columns: dict[str, str | None] = dict.fromkeys(("user", "item", "time", "rating"))
+    table = tables.read(path, columns, min_rating=1.0, k_core=1)
+    for message in table.warnings:
+        assert message.isprintable(), message
+
+
+def _add(dataset: Dataset, order: Path, features: Path) -> None:
+    added = added_features.add(dataset, order, {"sound": features}, order, zeros_missing=True)
+    assert added.features["sound"].shape[0] == dataset.num_items
+
+
+def _read_items(folder: Path, items: Path) -> None:
+    with contextlib.redirect_stderr(io.StringIO()) as warned:
+        item_table.read(folder, items, None, (), header=True)
+    assert all(line.isprintable() for line in warned.getvalue().splitlines())
+
+
+# What is done to the files
+
+
+def spoil(rng: Rng, name: str, good: bytes, others: list[bytes], canary: Path) -> bytes:
+    """The bytes `good` of the target `name`, damaged or replaced."""
+    suffix = name.rpartition(".")[2]
+    kind = {"pkl": "pickle"}.get(suffix, suffix)
+    if kind not in ("json", "npy", "pickle", "parquet"):
+        kind = "pickle" if name.endswith("train_mat") else "table"
+    bad = hostile(str(canary))
+    ways: list[Callable[[], bytes]] = [
+        lambda: good[: rng.integers(len(good))],
+        lambda: _flipped(rng, good),
+        lambda: _spliced(rng, good, rng.bytes(rng.integers(1, 30))),
+        lambda: _spliced(rng, good, _pick(rng, TOKENS)),
+        lambda: rng.bytes(rng.integers(200)),
+        lambda: _pick(rng, others),
+        lambda: _pick(rng, bad[kind]),
+        lambda: _pick(rng, bad[_pick(rng, list(bad))]),
+    ]
+    own: dict[str, Callable[[], bytes]] = {
+        "json": lambda: _json(rng, good),
+        "npy": lambda: _npy(rng, good),
+        "pickle": lambda: _pickle(rng),
+        "table": lambda: _cell(rng, good),
+        "parquet": lambda: _flipped(rng, good),
+    }
+    return _pick(rng, [*ways, *[own[kind]] * 6])()
+
+
+def _pick(rng: Rng, values: list) -> Any:
+    return values[rng.integers(len(values))]
+
+
+def _flipped(rng: Rng, good: bytes) -> bytes:
+    raw = bytearray(good)
+    for _ in range(rng.integers(1, 4)):
+        raw[rng.integers(len(raw))] ^= 1 << rng.integers(8)
+    return bytes(raw)
+
+
+def _spliced(rng: Rng, good: bytes, piece: bytes) -> bytes:
+    """`piece` in the place of a few bytes."""
+    start = rng.integers(len(good) + 1)
+    return good[:start] + piece + good[start + rng.integers(2) * rng.integers(30) :]
+
+
+NUMBERS = [
+    -1,
+    0,
+    1,
+    7,
+    8,
+    999_999,
+    1_000_000,
+    49_999_999,
+    2**31 - 2,
+    2**31,
+    2**63 - 1,
+    2**63,
+    10**30,
+]
+TOKENS = [
+    *(str(number).encode() for number in [*NUMBERS, *range(9)]),
+    *(b"1.0", b"1e999", b"NaN", b"Infinity", b"true", b"null", b'""', b"007", b"+1", b" 1"),
+    *(b"\0", b"\x1b[2J", b"\xff", b"\xef\xbb\xbf", b"\r", b"\n", b"\n\n", b"\t", b",", b'"', b"'"),
+    *(b"../../canary", b"/etc/passwd", b"C:\\x", b"x" * 5000, b"9" * 5000, "٣é\u202e".encode()),
+    *(b"\t" * 3000, b"," * 3000, b"[" * 3000, b"\n" * 3000),
+]
+
+
+def _cell(rng: Rng, good: bytes) -> bytes:
+    """A table or list with one of its cells, or a line of it, changed."""
+    lines = good.split(b"\n")
+    place = rng.integers(len(lines))
+    cells = re.split(rb"([\t,])", lines[place])
+    match rng.integers(5):
+        case 0:
+            lines.insert(place, lines[rng.integers(len(lines))])
+        case 1:
+            del lines[place]
+        case 2:
+            lines[place] += _pick(rng, [b"\t", b",", b"\tx", b",x", b"\r"])
+        case _:
+            cells[rng.integers((len(cells) + 1) // 2) * 2] = _pick(rng, TOKENS)
+            lines[place] = b"".join(cells)
+    return b"\n".join(lines)
+
+
+def _json(rng: Rng, good: bytes) -> bytes:
+    """JSON with one of its values or keys replaced."""
+    values = [
+        *NUMBERS,
+        *range(9),
+        -1.5,
+        1e308,
+        None,
+        True,
+        "",
+        "1",
+        "x",
+        "\x1b[2J",
+        [],
+        [0],
+        {},
+        {"0": [1]},
+    ]
+    content = json.loads(good)
+    keys = sorted(content)
+    key, value = _pick(rng, keys), _pick(rng, values)
+    match rng.integers(4):
+        case 0:
+            content[key] = value
+        case 1:
+            content[str(value)] = content.pop(key)
+        case 2 if isinstance(content[key], list):
+            content[key].insert(rng.integers(len(content[key]) + 1), value)
+        case _:
+            content[str(value)] = _pick(rng, [[1], [7], [], value, content[key]])
+    return json.dumps(content).encode()
+
+
+def _npy(rng: Rng, good: bytes) -> bytes:
+    """An array of another type or shape, or a header that lies."""
+    kinds = [
+        "<f4",
+        "<f2",
+        ">f8",
+        "<i8",
+        "|b1",
+        "|O",
+        "<c8",
+        "<U9",
+        "|V0",
+        "<M8[s]",
+        "<f16",
+        "x",
+        "|S0",
+    ]
+    shapes = [(8, 3), (8,), (), (0, 3), (8, 0), (7, 3), (9, 3), (1_000_001, 1), (2**31, 2**31)]
+    odd = [
+        "(-8, 3)",
+        "(8, 3.0)",
+        "(True, 3)",
+        "8",
+        "[8, 3]",
+        "(8, 3, 1)",
+        "(2**99, 1)",
+        "(10**30, 0)",
+    ]
+    if rng.integers(2):
+        kind = _pick(rng, ["f2", "f4", "f4", "f8", "i4", "?", "O", "U3"])
+        shape = _pick(rng, [*[(8, 3)] * 6, *shapes[:7]])
+        file = io.BytesIO()
+        np.save(file, np.full(shape, _pick(rng, [0, 1, 1e-300])).astype(kind), allow_pickle=True)
+        raw = bytearray(file.getvalue())
+        if kind in ("f4", "f8") and len(raw) > 140:
+            raw[-4:] = _pick(rng, [b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"\xff\xff\x7f\x7f"])
+        return bytes(raw)
+    header = (
+        f"{{'descr': {_pick(rng, kinds)!r}, 'fortran_order': {_pick(rng, [True, False, 3])}, "
+        f"'shape': {_pick(rng, [*shapes, *odd])}, {_pick(rng, ['', '', chr(39) * 2 + ': 1'])}}}"
+    )
+    if not rng.integers(6):
+        header = _pick(rng, ["(" * 5000, "__import__('os').system('x')", "{}", "1", "9" * 9000])
+    length = _pick(rng, [len(header), len(header), 0, 0xFFFF])
+    version = _pick(rng, [b"\1\0", b"\1\0", b"\2\0", b"\3\0", b"\xff\xff"])
+    width = 2 if version[0] == 1 else 4
+    start = good[:6] + version + length.to_bytes(width, "little") + header.encode()
+    return start + rng.bytes(_pick(rng, [0, 8, 32, 96, 96, 192]))
+
+
+def _pickle(rng: Rng) -> bytes:
+    """A pickled matrix with odd parts, as scipy itself would write it."""
+    rows, columns = _pick(rng, [(5, 8), (5, 9), (6, 8), (8, 5), (1, 1), (2**31, 2), (1_000_000, 8)])
+    count = rng.integers(9)
+    cells = rng.integers(_pick(rng, [1, 5, 9]), size=(2, count))
+    kind = _pick(rng, ["coo", "coo", "csr", "csc"])
+    make = getattr(scipy.sparse, f"{kind}_{_pick(rng, ['matrix', 'matrix', 'array'])}")
+    try:
+        matrix = make((np.ones(count, _pick(rng, ["f8", "f4", "?", "i8", "c16"])), cells), (5, 8))
+    except ValueError:  # a cell outside
+        matrix = make((5, 8))
+    state = vars(matrix)
+    match rng.integers(6):
+        case 0:
+            state["_shape"] = (rows, columns)
+        case 1:
+            state["_shape"] = _pick(rng, [None, (5,), (-1, 8), (5.0, 8), "58", (5, 8, 1)])
+        case 2:
+            name = _pick(rng, [name for name in state if name != "maxprint"])
+            state[name] = _pick(rng, [np.arange(3), np.array([1, None]), [0], {}, 2**70, b"x" * 99])
+        case 3 if "data" in state:
+            state["data"] = np.full(len(state["data"]), _pick(rng, [np.nan, 0, np.inf, -1]))
+    return pickle.dumps(matrix, _pick(rng, [0, 2, 3, 3, 4, 5]))
+
+
+@functools.cache
+def hostile(canary: str) -> dict[str, list[bytes]]:
+    """Whole files that would run something, or take a lot of memory or time, by kind of file."""
+    command = f"touch {canary}"
+    calls = [
+        _Call(os.system, (command,)),
+        _Call(eval, (f"open({canary!r}, 'w')",)),
+        _Call(exec, (f"open({canary!r}, 'w')",)),
+        _Call(os.popen, (command,)),
+        _Call(np.load, (canary,)),
+        _Call(np.zeros, ((1 << 40,),)),
+        _Call(bytearray, (1 << 40,)),
+    ]
+    doubling = b"".join(b"h\0h\0\x86q\0" for _ in range(200))
+    pickles = [
+        *(pickle.dumps(call, protocol) for call in calls for protocol in (0, 2, 4)),
+        b"\x80\x04Nr\xff\xff\xff\x7f.",
+        b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.",
+        b"\x80\x04\x95" + b"\xff" * 8 + b"N.",
+        b"\x80\x04)q\0" + doubling + b".",
+        b"\x80\x04})q\0" + doubling + b"Ns.",
+        b"\x80\x04" + b"(" * 100_000 + b".",
+        b"\x80\x04N" + b"\x85" * 100_000 + b".",
+        b"\x80\x04" + b"]" * 100_000 + b"." + b"a" * 100_000,
+        b"I" + b"9" * 100_000 + b"\n.",
+    ]
+    jsons = [
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"0": ' * 50_000,
+        b'{"0": [' + b"9" * 100_000 + b"]}",
+        b'{"0": [' + b"0," * 100_000 + b"0]}",
+    ]
+    tables = [
+        b"\t" * 100_000 + b"\n" + b"\t" * 100_000,
+        b"," * 300_000 + b"\n",
+        b"\n" + b"\t" * 300_000 + b"\n",
+        b'"\n"' + b"," * 300_000 + b"\n1,2\n",
+        b'"' * 100_001,
+        b"userID\titemID\tx_label\n" + b"0\t0\t0\n" * 20_000,
+        b"user_id,item_id,rating,timestamp\n" + b'"' + b"x," * 50_000,
+        _bomb(zlib.MAX_WBITS),
+        _bomb(zlib.MAX_WBITS + 16),  # gzip
+    ]
+    wide = pl.DataFrame({f"c{number}": [1] for number in range(2000)})
+    nested = pl.DataFrame({"user_id": [[1]], "item_id": [{"a": 1}]})
+    constant = pl.select(user_id=pl.repeat("u" * 99, 1 << 24), item_id=pl.repeat("i", 1 << 24))
+    parquets = [_written(frame.write_parquet) for frame in (wide, nested, constant)]
+    objects = np.array([calls[:1]], object)
+    arrays = [_written(lambda file: np.save(file, objects, allow_pickle=True)), _written(_archive)]
+    return {
+        "pickle": pickles,
+        "json": jsons,
+        "table": tables,
+        "parquet": parquets,
+        "npy": arrays,
+    }
+
+
+def _written(write: Callable) -> bytes:
+    file = io.BytesIO()
+    write(file)
+    return file.getvalue()
+
+
+def _archive(file: io.BytesIO) -> None:
+    """An .npz with a large array, and a name that leads outside."""
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("image_feat.npy"), bytes(64 << 20), zipfile.ZIP_DEFLATED)
+        archive.writestr(zipfile.ZipInfo("../../canary.npy"), b"x")
+
+
+def _bomb(wbits: int) -> bytes:
+    """A table of 600 megabytes in less than one, and in what looks like one line."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, wbits)
+    start = packer.compress(b"userID\titemID\tx_label\n") + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(b"0\t0\t0\n" * 700_000) + packer.flush(zlib.Z_FULL_FLUSH)
+    return start + block * 150 + packer.flush()
+
+
+class _Call:
+    """Pickles as a call of a function."""
+
+    def __init__(self, function: Callable, arguments: tuple):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+# The run
+
+
+class Watch:
+    """Notes what Python code does that no reader may do: run, write outside, unpickle, connect."""
+
+    _NEVER = (
+        "os.system",
+        "os.exec",
+        "os.posix_spawn",
+        "os.fork",
+        "subprocess.Popen",
+        "socket.",
+        "pickle.",
+    )
+    _CHANGE = (
+        "os.remove",
+        "os.rename",
+        "os.mkdir",
+        "os.rmdir",
+        "os.chmod",
+        "os.link",
+        "os.symlink",
+    )
+
+    def __init__(self):
+        self.seen, self.on = [], False
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, arguments: tuple) -> None:
+        if not self.on or (event == "subprocess.Popen" and parquet_trial.COMMAND in arguments[1]):
+            return
+        if event.startswith(self._NEVER):
+            self.seen.append(event)
+        elif event == "exec" and re.match(r"<(?!frozen)", arguments[0].co_filename):
+            self.seen.append(f"exec {arguments[0].co_filename}")
+        elif event == "open" and self._writes(arguments):
+            self.seen.append(f"open {arguments[0]} to write")
+        elif event in self._CHANGE:
+            self.seen.append(f"{event} {arguments[0]}")
+
+    def _writes(self, arguments: tuple) -> bool:
+        path, mode, flags = arguments
+        writes = set(mode or "") & set("wax+") or (flags or 0) & (os.O_WRONLY | os.O_RDWR)
+        return bool(writes) and path != os.devnull
+
+
+def run(folder: Path, seed: int, count: int, first: int = 0) -> dict[str, Any]:
+    """Reads `count` inputs; says what came of each target, what failed, and how long it took."""
+    found = targets(folder / "data")
+    # A Parquet file is read in a process of its own, so that some take the time of many others.
+    rare = [name for name in found if name.endswith(".parquet")]
+    names = sorted(found.keys() - set(rare)) * 4 + rare
+    good = [found[name].file.read_bytes() for name in names]
+    canary = folder / "canary"
+    for target in found.values():  # also imports everything, before anything is limited or watched
+        target.read()
+    hostile(str(canary))
+    watch = guard()
+    tally: Counter[str] = Counter()
+    failures, slowest, start = [], 0.0, time.monotonic()
+    for number in range(first, first + count):
+        which = number % len(names)
+        name, target = names[which], found[names[which]]
+        rng = np.random.default_rng([seed, number])
+        target.file.write_bytes(spoil(rng, name, good[which], good, canary))
+        (folder / "progress").write_text(f"input {number}, {name}")  # for when the process dies
+        began = time.monotonic()
+        outcome = one(target, watch, canary)
+        slowest = max(slowest, time.monotonic() - began)
+        tally[f"{name}: {outcome if outcome in ('read', 'refused') else 'failed'}"] += 1
+        if outcome not in ("read", "refused"):
+            failures.append(f"input {number}, {name}: {outcome}")
+        target.file.write_bytes(good[which])
+    seconds = time.monotonic() - start
+    return {"failures": failures, "seconds": seconds, "slowest": slowest, "tally": tally}
+
+
+def one(target: Target, watch: Watch, canary: Path) -> str:
+    """Reads one input: 'read', 'refused', or what went wrong."""
+    signal.alarm(SECONDS)
+    watch.on = True
+    try:
+        target.read()
+        outcome = "read"
+    except InputError as error:
+        outcome = "refused" if str(error).isprintable() else f"not one printable line: {error!r}"
+    except BaseException as error:
+        outcome = f"{type(error).__name__}: {str(error)[:500]}"
+    finally:
+        watch.on = False
+        signal.alarm(0)
+    if watch.seen or canary.exists():
+        outcome = f"did what it must not: {watch.seen}, canary {canary.exists()}"
+        watch.seen.clear()
+        canary.unlink(missing_ok=True)
+    return outcome
+
+
+def _late(*_) -> None:
+    raise TimeoutError(f"more than {SECONDS} seconds")
+
+
+def guard() -> Watch:
+    """Limits this process for good, and lets warnings be failures."""
+    warnings.simplefilter("error")
+    signal.signal(signal.SIGALRM, _late)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return Watch()
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(Path(sys.argv[1]), *map(int, sys.argv[2:]))))
