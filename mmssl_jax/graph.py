@@ -245,45 +245,6 @@ def _joint(train: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     return scipy.sparse.csr_array(adjacency, dtype=np.float64)
 
 
-class Neighbors(NamedTuple):
-    """Weighted edges from every item to as many items; a neighbour may be listed twice."""
-
-    items: Int[Array, "items k"]
-    weights: Float[Array, "items k"]
-
-
-def top_neighbors(x: Float[Array, "items d"], k: int, block: int = 128) -> Neighbors:
-    """The k items of the highest inner product with every item; of equals, the lowest index.
-
-    At most [block, items] products exist at a time.
-    """
-    num_items = x.shape[0]
-    block = min(block, num_items)
-    count = -(-num_items // block)
-    rows = jnp.arange(count * block, dtype=jnp.int32) % num_items
-
-    def top(rows):
-        return jax.lax.top_k(x[rows] @ x.T, k)
-
-    weights, items = jax.lax.map(top, rows.reshape(count, block))
-    return Neighbors(items.reshape(-1, k)[:num_items], weights.reshape(-1, k)[:num_items])
-
-
-def neighbor_products(
-    x: Float[Array, "items d"], neighbors: Int[Array, "items k"]
-) -> Float[Array, "items k"]:
-    """The inner product of every item with each of its neighbours, with a gradient to `x`."""
-    return jnp.einsum("id,ikd->ik", x, x[neighbors])
-
-
-def symmetric_weights(neighbors: Neighbors) -> Float[Array, "items k"]:
-    """The weights of `D^(-1/2) S D^(-1/2)`, D the row sums of S; 0 where a sum is not positive."""
-    total = jnp.sum(neighbors.weights, axis=1)
-    positive = total > 0
-    scale = jnp.where(positive, jnp.where(positive, total, 1.0) ** -0.5, 0.0)
-    return neighbors.weights * scale[:, None] * scale[neighbors.items]
-
-
 class ItemGraph(NamedTuple):
     """A square sparse matrix with the same number of edges in every row.
 
@@ -298,10 +259,19 @@ class ItemGraph(NamedTuple):
 def item_graph(items: Int[Array, "items k"]) -> ItemGraph:
     """The graph that joins every item with its neighbours."""
     columns = items.reshape(-1)
-    by_column = jnp.argsort(columns, stable=True)
+    by_column = _stable_order(columns, len(items))
     every_start = jnp.arange(len(items) + 1, dtype=jnp.int32)
     column_starts = jnp.searchsorted(columns[by_column], every_start).astype(jnp.int32)
     return ItemGraph(items, by_column, column_starts)
+
+
+def _stable_order(values: Int[Array, "n"], bound: int) -> Int[Array, "n"]:
+    """`argsort` of whole numbers below `bound`; sorting one array costs a quarter of it."""
+    count = len(values)
+    if bound * count > 2**32:
+        return jnp.argsort(values, stable=True)
+    keys = values.astype(jnp.uint32) * count + jnp.arange(count, dtype=jnp.uint32)
+    return (jax.lax.sort(keys) % count).astype(jnp.int32)
 
 
 @jax.custom_vjp

@@ -16,6 +16,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.losses import contrastive
 from mmssl_jax.models import MODELS, ease, item_graphs, lattice, micro, ngcf, vbpr
+from mmssl_jax.neighbors import top_neighbors
 from mmssl_jax.workdir import Workdir
 
 CONTENT = ("lattice", "micro", "vbpr")
@@ -156,15 +157,22 @@ def whole_numbers(shape, seed=0):
     return jax.random.randint(jax.random.key(seed), shape, -2, 3).astype(jnp.float32)
 
 
-@pytest.mark.parametrize("block", [1, 7, 64])
-def test_blocked_top_neighbors_are_those_of_the_dense_product(block):
-    x = np.asarray(whole_numbers((50, 3)))
-    found = jax.jit(partial(graph.top_neighbors, k=6, block=block))(x)
+@pytest.mark.parametrize(("items", "block"), [(50, 1), (50, 7), (50, 64), (700, 256), (960, 64)])
+def test_blocked_top_neighbors_are_those_of_the_dense_product(items, block):
+    x = np.asarray(whole_numbers((items, 3 if items == 50 else 6)))
+    found = jax.jit(partial(top_neighbors, k=6, block=block))(x)
     product = x @ x.T
     order = np.argsort(-product, axis=1, kind="stable")[:, :6]  # of equals, the lowest index
     assert np.mean(np.diff(np.take_along_axis(product, order, 1)) == 0) > 0.3
     np.testing.assert_array_equal(found.items, order)
     np.testing.assert_array_equal(found.weights, np.take_along_axis(product, order, 1))
+
+
+@pytest.mark.parametrize("bound", [5, 2**31 - 1])  # the larger one is too large for one array
+def test_the_order_of_edges_is_stable(bound):
+    values = jax.random.randint(jax.random.key(0), (40,), 0, 5)
+    order = graph._stable_order(values, bound)
+    np.testing.assert_array_equal(order, np.argsort(values, kind="stable"))
 
 
 def test_an_item_graphs_product_and_gradients_are_those_of_a_dense_matrix():

@@ -7,8 +7,8 @@ import jax
 import pytest
 from golden_items import Problem, check_scalar, dense
 
-from mmssl_jax.graph import Neighbors
 from mmssl_jax.models import lattice
+from mmssl_jax.neighbors import Neighbors
 
 NAMES = {("learner", "modal_weight"): "modal_weight"}
 

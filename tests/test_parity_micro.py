@@ -7,8 +7,8 @@ import jax
 import pytest
 from golden_items import MODALITIES, Problem, check_scalar, dense
 
-from mmssl_jax.graph import Neighbors
 from mmssl_jax.models import micro
+from mmssl_jax.neighbors import Neighbors
 
 NAMES = {
     ("attention", "hidden", "kernel"): "query/0/weight",

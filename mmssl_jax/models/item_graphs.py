@@ -16,10 +16,11 @@ from mmssl_jax import graph as graphs
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graph import Graph, ItemGraph, Neighbors
+from mmssl_jax.graph import Graph, ItemGraph
 from mmssl_jax.losses import normalize
 from mmssl_jax.models import cf, lightgcn, mf, ngcf
 from mmssl_jax.models.model import LossFn, Model
+from mmssl_jax.neighbors import Neighbors, neighbor_products, symmetric_weights, top_neighbors
 
 DEFAULTS = cf.DEFAULTS | {
     "train.learning_rate": 5e-4,
@@ -71,8 +72,8 @@ def make_inputs(config: Config, dataset: Dataset) -> Inputs:
 @partial(jax.jit, static_argnames="k")
 def raw_neighbors(features: Float[Array, "items _"], k: int) -> Neighbors:
     """The top-k graph of cosine similarities, `D^-1/2 S D^-1/2`."""
-    nearest = graphs.top_neighbors(normalize(features), k)
-    return Neighbors(nearest.items, graphs.symmetric_weights(nearest))
+    nearest = top_neighbors(normalize(features), k)
+    return Neighbors(nearest.items, symmetric_weights(nearest))
 
 
 def init_params(key: PRNGKeyArray, config: Config, dataset: Dataset) -> dict[str, Any]:
@@ -102,22 +103,14 @@ def projected(learner: dict[str, Any]) -> dict[str, Float[Array, "items d"]]:
 def similarities(learner: dict[str, Any], nearest: Nearest) -> dict[str, Neighbors]:
     """The top-k graphs S of the projected features, with a gradient to the learner."""
     return {
-        modality: Neighbors(nearest[modality], graphs.neighbor_products(x, nearest[modality]))
+        modality: Neighbors(nearest[modality], neighbor_products(x, nearest[modality]))
         for modality, x in projected(learner).items()
     }
 
 
-def join(parts: list[Neighbors]) -> Neighbors:
-    """The sum of sparse matrices."""
-    items, weights = zip(*parts, strict=True)
-    return Neighbors(jnp.concatenate(items, axis=1), jnp.concatenate(weights, axis=1))
-
-
 def rebuild(edges: EdgesFn, learner: Any, raw: dict[str, Neighbors], k: int) -> Held:
     """The item graphs of the current parameters."""
-    nearest = {
-        modality: graphs.top_neighbors(x, k).items for modality, x in projected(learner).items()
-    }
+    nearest = {modality: top_neighbors(x, k).items for modality, x in projected(learner).items()}
     found = edges(learner, nearest, raw)
     return Held(
         nearest,

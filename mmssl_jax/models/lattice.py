@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from mmssl_jax import graph as graphs
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graph import Neighbors
 from mmssl_jax.losses import normalize
 from mmssl_jax.models import cf, item_graphs
 from mmssl_jax.models.item_graphs import Held, Inputs, Nearest
 from mmssl_jax.models.model import Model
+from mmssl_jax.neighbors import Neighbors, join, symmetric_weights
 
 DEFAULTS = item_graphs.DEFAULTS
 
@@ -36,10 +35,10 @@ def edges(
     """
     shares = dict(zip(nearest, jax.nn.softmax(learner["modal_weight"]), strict=True))
     found = item_graphs.similarities(learner, nearest)
-    learned = item_graphs.join([_scaled(shares[name], part) for name, part in found.items()])
-    learned = Neighbors(learned.items, graphs.symmetric_weights(learned))
+    learned = join([_scaled(shares[name], part) for name, part in found.items()])
+    learned = Neighbors(learned.items, symmetric_weights(learned))
     parts = [_scaled(raw_weight * shares[name], part) for name, part in raw.items()]
-    return {"item": item_graphs.join([_scaled(1 - raw_weight, learned), *parts])}
+    return {"item": join([_scaled(1 - raw_weight, learned), *parts])}
 
 
 def _scaled(factor: Array | float, neighbors: Neighbors) -> Neighbors:

@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmssl_jax import graph as graphs
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graph import Neighbors
 from mmssl_jax.losses import normalize
 from mmssl_jax.models import cf, item_graphs
 from mmssl_jax.models.item_graphs import Held, Inputs, Nearest
 from mmssl_jax.models.model import Model, Terms
+from mmssl_jax.neighbors import Neighbors, join, symmetric_weights
 from mmssl_jax.sampling import Batch
 
 DEFAULTS = item_graphs.DEFAULTS
@@ -46,9 +45,9 @@ def edges(
     """A graph of every modality: `(1 - lambda) D^-1/2 S_m D^-1/2 + lambda raw_m`."""
     joined = {}
     for modality, learned in item_graphs.similarities(learner, nearest).items():
-        weights = (1 - raw_weight) * graphs.symmetric_weights(learned)
+        weights = (1 - raw_weight) * symmetric_weights(learned)
         of_raw = Neighbors(raw[modality].items, raw_weight * raw[modality].weights)
-        joined[modality] = item_graphs.join([Neighbors(learned.items, weights), of_raw])
+        joined[modality] = join([Neighbors(learned.items, weights), of_raw])
     return joined
 
 
