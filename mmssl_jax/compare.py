@@ -1,7 +1,7 @@
 """Compares models on one data set: python -m mmssl_jax.compare --config configs/tiktok.py
 
-Every model and seed is a run of its own below the comparison's folder, which train.py could have
-made; what is finished there is taken as it is.
+Every model (or named setting) and seed is a run of its own below the comparison's folder, which
+train.py could have made; what is finished there is taken as it is.
 """
 
 import io
@@ -15,7 +15,16 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from mmssl_jax import cli, command, comparison_report, files, results, training
+from mmssl_jax import (
+    cli,
+    command,
+    comparison_report,
+    files,
+    provenance,
+    results,
+    settings,
+    training,
+)
 from mmssl_jax import config as configs
 from mmssl_jax.comparison import PAIRED, Entry, Run, rows
 from mmssl_jax.config import Config
@@ -24,11 +33,12 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
 from mmssl_jax.workdir import Workdir, check_dataset
 
-USAGE = """usage: python -m mmssl_jax.compare --config FILE [--models NAME,...] [--seeds N]
-           [--against NAME] [--workdir DIR] [--config.FIELD=VALUE ...]
+USAGE = """usage: python -m mmssl_jax.compare --config FILE [--models NAME,... | --settings FILE]
+           [--seeds N] [--against NAME] [--workdir DIR] [--config.FIELD=VALUE ...]
 
   --config FILE     a config, such as configs/demo.py; it holds for every model
   --models NAME,... the models (default: all)
+  --settings FILE   compares the named settings of a file, such as configs/studies/parts.py
   --seeds N         runs a model: train.seed, train.seed + 1, ... (default: 5)
   --against NAME    the model that the others are tested against (default: the first)
   --workdir DIR     the comparison's folder (default: runs/compare/<config name>)
@@ -45,37 +55,55 @@ def main(argv: list[str]) -> None:
         argv,
         USAGE,
         models="comma-separated models",
+        settings="file of named settings",
         seeds="runs of each model",
         against="the model that the others are tested against",
     )
     if "model.name" in values["config"].override_values:
         raise InputError("--config.model.name cannot be given to compare; give --models instead")
-    names = _names(values.models)
+    overrides = _overrides(values.models, values.settings)
+    names = list(overrides)
     against = names[0] if values.against is None else values.against
     if against not in names:
         raise InputError(f"--against is {against!r}, which is not among the models compared")
-    plan = {name: _configs(values.config, name, _count(values.seeds)) for name in names}
+    plan = {
+        name: _configs(settings.applied(values.config, changes), _count(values.seeds))
+        for name, changes in overrides.items()
+    }
     folder = cli.workdir(values)
     if values.workdir is None:
         folder = folder.parent / "compare" / folder.name
     files.check_writable(folder / "compare.json")
-    dataset = cli.load(plan[names[0]][0])
-    entries = [_entry(name, plan[name], dataset, folder / name) for name in names]
+    datasets = _datasets([plan[name][0] for name in names])
+    dataset = next(iter(datasets.values()))
+    entries = [
+        _entry(name, plan[name], datasets[_data_of(plan[name][0])], folder / name) for name in names
+    ]
     if not any(entry.runs for entry in entries):
         message = next(iter(entries[0].errors))
         raise InputError(f"no model could be compared; {names[0]}: {message}")
     table = rows(entries, against)
-    comparison_report.write(folder, table, results.kind_of_data(dataset), list(dataset.features))
+    about = comparison_report.About(
+        data=results.kind_of_data(dataset),
+        modalities=list(dataset.features),
+        command=provenance.command("mmssl_jax.compare", argv),
+        overrides=overrides,
+    )
+    comparison_report.write(folder, table, entries, about)
     Console().print(comparison_report.short_table(table, results.kind_of_data(dataset)))
 
 
-def _names(text: str | None) -> list[str]:
-    """The models of --models, each once; InputError for an unknown one."""
-    names = list(MODELS) if text is None else [name.strip() for name in text.split(",")]
+def _overrides(models: str | None, file: str | None) -> dict[str, dict[str, Any]]:
+    """Name of a row -> what it changes in the config: --models, each once, or --settings."""
+    if file is not None:
+        if models is not None:
+            raise InputError("--models and --settings cannot be given together")
+        return settings.read(file)
+    names = list(MODELS) if models is None else [name.strip() for name in models.split(",")]
     for name in names:
         if name not in MODELS:
             raise InputError(f"--models has {name!r}; the models are {', '.join(MODELS)}")
-    return list(dict.fromkeys(names))
+    return {name: {"model.name": name} for name in names}
 
 
 def _count(text: str | None) -> int:
@@ -87,14 +115,27 @@ def _count(text: str | None) -> int:
     return int(text)
 
 
-def _configs(config: Config, name: str, seeds: int) -> list[Config]:
-    """The resolved config of every run of a model."""
-    flat = configs.flatten(config) | {"model.name": name}
+def _configs(config: Config, seeds: int) -> list[Config]:
+    """The resolved config of every run of a row."""
     first = config.train.seed
     return [
-        cli.resolved(configs.unflatten(flat | {"train.seed": first + index}))
+        cli.resolved(settings.applied(config, {"train.seed": first + index}))
         for index in range(seeds)
     ]
+
+
+def _data_of(config: Config) -> tuple[Any, ...]:
+    """The fields that say which data set is loaded."""
+    return config.data.path, config.data.modalities, config.data.demo_seed
+
+
+def _datasets(plan: Sequence[Config]) -> dict[tuple[Any, ...], Dataset]:
+    """The data set of every row; they may differ in modalities, but not in interactions."""
+    chosen = {_data_of(config): config for config in plan}
+    datasets = {key: cli.load(config) for key, config in chosen.items()}
+    if len({dataset.fingerprint for dataset in datasets.values()}) > 1:
+        raise InputError("the settings are of data with different splits, which do not compare")
+    return datasets
 
 
 def _entry(name: str, plan: Sequence[Config], dataset: Dataset, folder: pathlib.Path) -> Entry:
@@ -117,7 +158,7 @@ def _entry(name: str, plan: Sequence[Config], dataset: Dataset, folder: pathlib.
 
 def _run(config: Config, dataset: Dataset, workdir: Workdir) -> Run:
     """A run, trained unless it is finished."""
-    label = f"{config.model.name}, seed {config.train.seed}"
+    label = f"{workdir.folder.parent.name}, seed {config.train.seed}"
     summary = _finished(config, dataset, workdir)
     if summary is None:
         _say(f"{label}: training in {workdir.folder}")
@@ -147,7 +188,7 @@ def _finished(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, A
         return None
     stored, known = workdir.read()
     check_dataset(known, dataset, workdir.folder)
-    if configs.flatten(stored) != configs.flatten(config):
+    if configs.read_by_model(stored) != configs.read_by_model(config):
         return None  # training.train says whether the run can go on under this config
     summary = files.read_json(workdir.results)
     stale = (summary["epochs"] - summary["best_epoch"]) // config.train.evaluate_every

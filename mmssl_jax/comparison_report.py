@@ -1,6 +1,7 @@
 """A comparison's files: compare.md, compare.csv, compare.json and the chart compare.png."""
 
 import csv
+import dataclasses
 import io
 import pathlib
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from mmssl_jax import files
-from mmssl_jax.comparison import PAIRED, SCORES
+from mmssl_jax.comparison import PAIRED, SCORES, Entry, Run
 
 Row = Mapping[str, Any]  # of comparison.rows
 
@@ -26,19 +27,26 @@ every seed, and one run.
 """
 
 
-def write(folder: pathlib.Path, rows: Sequence[Row], data: str, modalities: Sequence[str]) -> None:
-    """Writes the four files.
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What was compared, and how."""
 
-    Args:
-      folder: of the comparison.
-      rows: from `comparison.rows`.
-      data: the data set in words, which say so where it is generated.
-      modalities: its modalities.
-    """
-    heading = f"Comparison on {data}, modalities: {', '.join(modalities) or 'none'}"
-    files.write_text(folder / "compare.md", _markdown(rows, heading))
-    files.write_text(folder / "compare.csv", _csv(rows, data))
-    content = {"title": heading, "data": data, "modalities": list(modalities), "models": list(rows)}
+    data: str  # the data set in words, which say so where it is generated
+    modalities: Sequence[str]
+    command: str
+    overrides: Mapping[str, Mapping[str, Any]]  # name of a row -> what it changes in the config
+
+
+def write(
+    folder: pathlib.Path, rows: Sequence[Row], entries: Sequence[Entry], about: About
+) -> None:
+    """Writes the four files into the folder of a comparison; `rows` are those of `entries`."""
+    heading = f"Comparison on {about.data}, modalities: {', '.join(about.modalities) or 'none'}"
+    files.write_text(folder / "compare.md", markdown(rows, heading))
+    files.write_text(folder / "compare.csv", _csv(rows, about.data))
+    content = {"title": heading} | dataclasses.asdict(about)
+    content["models"] = list(rows)
+    content["runs"] = {entry.model: [_run(run) for run in entry.runs] for entry in entries}
     files.write_json(folder / "compare.json", content)
     names = "compare.md, compare.csv, compare.json"
     try:
@@ -48,6 +56,14 @@ def write(folder: pathlib.Path, rows: Sequence[Row], data: str, modalities: Sequ
         hint = 'it needs matplotlib: pip install ".[plot]"'
         print(f"compare.png is not written, as {hint}", file=sys.stderr)
     print(f"written to {folder}: {names}", file=sys.stderr)
+
+
+def _run(run: Run) -> dict[str, Any]:
+    """What is kept of one run: its scores, and the code and machine that made them."""
+    kept = ("seed", "best_epoch", "epochs", "commit", "device", "cores", "version/jax")
+    summary = run.summary
+    row = {key: summary.get(key) for key in kept} | {key: summary[key] for key in SCORES}
+    return row | {"seconds": run.seconds, "seconds_per_epoch": summary["seconds_per_epoch"]}
 
 
 def short_table(rows: Sequence[Row], data: str) -> Table:
@@ -97,7 +113,7 @@ def _p(value: float | None) -> str:
     return "<.0001" if value is not None and value < 1e-4 else _number(value, ".4f")
 
 
-def _markdown(rows: Sequence[Row], heading: str) -> str:
+def markdown(rows: Sequence[Row], heading: str) -> str:
     cells = _cells(rows)
     lines = [f"# {heading}", ""]
     lines += [_line(list(cells[0])), _line(["---", *["---:"] * (len(cells[0]) - 1)])]

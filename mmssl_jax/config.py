@@ -11,7 +11,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from mmssl_jax.data.content import FILLS
+from mmssl_jax import config_checks
 from mmssl_jax.errors import InputError
 
 # Every place in which MMSSL's public release and its paper differ, as the values of fields that
@@ -36,6 +36,17 @@ VARIANTS = {
         "mmssl.temper_all": True,
         "critic.slope": 0.2,
     },
+}
+
+
+# What only some models read, by the start of its path; everything else is read by all.
+_READ_BY = {
+    "model.variant": ("mmssl",),
+    "mmssl.": ("mmssl",),
+    "critic.": ("mmssl",),
+    "item_graph.": ("lattice", "micro"),
+    "ngcf.": ("ngcf", "lattice", "micro"),
+    "ease.": ("ease",),
 }
 
 
@@ -194,7 +205,7 @@ def resolve(config: Config, defaults: Mapping[str, Any]) -> Config:
             default = defaults.get(path)
             values[path] = values.get(default, default) if isinstance(default, str) else default
     resolved = unflatten(values)
-    _check_ranges(resolved)
+    config_checks.check_ranges(flatten(resolved), VARIANTS)
     resolved._freeze()
     return resolved
 
@@ -209,6 +220,15 @@ def flatten(config: _Section) -> dict[str, Any]:
         else:
             flat[field.name] = value
     return flat
+
+
+def read_by_model(config: Config) -> dict[str, Any]:
+    """`flatten` without the fields that the config's model does not read.
+
+    Two configs that agree in these train the same model.
+    """
+    others = tuple(start for start, models in _READ_BY.items() if config.model.name not in models)
+    return {path: value for path, value in flatten(config).items() if not path.startswith(others)}
 
 
 def unflatten(values: Mapping[str, Any]) -> Config:
@@ -248,88 +268,3 @@ def _typed(path: str, value: Any, hint: Any) -> Any:
         return value
     kind = getattr(hint, "__name__", str(hint))
     raise InputError(f"config field '{path}' is {value!r}, which is not of type {kind}")
-
-
-_POSITIVE = [
-    "model.embedding_dim",
-    "mmssl.heads",
-    "mmssl.graph_items",
-    "mmssl.temperature",
-    "mmssl.real_temperature",
-    "mmssl.learning_rate",
-    "critic.learning_rate",
-    "item_graph.neighbors",
-    "item_graph.temperature",
-    "train.epochs",
-    "train.steps_per_call",
-    "train.batch_size",
-    "train.learning_rate",
-    "train.lr_decay",
-    "train.evaluate_every",
-    "evaluation.user_block",
-    "mesh.data",
-    "mesh.model",
-]
-_NOT_NEGATIVE = [
-    "data.demo_seed",
-    "model.layers",
-    "mmssl.graph_refresh",
-    "mmssl.id_weight",
-    "mmssl.modality_weight",
-    "mmssl.contrastive_weight",
-    "mmssl.adversarial_weight",
-    "mmssl.feature_l2",
-    "mmssl.real_relation_weight",
-    "critic.hidden",
-    "critic.item_block",
-    "critic.penalty_weight",
-    "critic.slope",
-    "item_graph.raw_weight",
-    "item_graph.contrastive_weight",
-    "train.seed",
-    "train.steps_per_epoch",
-    "train.weight_decay",
-    "train.embedding_l2",
-    "train.patience",
-]
-_CHOICES = {  # the variant first, as other fields take their values from it
-    "model.variant": VARIANTS,
-    "data.missing": FILLS,
-    "mmssl.modality_graph": ("none", "observed", "top_k"),
-    "mmssl.normalization": ("one_sided", "symmetric"),
-    "critic.precision": ("float32", "bfloat16"),
-    "item_graph.backbone": ("lightgcn", "ngcf", "mf"),
-}
-_FRACTIONS = ("mmssl.feature_dropout", "critic.beta1", "critic.beta2", "ngcf.message_dropout")
-
-
-def _check_ranges(config: Config) -> None:
-    values = flatten(config)
-
-    def require(path: str, holds: bool, rule: str) -> None:
-        if not holds:
-            raise InputError(f"config field '{path}' is {values[path]!r}; it must be {rule}")
-
-    for path, choices in _CHOICES.items():
-        require(path, values[path] in choices, f"one of {', '.join(choices)}")
-    for path, value in values.items():
-        require(path, value is not None, "set, as the model has no default for it")
-        if isinstance(value, float):
-            require(path, abs(value) < float("inf"), "a finite number")
-    for path in _POSITIVE:
-        require(path, values[path] > 0, "greater than 0")
-    for path in _NOT_NEGATIVE:
-        require(path, values[path] >= 0, "0 or greater")
-    for path in _FRACTIONS:
-        require(path, 0 <= values[path] < 1, "at least 0 and less than 1")
-    for path in ("data.demo_seed", "train.seed"):
-        require(path, values[path] < 2**32, "less than 2**32")
-    require("critic.hidden", config.critic.hidden != 1, "0 (a quarter of the items) or at least 2")
-    require("item_graph.raw_weight", config.item_graph.raw_weight <= 1, "at least 0 and at most 1")
-    lambdas = config.ease.l2
-    require("ease.l2", bool(lambdas) and min(lambdas) > 0, "positive numbers")
-    require("data.path", bool(config.data.path), "a folder, or ':demo:' for generated data")
-    cutoffs = config.evaluation.cutoffs
-    require("evaluation.cutoffs", bool(cutoffs) and min(cutoffs) > 0, "positive numbers")
-    require("evaluation.cutoffs", len(set(cutoffs)) == len(cutoffs), "distinct")
-    require("evaluation.cutoffs", 20 in cutoffs, "a list with 20, as Recall@20 selects the epoch")

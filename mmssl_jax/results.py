@@ -1,21 +1,18 @@
 """The scores of a trained model, as flat JSON keys and as a table."""
 
-import importlib.metadata
-import platform
 from typing import Any
 
 import jax
 import rich.markup
 from rich.table import Table
 
-from mmssl_jax import evaluation
+from mmssl_jax import evaluation, provenance
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.metrics import METRICS
 from mmssl_jax.models import Model
 
 SPLITS = ("val", "test")
-_PACKAGES = ("mmssl_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
 
 
 def rank_splits(
@@ -48,7 +45,7 @@ def score_splits(model: Model, state: Any, dataset: Dataset, config: Config) -> 
 
 
 def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
-    """What a reader of the scores must know: data, model, players, seed, versions, device."""
+    """What a reader of the scores must know: data, model, players, seed, code and machine."""
     return {
         "data": dataset.name,
         "data_is_synthetic": dataset.synthetic,
@@ -59,9 +56,7 @@ def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
         "variant": config.model.variant if config.model.name == "mmssl" else None,
         "critic": "critic" in model.losses,
         "seed": config.train.seed,
-        "device": jax.devices()[0].device_kind,
-        "python": platform.python_version(),
-    } | {f"version/{name}": importlib.metadata.version(name) for name in _PACKAGES}
+    } | provenance.about()
 
 
 def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table:

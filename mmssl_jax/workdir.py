@@ -105,7 +105,7 @@ class Workdir:
             raise InputError(f"{self.config} is not the config of a run: {error}") from error
 
     def _check_same_run(self, known, config: Config, dataset: Dataset) -> None:
-        was, now = configs.flatten(known[0]), configs.flatten(config)
+        was, now = configs.flatten(known[0]), configs.read_by_model(config)
         changed = [path for path in now if now[path] != was[path] and path not in _MAY_CHANGE]
         if changed:
             path = changed[0]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from worlds import ITEMS, ROOT, USERS, Place
+from worlds import ITEMS, ROOT, USERS, Place, world
 
 from mmssl_jax import cli, command, compare, comparison, comparison_report, models, training
 from mmssl_jax.errors import InputError
@@ -162,10 +162,102 @@ def test_users_scores_that_are_lost_are_made_again(two, trained, spoil):
 
 def test_without_matplotlib_all_else_is_written(two, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    comparison_report.write(tmp_path, list(written(two).values()), "data 'data'", [])
+    about = comparison_report.About("data 'data'", [], "python -m mmssl_jax.compare", {})
+    comparison_report.write(tmp_path, list(written(two).values()), [], about)
     assert {path.name for path in tmp_path.iterdir()} == {f"compare.{x}" for x in SUFFIXES}
     line = 'compare.png is not written, as it needs matplotlib: pip install ".[plot]"'
     assert line in capsys.readouterr().err.splitlines()
+
+
+def test_the_json_says_what_made_it(two):
+    content = json.loads((two.run / "compare.json").read_text())
+    assert content["command"].startswith("python -m mmssl_jax.compare --config=")
+    assert "--models=mmssl,popularity" in content["command"]
+    assert content["overrides"]["popularity"] == {"model.name": "popularity"}
+    assert content["runs"].keys() == {"mmssl", "popularity"}
+    for run_, seed in zip(content["runs"]["mmssl"], (2022, 2023), strict=True):
+        stored = json.loads((two.run / f"mmssl/seed-{seed}/results.json").read_text())
+        for key in ("seed", "best_epoch", "commit", "cores", "test/recall@20", "val/recall@20"):
+            assert run_[key] == stored[key]
+
+
+SETTINGS = """
+def get_settings():
+    return {
+        "popular": {"model.name": "popularity"},
+        "one layer": {"model.name": "lightgcn", "model.layers": 1},
+        "lr=.01": {"model.name": "lightgcn", "train.learning_rate": 0.01},
+        "content": {"model.name": "vbpr", "data.modalities": "image"},
+    }
+"""
+
+
+def test_named_settings_side_by_side(tmp_path, trained):
+    place, file = Place(tmp_path), tmp_path / "settings.py"
+    file.write_text(SETTINGS)
+    assert run(place, f"--settings={file}", "--seeds=1", "--against=one layer") == 0
+    models = [name.partition("/")[0] for name in trained]
+    assert models == ["popularity", "lightgcn", "lightgcn", "vbpr"]
+    rows = written(place)
+    assert list(rows) == ["popular", "one layer", "lr=.01", "content"]
+    content = json.loads((place.run / "content/seed-2022/results.json").read_text())
+    assert content["modalities"] == ["image"]
+    assert rows["lr=.01"]["against"] == "one layer"
+    stored = json.loads((place.run / "lr=.01/seed-2022/config.json").read_text())["config"]
+    assert stored["train.learning_rate"] == 0.01
+    assert stored["model.layers"] == 1  # of the config file
+    content = json.loads((place.run / "compare.json").read_text())
+    assert content["overrides"]["one layer"] == {"model.name": "lightgcn", "model.layers": 1}
+
+
+def test_settings_of_other_models_leave_a_finished_run_as_it_is(two, tmp_path, trained):
+    place = Place(tmp_path)
+    shutil.copytree(two.run / "popularity", place.run / "popularity")
+    flags = (f"--config.data.path={two.data}", "--models=popularity", "--seeds=1")
+    assert run(place, *flags, "--config.mmssl.temperature=0.1") == 0
+    assert trained == []
+    assert run(place, *flags, "--config.train.batch_size=8") == 2  # which it reads
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "does not exist"),
+        ("x = 1", "has no get_settings()"),
+        ("def get_settings(): return {}", "label -> overrides"),
+        ("def get_settings(): return {'../up': {}}", "cannot name a setting"),
+        ("def get_settings(): return {'a': 3}", "must be field -> value"),
+        ("def get_settings(): return {'a': {'model.layer': 3}}", "unknown config field"),
+        ("def get_settings(): return {'a': {'model.layers': 'x'}}", "not of type int"),
+        ("def get_settings(): return 1 / 0", "ZeroDivisionError"),
+        ("def get_settings(:", "SyntaxError"),
+    ],
+)
+def test_settings_that_cannot_be_used(tmp_path, capsys, content, problem):
+    place, file = Place(tmp_path), tmp_path / "settings.py"
+    if content is not None:
+        file.write_text(content)
+    assert run(place, f"--settings={file}") == 2
+    error = capsys.readouterr().err
+    assert problem in error
+    assert error.count("\n") == 1
+    assert not place.run.exists()
+
+
+def test_settings_of_other_data_are_refused(tmp_path, capsys):
+    place, other = Place(tmp_path / "one"), Place(tmp_path / "other", world(seed=1))
+    file = tmp_path / "settings.py"
+    file.write_text(
+        f"def get_settings(): return {{'a': {{}}, 'b': {{'data.path': {str(other.data)!r}}}}}"
+    )
+    assert run(place, f"--settings={file}") == 2
+    assert "different splits" in capsys.readouterr().err
+
+
+def test_models_and_settings_together_are_refused(tmp_path, capsys):
+    place = Place(tmp_path)
+    assert run(place, "--settings=x.py", "--models=mf") == 2
+    assert "cannot be given together" in capsys.readouterr().err
 
 
 def test_an_interrupted_comparison_goes_on(two, tmp_path, monkeypatch, capsys):

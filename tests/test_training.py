@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from worlds import STEPS, USERS, Place, assert_same_arrays, untimed, world
 
-from mmssl_jax import cli, command, results
+from mmssl_jax import cli, command, provenance
 from mmssl_jax.metrics import METRICS
 from mmssl_jax.training import loop
 
@@ -94,9 +94,10 @@ def test_of_equal_scores_the_first_epoch_is_the_best(tmp_path):
 def test_results_have_the_keys_asked_for(run):
     expected = {
         *("data", "data_is_synthetic", "data_fingerprint", "data_warnings", "modalities"),
-        *("model", "variant", "critic", "seed", "device", "python"),
+        *("model", "variant", "critic", "seed", "commit", "device"),
+        *("cores", "python"),
         *("best_epoch", "epochs", "seconds_per_epoch", "compile_seconds"),
-        *(f"version/{package}" for package in results._PACKAGES),
+        *(f"version/{package}" for package in provenance._PACKAGES),
         *(f"{s}/{m}@{k}" for s in ("val", "test") for m in METRICS for k in (5, 20)),
     }
     assert set(METRICS) == {"recall", "precision", "ndcg", "ndcg_released", "hit_rate"}

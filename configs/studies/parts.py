@@ -1,0 +1,52 @@
+"""What each part of MMSSL gives: one change at a time to the released variant, critic off.
+
+python -m mmssl_jax.compare --config configs/tiktok.py --settings configs/studies/parts.py \
+    --seeds 3 --workdir runs/studies/parts
+
+The critic is off but in the rows that are about it, as it takes nearly all of the time. `released`
+has the settings that the authors published for TikTok.
+"""
+
+from typing import Any
+
+PUBLISHED = {  # for TikTok
+    "mmssl.learning_rate": 5.4e-4,
+    "mmssl.adversarial_weight": 1.8e-3,
+    "mmssl.real_temperature": 0.002,
+}
+
+OBSERVED = {"mmssl.modality_graph": "observed"}
+TOP_K = {"mmssl.modality_graph": "top_k"}
+
+# Label -> what is changed.
+CHANGES: dict[str, dict[str, Any]] = {
+    "released": {},
+    "paper": {"model.variant": "paper"},
+    "no content": {"data.modalities": "none"},
+    "no last softmax": {"mmssl.last_softmax": False},
+    "symmetric norm": {"mmssl.normalization": "symmetric"},
+    "standardized features": {"data.standardize": True},
+    "graph observed": OBSERVED,
+    "graph top 10": TOP_K,
+    "graph top 3": TOP_K | {"mmssl.graph_items": 3},
+    "graph top 30": TOP_K | {"mmssl.graph_items": 30},
+    "graph top 10 every 10 steps": TOP_K | {"mmssl.graph_refresh": 10},
+    "graph observed, attention": OBSERVED | {"mmssl.attention": True},
+    "graph observed, contrast with fused": OBSERVED | {"mmssl.contrast_fused": True},
+    "graph observed, no contrast": OBSERVED | {"mmssl.contrastive_weight": 0.0},
+    "graph observed, contrast .1": OBSERVED | {"mmssl.contrastive_weight": 0.1},
+    "graph observed, temperature .2": OBSERVED | {"mmssl.temperature": 0.2},
+    "1 layer": {"model.layers": 1},
+    "3 layers": {"model.layers": 3},
+    "learning rate .001": {"mmssl.learning_rate": 1e-3},
+    "learning rate .003": {"mmssl.learning_rate": 3e-3},
+    "learning rate decay .96": {"train.lr_decay": 0.96},
+    "feature weight 0": {"mmssl.modality_weight": 0.0},
+    "feature weight .2": {"mmssl.modality_weight": 0.2},
+    "patience 20": {"train.patience": 20},
+}
+
+
+def get_settings() -> dict[str, dict[str, Any]]:
+    base = PUBLISHED | {"critic.enabled": False}
+    return {label: base | changes for label, changes in CHANGES.items()}
