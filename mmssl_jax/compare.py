@@ -25,13 +25,12 @@ from mmssl_jax import (
     settings,
     training,
 )
-from mmssl_jax import config as configs
 from mmssl_jax.comparison import PAIRED, Entry, Run, rows
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
-from mmssl_jax.workdir import Workdir, check_dataset
+from mmssl_jax.workdir import Workdir, changed_fields, check_dataset
 
 USAGE = """usage: python -m mmssl_jax.compare --config FILE [--models NAME,... | --settings FILE]
            [--seeds N] [--against NAME] [--workdir DIR] [--config.FIELD=VALUE ...]
@@ -188,7 +187,7 @@ def _finished(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, A
         return None
     stored, known = workdir.read()
     check_dataset(known, dataset, workdir.folder)
-    if configs.read_by_model(stored) != configs.read_by_model(config):
+    if changed_fields(stored, config):
         return None  # training.train says whether the run can go on under this config
     summary = files.read_json(workdir.results)
     stale = (summary["epochs"] - summary["best_epoch"]) // config.train.evaluate_every

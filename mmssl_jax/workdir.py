@@ -105,12 +105,10 @@ class Workdir:
             raise InputError(f"{self.config} is not the config of a run: {error}") from error
 
     def _check_same_run(self, known, config: Config, dataset: Dataset) -> None:
-        was, now = configs.flatten(known[0]), configs.read_by_model(config)
-        changed = [path for path in now if now[path] != was[path] and path not in _MAY_CHANGE]
-        if changed:
-            path = changed[0]
+        if changed := changed_fields(known[0], config):
+            path, (was, now) = next(iter(changed.items()))
             raise InputError(
-                f"{self.folder} holds another run: its {path} is {was[path]!r}, not {now[path]!r}; "
+                f"{self.folder} holds another run: its {path} is {was!r}, not {now!r}; "
                 f"choose another --workdir"
             )
         check_dataset(known[1], dataset, self.folder)
@@ -139,6 +137,16 @@ class Workdir:
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Writes metrics.jsonl, one row an evaluated epoch."""
         files.write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def changed_fields(stored: Config, config: Config) -> dict[str, tuple[Any, Any]]:
+    """Field -> what it was and is, of those for which a run of `stored` is none of `config`."""
+    was, now = configs.flatten(stored), configs.read_by_model(config)
+    return {
+        path: (was[path], now[path])
+        for path in now
+        if now[path] != was[path] and path not in _MAY_CHANGE
+    }
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
