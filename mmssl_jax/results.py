@@ -1,5 +1,6 @@
 """The scores of a trained model, as flat JSON keys and as a table."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,13 +17,13 @@ SPLITS = ("val", "test")
 
 
 def rank_splits(
-    model: Model, state: Any, dataset: Dataset, config: Config
+    model: Model, state: Any, dataset: Dataset, config: Config, splits: Sequence[str] = SPLITS
 ) -> dict[str, evaluation.Ranking]:
-    """The ranked lists on validation and test, as long as the largest cutoff."""
+    """The ranked lists on these splits, as long as the largest cutoff."""
     representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
     cutoff, block = max(config.evaluation.cutoffs), config.evaluation.user_block
     rankings = {}
-    for split in SPLITS:
+    for split in splits:
         task = evaluation.ranking_task(dataset.train, getattr(dataset, split), block)
         rankings[split] = evaluation.rank(representation, task, cutoff, model.score)
     return rankings
@@ -39,9 +40,12 @@ def scores_of(
     }
 
 
-def score_splits(model: Model, state: Any, dataset: Dataset, config: Config) -> dict[str, float]:
-    """Every metric on validation and test: 'test/recall@20' -> value."""
-    return scores_of(rank_splits(model, state, dataset, config), config.evaluation.cutoffs)
+def score_splits(
+    model: Model, state: Any, dataset: Dataset, config: Config, splits: Sequence[str] = SPLITS
+) -> dict[str, float]:
+    """Every metric on these splits: 'test/recall@20' -> value."""
+    rankings = rank_splits(model, state, dataset, config, splits)
+    return scores_of(rankings, config.evaluation.cutoffs)
 
 
 def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Files of named settings: what compare trains side by side, or what tune searches.
+"""Files of named settings, which compare trains side by side.
 
 A settings file is Python, like a config: its `get_settings()` returns label -> overrides, and
 overrides are dotted path of a config field -> value. `configs/studies/` has examples.
@@ -24,32 +24,32 @@ def call(path: str, function: str) -> Any:
       InputError: there is no such file or function, or it raises.
     """
     if not Path(path).is_file():
-        raise InputError(f"settings file '{path}' does not exist or is a folder")
+        raise InputError(f"the file '{path}' does not exist or is a folder")
     try:
         found = runpy.run_path(path).get(function)
         if found is None:
-            raise InputError(f"settings file {path}: has no {function}()")
+            raise InputError(f"{path}: has no {function}()")
         return found()
     except (Exception, SystemExit) as error:  # a file of code: anything can come out of it
         if isinstance(error, InputError):
             raise
         reason = " ".join(str(error).split())
-        raise InputError(f"settings file {path}: {type(error).__name__}: {reason}") from error
+        raise InputError(f"{path}: {type(error).__name__}: {reason}") from error
 
 
 def read(path: str) -> dict[str, dict[str, Any]]:
-    """Label -> overrides of a settings file, in its order; raises InputError."""
+    """Label -> overrides of a file, in its order; raises InputError."""
     settings = call(path, "get_settings")
     if not isinstance(settings, Mapping) or not settings:
-        raise InputError(f"settings file {path}: get_settings() must return label -> overrides")
+        raise InputError(f"{path}: get_settings() must return label -> overrides")
     for label, overrides in settings.items():
         if not (isinstance(label, str) and re.fullmatch(_LABEL, label)):
             raise InputError(
-                f"settings file {path}: {label!r} cannot name a setting; letters, digits, spaces "
+                f"{path}: {label!r} cannot name a setting; letters, digits, spaces "
                 "and ,._+=- can, starting with a letter or digit"
             )
         if not (isinstance(overrides, Mapping) and all(isinstance(key, str) for key in overrides)):
-            raise InputError(f"settings file {path}: '{label}' must be field -> value")
+            raise InputError(f"{path}: '{label}' must be field -> value")
     return {label: dict(overrides) for label, overrides in settings.items()}
 
 

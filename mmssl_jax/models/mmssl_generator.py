@@ -138,18 +138,26 @@ def fuse(fusion: Any, views: Mapping[str, View], config: Config) -> Float[Array,
     The release writes multi-head attention, but its softmax sums over an axis of constants, which
     leaves the mean over modalities times the sum of the matrix's row blocks, one block a head.
     """
-    stacked = jnp.stack([view.ids for view in views.values()], axis=1)  # [nodes, M, d]
-    nodes, modalities, d = stacked.shape
+    ids = [view.ids for view in views.values()]  # [nodes, d] each
+    nodes, d = ids[0].shape
     if not config.mmssl.attention:
-        return jnp.mean(stacked, axis=1) @ jnp.sum(fusion.reshape(-1, d, d), axis=0)
+        return sum(ids) / len(ids) @ jnp.sum(fusion.reshape(-1, d, d), axis=0)
     heads = config.mmssl.heads
-    query, key, value = (
-        (stacked @ fusion[name]).reshape(nodes, modalities, heads, d // heads)
+    queries, keys, values = (
+        [(x @ fusion[name]).reshape(nodes, heads, d // heads) for x in ids]
         for name in ("query", "key", "value")
     )
-    logits = jnp.einsum("nmhd,nkhd->nhmk", query, key) * (d // heads) ** -0.5
-    attended = jnp.einsum("nhmk,nkhd->nmhd", jax.nn.softmax(logits, axis=-1), value)
-    return jnp.mean(attended.reshape(nodes, modalities, d), axis=1)
+    # Few modalities and many nodes: sums over arrays of all nodes, not a tiny product a node.
+    shares = [
+        jax.nn.softmax(
+            jnp.stack([jnp.sum(query * key, axis=-1) for key in keys]) * (d // heads) ** -0.5,
+            axis=0,
+        )
+        for query in queries
+    ]
+    mean_shares = sum(shares) / len(ids)  # [modalities, nodes, heads], averaged over the queries
+    attended = sum(mean_shares[m][..., None] * value for m, value in enumerate(values))
+    return attended.reshape(nodes, d)
 
 
 def propagate(

@@ -3,6 +3,7 @@
 import pathlib
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,8 +25,17 @@ from mmssl_jax.training.progress import Progress
 from mmssl_jax.training.step import compile_steps, train_step
 from mmssl_jax.workdir import Workdir
 
+Watch = Callable[[int, float], None]  # (epoch, its validation Recall@20)
 
-def train(config: Config, dataset: Dataset, folder: pathlib.Path) -> dict[str, Any]:
+
+def train(
+    config: Config,
+    dataset: Dataset,
+    folder: pathlib.Path,
+    *,
+    splits: Sequence[str] = results.SPLITS,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
     """Trains a model, or goes on with a run that was stopped, and scores its best epoch.
 
     The run ends after `train.epochs`, or at the (`train.patience` + 1)-th validation in a row
@@ -35,6 +45,9 @@ def train(config: Config, dataset: Dataset, folder: pathlib.Path) -> dict[str, A
       config: resolved.
       dataset: the data.
       folder: of the run; a run of the same config and data in it is continued.
+      splits: those that the best epoch is scored on; without 'test' the test split is not read.
+      watch: called after every validation, and at first for those of a run that is continued; what
+        it raises ends the run.
 
     Returns:
       The content of results.json.
@@ -46,7 +59,9 @@ def train(config: Config, dataset: Dataset, folder: pathlib.Path) -> dict[str, A
     model, steps_per_epoch = build_model(config, dataset)
     mesh, workdir = make_mesh(config.mesh), Workdir(folder)
     with workdir.open(config, dataset), Checkpoints(workdir.checkpoints) as checkpoints:
-        return _train(config, dataset, model, steps_per_epoch, mesh, workdir, checkpoints)
+        return _train(
+            config, dataset, model, steps_per_epoch, mesh, workdir, checkpoints, splits, watch
+        )
 
 
 def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, Any]:
@@ -105,6 +120,8 @@ def _train(
     mesh: Mesh,
     workdir: Workdir,
     checkpoints: Checkpoints,
+    splits: Sequence[str],
+    watch: Watch | None,
 ) -> dict[str, Any]:
     # 1. The initial state, then what a stopped run had reached.
     transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
@@ -116,6 +133,8 @@ def _train(
     if done:
         state = checkpoints.restore(done, state)
     rows = workdir.read_metrics(up_to_epoch=done)
+    for row in rows if watch else ():
+        watch(row["epoch"], row["val/recall@20"])
     about = results.about_run(config, dataset, model)
     stored = about | {"config": configs.flatten(config)}
 
@@ -164,8 +183,10 @@ def _train(
             rows[-1]["seconds"] = (time.perf_counter() - started) / epochs
             workdir.write_metrics(rows)
             progress.epoch(rows[-1], int(state.best_epoch))
+            if watch:
+                watch(done, scores["recall@20"])
 
-    # 4. The test split, once, from the best epoch.
+    # 4. The best epoch's scores; those on the test split once.
     best_epoch = int(state.best_epoch)
     like = jax.tree.map(abstract, state)
     del state  # two states at once would be the peak of a run's memory
@@ -176,7 +197,7 @@ def _train(
         "seconds_per_epoch": statistics.median(row["seconds"] for row in rows) if rows else None,
         "compile_seconds": compile_seconds,
     }
-    summary |= results.score_splits(model, best, dataset, config)
+    summary |= results.score_splits(model, best, dataset, config, splits)
     files.write_json(workdir.results, summary)
     return summary
 

@@ -1,0 +1,217 @@
+"""Searches settings on validation: python -m mmssl_jax.tune --config configs/tiktok.py --trials 50
+
+The only module that knows Optuna (an extra: pip install ".[tune]"). The test split has no part in
+the search: no trial ranks it or writes a score of it.
+"""
+
+import hashlib
+import json
+import logging
+import pathlib
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mmssl_jax import cli, command, files, provenance, results, settings, training
+from mmssl_jax import config as configs
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.workdir import Workdir, describe
+
+USAGE = """usage: python -m mmssl_jax.tune --config FILE --trials N [--workdir DIR]
+           [--config.FIELD=VALUE ...]
+
+  --config FILE     a config whose get_search_space() says what is searched; see configs/tiktok.py
+  --trials N        trials in all, those of earlier calls included
+  --workdir DIR     the search's folder (default: runs/tune/<config name>)
+
+The same command goes on where a stopped one was. Needs pip install ".[tune]".
+"""
+
+_SHOWN = 10  # trials in the table
+_KEPT = ("best_epoch", "epochs", "val/ndcg@20", "commit")  # of a trial's results
+
+Space = Mapping[str, Any]  # field of the config -> one of optuna.distributions
+
+
+def main(argv: list[str]) -> None:
+    """Runs the trials that are missing, and writes tune.json with all of them."""
+    values = cli.parse(argv, USAGE, trials="number of trials")
+    if values.trials is None or not (values.trials.isdecimal() and 0 < int(values.trials) < 10**6):
+        raise InputError("--trials is missing or no number from 1 to 999999; it counts all trials")
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError('tune needs Optuna: pip install ".[tune]"') from error
+    optuna.logging.set_verbosity(logging.ERROR)
+    config, space = values.config, read_space(values["config"].config_filename)
+    if given := space.keys() & values["config"].override_values.keys():
+        raise InputError(f"--config.{min(given)} is searched, so it cannot be given as well")
+    cli.resolved(config)
+    folder = cli.workdir(values)
+    if values.workdir is None:
+        folder = folder.parent / "tune" / folder.name
+    files.check_writable(folder / "tune.json")
+    dataset = cli.load(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    study = _open_study(folder, config, dataset, space)
+    ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    while len(study.get_trials(deepcopy=False, states=ended)) < int(values.trials):
+        trial = study.ask(space)
+        value = _run(study, trial, config, dataset, folder)
+        study.tell(trial, value, state=ended[1] if value is None else None)
+    about = {"data": results.kind_of_data(dataset), "modalities": list(dataset.features)}
+    about["command"] = provenance.command("mmssl_jax.tune", argv)
+    _report(study, folder, about, values["config"].config_filename)
+
+
+def read_space(path: str) -> Space:
+    """What the get_search_space() of a config file returns; raises InputError."""
+    from optuna.distributions import BaseDistribution
+
+    space = settings.call(path, "get_search_space")
+    known = configs.flatten(Config())
+    if not isinstance(space, Mapping) or not space:
+        raise InputError(f"{path}: get_search_space() must return field -> distribution")
+    for field, distribution in space.items():
+        if field not in known:
+            raise InputError(f"{path}: get_search_space() has the unknown config field '{field}'")
+        if not isinstance(distribution, BaseDistribution):
+            raise InputError(
+                f"{path}: '{field}' of get_search_space() must be one of optuna.distributions"
+            )
+    return dict(space)
+
+
+def _open_study(folder: pathlib.Path, config: Config, dataset: Dataset, space: Space):
+    """The search in a folder, new or continued; InputError where it is another one."""
+    import optuna
+
+    wanted = _identity(config, dataset, space)
+    try:
+        study = optuna.create_study(
+            storage=f"sqlite:///{(folder / 'tune.db').absolute()}",
+            study_name="tune",
+            direction="maximize",
+            sampler=optuna.samplers.TPESampler(seed=config.train.seed),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=4),
+            load_if_exists=True,
+        )
+        known = study.user_attrs.get("identity")
+        if known is None:
+            study.set_user_attr("identity", wanted)
+    except Exception as error:  # Optuna, SQLAlchemy and SQLite all have kinds of their own
+        raise InputError(
+            f"{folder / 'tune.db'}: cannot be used for a search ({type(error).__name__}); choose "
+            "another --workdir, or remove it"
+        ) from error
+    for part in wanted if known is not None else ():
+        if known.get(part) != wanted[part]:
+            raise InputError(
+                f"{folder} holds another search, whose {part} differs; choose another --workdir"
+            )
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # a kill stopped it
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    return study
+
+
+def _identity(config: Config, dataset: Dataset, space: Space) -> dict[str, Any]:
+    """What a search must not change between two calls, as JSON reads it back."""
+    from optuna.distributions import distribution_to_json
+
+    fields = configs.read_by_model(cli.resolved(config))
+    fixed = {field: fields[field] for field in fields if field not in {*space, "data.path", "name"}}
+    data = describe(dataset)
+    identity = {
+        "config": fixed,
+        "data set": [data["fingerprint"], data["features"]],
+        "search space": {field: distribution_to_json(space[field]) for field in space},
+    }
+    return json.loads(json.dumps(identity))
+
+
+def _run(study, trial, config: Config, dataset: Dataset, folder: pathlib.Path) -> float | None:
+    """The best validation Recall@20 under a trial's values; None where it was given up."""
+    import optuna
+
+    complete = (optuna.trial.TrialState.COMPLETE,)
+    for earlier in study.get_trials(deepcopy=False, states=complete):
+        if earlier.params == trial.params:
+            for key in _KEPT:
+                trial.set_user_attr(key, earlier.user_attrs[key])
+            return earlier.value
+
+    def watch(epoch: int, recall: float) -> None:
+        trial.report(recall, epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    # The same values have the same folder, so that a trial goes on where a kill stopped it.
+    digest = hashlib.sha256(json.dumps(trial.params, sort_keys=True).encode()).hexdigest()
+    run = Workdir(folder / "trials" / digest[:16])
+    print(f"trial {trial.number}: {_flags(trial.params)}", file=sys.stderr, flush=True)
+    summary = None
+    try:
+        tried = cli.resolved(settings.applied(config, trial.params))
+        summary = training.train(tried, dataset, run.folder, splits=("val",), watch=watch)
+    except optuna.TrialPruned:
+        print(f"trial {trial.number}: pruned", file=sys.stderr, flush=True)
+    except InputError as error:  # such as a loss that became infinite
+        trial.set_user_attr("error", str(error))
+        print(f"trial {trial.number}: failed: {error}", file=sys.stderr, flush=True)
+    shutil.rmtree(run.checkpoints, ignore_errors=True)  # a search of hundreds would fill a disk
+    if summary is None:
+        return None
+    for key in _KEPT:
+        trial.set_user_attr(key, summary[key])
+    return summary["val/recall@20"]
+
+
+def _report(study, folder: pathlib.Path, about: dict[str, Any], config_file: str) -> None:
+    """Writes tune.json and prints the best trials; raises InputError where none was completed."""
+    trials = [
+        {"trial": trial.number, "state": trial.state.name.lower(), "val/recall@20": trial.value}
+        | {"params": trial.params}
+        | trial.user_attrs
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.is_finished()
+    ]
+    complete = [trial for trial in trials if trial["state"] == "complete"]
+    best = sorted(complete, key=lambda trial: -trial["val/recall@20"])[:_SHOWN]
+    content = about | {"best": best[0] if best else None, "trials": trials}
+    files.write_json(folder / "tune.json", content)
+    if not best:
+        problems = [trial["error"] for trial in trials if "error" in trial]
+        raise InputError(f"no trial was completed; {problems[-1] if problems else 'all were cut'}")
+    table = Table(title=f"Validation, {about['data']}: the best of {len(trials)} trials")
+    table.title_justify = "left"
+    for name in ("trial", "Recall@20", "NDCG@20", "best epoch"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("values", overflow="fold")
+    for trial in best:
+        table.add_row(
+            str(trial["trial"]),
+            f"{trial['val/recall@20']:.4f}",
+            f"{trial['val/ndcg@20']:.4f}",
+            str(trial["best_epoch"]),
+            ", ".join(f"{field}={value}" for field, value in trial["params"].items()),
+        )
+    Console().print(table)
+    flags = _flags(best[0]["params"])
+    print(f"next: python train.py --config {shlex.quote(config_file)} {flags}")
+
+
+def _flags(params: Mapping[str, Any]) -> str:
+    """The values as flags of train.py."""
+    return shlex.join(f"--config.{field}={value}" for field, value in params.items())
+
+
+if __name__ == "__main__":
+    command.run(main, on_interrupt=cli.GOES_ON)
