@@ -28,5 +28,5 @@ clean:
 
 .venv/test-ready: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable ".[test,test-encode,plot]"
+		--editable ".[test,test-encode,plot,tune]"
 	touch $@

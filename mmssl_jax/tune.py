@@ -201,11 +201,15 @@ def _report(study, folder: pathlib.Path, about: dict[str, Any], config_file: str
             f"{trial['val/recall@20']:.4f}",
             f"{trial['val/ndcg@20']:.4f}",
             str(trial["best_epoch"]),
-            ", ".join(f"{field}={value}" for field, value in trial["params"].items()),
+            ", ".join(f"{field}={_short(value)}" for field, value in trial["params"].items()),
         )
     Console().print(table)
     flags = _flags(best[0]["params"])
     print(f"next: python train.py --config {shlex.quote(config_file)} {flags}")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _flags(params: Mapping[str, Any]) -> str:
