@@ -140,13 +140,21 @@ def test_vbpr_is_the_formula_of_the_paper():
     params = jax.tree.unflatten(tree, leaves)
     users, items = jax.jit(model.embed)(params, model.inputs, model.held)
     p = jax.tree.map(np.asarray, params["model"])
-    f = dataset.features
+    f = vbpr.scaled(dataset).features
     for u, i in [(0, 0), (7, 31), (29, 39)]:
         score = p["item_bias"][i] + p["user_factors"][u] @ p["item_factors"][i]
         for m in f:
             score += p["user_content"][u] @ (f[m][i] @ p["projection"][m])
             score += f[m][i] @ p["feature_bias"][m]
         np.testing.assert_allclose(users[u] @ items[i], score, rtol=1e-5)
+
+
+def test_vbpr_scales_every_modality_to_a_mean_l1_norm_of_one():
+    dataset = world()
+    for modality, array in vbpr.scaled(dataset).features.items():
+        raw = dataset.features[modality]
+        np.testing.assert_allclose(np.mean(np.abs(array).sum(axis=1)), 1.0, rtol=1e-6)
+        np.testing.assert_allclose(array / array[0, 0], raw / raw[0, 0], rtol=1e-5)
 
 
 # Item graphs

@@ -3,10 +3,12 @@
 With any number of modalities, whose features are as if concatenated into one row.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax import losses
@@ -15,7 +17,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.models import cf, missing
 from mmssl_jax.models.model import Model
 
-# The authors divide their features by a constant; raw ones would drown the factors.
+# The authors divide their features by a constant; see also `scaled`.
 DEFAULTS = cf.DEFAULTS | {"model.layers": 0, "data.standardize": True}
 
 
@@ -71,10 +73,25 @@ def item_vectors(
     return jnp.concatenate([params["item_factors"][items], content, bias[:, None]], 1)
 
 
+def scaled(dataset: Dataset) -> Dataset:
+    """The data with every modality divided by the mean L1 norm of its rows.
+
+    A step of Adam moves each weight of E by about the learning rate, and so an item's content by
+    the learning rate times that norm. At 1 content learns as fast as the factors; at the norm of
+    raw or standardised features, a hundred or so, it fits the training pairs within an epoch.
+    """
+    features = {}
+    for modality, array in dataset.features.items():
+        norm = float(np.mean(np.sum(np.abs(array), axis=1, dtype=np.float64)))
+        features[modality] = (array / (norm or 1.0)).astype(np.float32)
+    return dataclasses.replace(dataset, features=features)
+
+
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """VBPR; the score is the inner product of a user's and an item's vector."""
     del steps_per_epoch
     cf.require_features(dataset, config)
+    dataset = scaled(dataset)
     all_users, all_items = jnp.arange(dataset.num_users), jnp.arange(dataset.num_items)
 
     def init(key):

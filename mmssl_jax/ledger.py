@@ -1,0 +1,139 @@
+"""Tables of results in the docs, from the runs' JSON: python -m mmssl_jax.ledger docs/results.md
+
+A document holds blocks that begin with a line such as
+
+    <!-- results/parts.json -->
+    <!-- results/final.json beside results/published.json: mmssl; lattice -->
+
+and end with `<!-- end -->`. The first file is a compare.json, by its path from the document; the
+second has published scores of the same rows; names after a colon, parted by semicolons, choose
+rows. What is between the two lines is written anew, and nothing else is touched.
+"""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmssl_jax import command, files
+from mmssl_jax.errors import InputError
+
+USAGE = """usage: python -m mmssl_jax.ledger [--check] DOCUMENT ...
+
+Writes the tables of results in Markdown documents anew from the JSON that they name.
+With --check it writes nothing, and fails where a table is not what its JSON gives.
+"""
+
+_BLOCK = re.compile(
+    r"^<!-- (?P<runs>\S+\.json)(?: beside (?P<published>\S+\.json))?(?:: (?P<rows>.+?))? -->\n"
+    r"(?P<body>.*?)^<!-- end -->$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def main(argv: list[str]) -> None:
+    """Rewrites, or checks, every document."""
+    if {"--help", "-h"} & set(argv[1:]):
+        print(USAGE)
+        return
+    check = "--check" in argv[1:]
+    documents = [Path(argument) for argument in argv[1:] if argument != "--check"]
+    if not documents or any(str(document).startswith("-") for document in documents):
+        raise InputError("give Markdown documents, such as docs/results.md; --help says more")
+    for document in documents:
+        try:
+            old = document.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {document}: {error}") from error
+        new = rendered(old, document.parent)
+        if new == old:
+            continue
+        if check:
+            raise InputError(f"{document}: a table is not what its JSON gives; run without --check")
+        files.write_text(document, new)
+        print(f"written: {document}", file=sys.stderr)
+
+
+def rendered(text: str, folder: Path) -> str:
+    """A document with every block written anew; `folder` is where its paths start.
+
+    Raises:
+      InputError: a file cannot be read or is no comparison, or a row is not in it.
+    """
+
+    def block(match: re.Match) -> str:
+        runs = files.read_json(folder / match["runs"])
+        published = files.read_json(folder / match["published"]) if match["published"] else None
+        try:
+            chosen = _chosen(runs["models"], match["rows"], match["runs"])
+            body = _about(runs, published) + _table(chosen, runs, published)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise InputError(f"{folder / match['runs']}: is no compare.json ({error!r})") from error
+        return f"{match[0].partition(chr(10))[0]}\n\n{body}\n<!-- end -->"
+
+    return _BLOCK.sub(block, text)
+
+
+def _chosen(rows: Sequence[Mapping], names: str | None, file: str) -> list[Mapping]:
+    if names is None:
+        return list(rows)
+    by_name = {row["model"]: row for row in rows}
+    wanted = [name.strip() for name in names.split(";")]
+    if missing := [name for name in wanted if name not in by_name]:
+        raise InputError(f"{file} has no row '{missing[0]}'; it has {', '.join(by_name)}")
+    return [by_name[name] for name in wanted]
+
+
+def _about(runs: Mapping[str, Any], published: Mapping[str, Any] | None) -> str:
+    """What the figures are of, and the command that makes them again."""
+    every = [run for row in runs["runs"].values() for run in row]
+    machine = sorted({f"{run['cores']} cores of {run['device']}" for run in every})
+    commits = sorted({run["commit"] or "unknown" for run in every})
+    versions = sorted({run["version/jax"] for run in every})
+    lines = [
+        f"    {runs['command']}",
+        "",
+        f"{runs['data'][0].upper()}{runs['data'][1:]}, modalities: "
+        f"{', '.join(runs['modalities']) or 'none'}; commit {', '.join(commits)}; "
+        f"{', '.join(machine)}; jax {', '.join(versions)}. Epochs are chosen by validation "
+        f"Recall@20. Mean ± sd over seeds; p: paired t-test over {runs['models'][0]['test_users']} "
+        f"users against {runs['models'][0]['against']}.",
+    ]
+    if published:
+        lines[-1] += f" Published: {published['source']}"
+    return "\n".join(lines) + "\n\n"
+
+
+def _table(
+    rows: Sequence[Mapping], runs: Mapping[str, Any], published: Mapping[str, Any] | None
+) -> str:
+    header = ["", "seeds", "val Recall@20", "test Recall@20", "test NDCG@20", "p Recall@20"]
+    header += ["best epochs", "seconds"] + (["published"] if published else [])
+    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for row in rows:
+        cells = [row["model"], str(len(row["seeds"]))]
+        for key in ("val/recall@20", "test/recall@20", "test/ndcg@20"):
+            cells.append(_score(row[key], row[f"{key}/sd"]))
+        p = row["recall@20/t_test_p"]
+        cells.append("-" if p is None else "<.0001" if p < 1e-4 else f"{p:.4f}".lstrip("0"))
+        cells.append(" ".join(map(str, row["best_epochs"])) or "-")
+        cells.append("-" if row["seconds"] is None else f"{row['seconds']:.0f}")
+        if published:
+            known = published["models"].get(row["model"])
+            cells.append(" / ".join(_score(value, None) for value in known) if known else "-")
+        lines.append(cells)
+    text = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    errors = [f"- {row['model']}, {error}\n" for row in rows for error in row["errors"]]
+    return text + ("\nFailed:\n\n" + "".join(errors) if errors else "")
+
+
+def _score(mean: float | None, sd: float | None) -> str:
+    if mean is None:
+        return "-"
+    text = f"{mean:.4f}".removeprefix("0")
+    return text if sd is None else f"{text} ± {sd:.4f}".replace("± 0.", "± .")
+
+
+if __name__ == "__main__":
+    command.run(main)
