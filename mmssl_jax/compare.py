@@ -45,8 +45,6 @@ USAGE = """usage: python -m mmssl_jax.compare --config FILE [--models NAME,... |
 The same command goes on where a stopped one was, and trains only what is missing.
 """
 
-_FAILURES = (InputError, MemoryError, jax.errors.JaxRuntimeError)  # the last is a full device
-
 
 def main(argv: list[str]) -> None:
     """Trains what is missing, compares, and writes compare.md, .csv, .json and .png."""
@@ -144,7 +142,7 @@ def _entry(name: str, plan: Sequence[Config], dataset: Dataset, folder: pathlib.
         seed = config.train.seed
         try:
             run = _run(config, dataset, Workdir(folder / f"seed-{seed}"))
-        except _FAILURES as error:
+        except training.FAILURES as error:
             message = " ".join(str(error).split()) or type(error).__name__
             _say(f"{name}, seed {seed}: failed: {message}")
             entry.errors.setdefault(message, []).append(seed)

@@ -71,8 +71,9 @@ def main(argv: list[str]) -> None:
             if vectors:
                 _save(partial / "vectors.npz", ids, **vectors)
             (partial / "export.json").write_text(json.dumps(about, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror}") from error
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write {folder}: {reason}") from error
     print(f"{folder / f'lists.{kind}'}: the best {top} items for each of {dataset.num_users} users")
     if vectors:
         width = vectors["users"].shape[1]

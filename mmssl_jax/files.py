@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from mmssl_jax.errors import InputError
@@ -36,6 +38,27 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
         raise InputError(
             f"cannot write {path}: {error.strerror}; choose a place that can be written"
         ) from error
+
+
+@contextlib.contextmanager
+def locked(folder: pathlib.Path, what: str) -> Iterator[None]:
+    """Holds the lock of a run's folder, which is made where it is missing.
+
+    Raises:
+      InputError: another process does `what` there, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "w")  # noqa: SIM115 (held until the end of the block)
+    except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise InputError(f"cannot write to {folder}: {reason}; choose another --workdir") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"another process is {what} in {folder}") from error
+        yield
 
 
 def check_writable(path: pathlib.Path) -> None:

@@ -59,16 +59,18 @@ def main(argv: list[str]) -> None:
         folder = folder.parent / "tune" / folder.name
     files.check_writable(folder / "tune.json")
     dataset = cli.load(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    study = _open_study(folder, config, dataset, space)
     ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    while len(study.get_trials(deepcopy=False, states=ended)) < int(values.trials):
-        trial = study.ask(space)
-        value = _run(study, trial, config, dataset, folder)
-        study.tell(trial, value, state=ended[1] if value is None else None)
-    about = {"data": results.kind_of_data(dataset), "modalities": list(dataset.features)}
-    about["command"] = provenance.command("mmssl_jax.tune", argv)
-    _report(study, folder, about, values["config"].config_filename)
+    with files.locked(folder, "searching"):
+        study = _open_study(folder, config, dataset, space)
+        while len(study.get_trials(deepcopy=False, states=ended)) < int(values.trials):
+            trial = study.ask(space)
+            value = _run(study, trial, config, dataset, folder)
+            study.tell(trial, value, state=ended[1] if value is None else None)
+        about = {"data": results.kind_of_data(dataset), "modalities": list(dataset.features)}
+        about["command"] = provenance.command("mmssl_jax.tune", argv)
+        best = _report(study, folder, about)
+    flags = _flags(values["config"].override_values | best)
+    print(f"next: python train.py --config {shlex.quote(values['config'].config_filename)} {flags}")
 
 
 def read_space(path: str) -> Space:
@@ -163,9 +165,10 @@ def _run(study, trial, config: Config, dataset: Dataset, folder: pathlib.Path) -
         summary = training.train(tried, dataset, run.folder, splits=("val",), watch=watch)
     except optuna.TrialPruned:
         print(f"trial {trial.number}: pruned", file=sys.stderr, flush=True)
-    except InputError as error:  # such as a loss that became infinite
-        trial.set_user_attr("error", str(error))
-        print(f"trial {trial.number}: failed: {error}", file=sys.stderr, flush=True)
+    except training.FAILURES as error:  # such as a loss that became infinite
+        message = " ".join(str(error).split()) or type(error).__name__
+        trial.set_user_attr("error", message)
+        print(f"trial {trial.number}: failed: {message}", file=sys.stderr, flush=True)
     shutil.rmtree(run.checkpoints, ignore_errors=True)  # a search of hundreds would fill a disk
     if summary is None:
         return None
@@ -174,8 +177,12 @@ def _run(study, trial, config: Config, dataset: Dataset, folder: pathlib.Path) -
     return summary["val/recall@20"]
 
 
-def _report(study, folder: pathlib.Path, about: dict[str, Any], config_file: str) -> None:
-    """Writes tune.json and prints the best trials; raises InputError where none was completed."""
+def _report(study, folder: pathlib.Path, about: dict[str, Any]) -> dict[str, Any]:
+    """Writes tune.json, prints the best trials, and returns the values of the first.
+
+    Raises:
+      InputError: no trial was completed.
+    """
     trials = [
         {"trial": trial.number, "state": trial.state.name.lower(), "val/recall@20": trial.value}
         | {"params": trial.params}
@@ -204,8 +211,7 @@ def _report(study, folder: pathlib.Path, about: dict[str, Any], config_file: str
             ", ".join(f"{field}={_short(value)}" for field, value in trial["params"].items()),
         )
     Console().print(table)
-    flags = _flags(best[0]["params"])
-    print(f"next: python train.py --config {shlex.quote(config_file)} {flags}")
+    return best[0]["params"]
 
 
 def _short(value: Any) -> str:

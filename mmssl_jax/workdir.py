@@ -1,7 +1,6 @@
 """The folder of a run: config.json, metrics.jsonl, checkpoints/ and results.json."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import pathlib
@@ -57,19 +56,7 @@ class Workdir:
             raise InputError(
                 f"{self.folder} holds no run of this program; choose another --workdir"
             )
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = open(self.folder / "lock", "w")  # noqa: SIM115 (held until the end of the run)
-        except OSError as error:
-            reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
-            raise InputError(
-                f"cannot write to {self.folder}: {reason}; choose another --workdir"
-            ) from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise InputError(f"another process is training in {self.folder}") from error
+        with files.locked(self.folder, "training"):
             files.write_json(
                 self.config, {"config": configs.flatten(config), "dataset": describe(dataset)}
             )

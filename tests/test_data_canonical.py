@@ -1,7 +1,9 @@
 """The canonical folder: what is read, what is refused, and that writing and reading agree."""
 
 import dataclasses
+import hashlib
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -245,8 +247,9 @@ def dataset_parts(draw):
         name: np.random.default_rng(seed).normal(size=(items, width)).astype(np.float32)
         for name, width in draw(st.dictionaries(st.sampled_from("abc"), st.integers(1, 4))).items()
     }
-    ids = st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=["Cs"]))
-    user_ids = draw(st.none() | st.lists(ids, min_size=users, max_size=users).map(tuple))
+    characters = st.characters(exclude_characters="\t\r\n", exclude_categories=["Cs"])
+    ids = st.lists(st.text(characters, min_size=1), min_size=users, max_size=users, unique=True)
+    user_ids = draw(st.none() | ids.map(tuple))
     return {
         "name": draw(st.text(max_size=5)),
         "shape": (users, items),
@@ -273,6 +276,19 @@ def test_round_trip(tmp_path_factory, parts):
     for name, values in data.features.items():
         np.testing.assert_array_equal(again.features[name], values)
         assert again.features[name].dtype == np.float32
+
+
+def test_fingerprint_is_the_sha256_that_the_docstrings_say():
+    pairs = {"train": [(0, 1), (2, 0)], "val": [(1, 3)], "test": [(1, 0)]}
+    data = assemble(
+        "x", "x", (3, 4), {split: tuple(np.array(p).T) for split, p in pairs.items()}, {}
+    )
+    for split, expected in pairs.items():
+        numbers = [number for pair in expected for number in pair]
+        digest = hashlib.sha256(struct.pack(f"<{len(numbers)}q", *numbers)).hexdigest()
+        assert data.split_fingerprints[split] == digest
+    lines = "\n".join(["3 4", *data.split_fingerprints.values()])
+    assert data.fingerprint == hashlib.sha256(lines.encode()).hexdigest()
 
 
 def test_fingerprint_sees_pairs_and_shape_not_features(folder):

@@ -7,6 +7,8 @@ import pytest
 from mmssl_jax.data import canonical, load
 from mmssl_jax.errors import InputError
 
+TIKTOK = "ac4e3ce64941b996e89b0824d36352834387af13bb3811d07e18aaf032ac051b"
+BABY = "2d5c250ba72f3826c891a7eb4244a35195e340db64acdad6cf067d2cff6c6527"
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -31,6 +33,7 @@ def test_tiktok():
     assert any("10 of 9308 users have no training pair" in text for text in data.warnings)
     assert any("465 of 6710 items have no training pair" in text for text in data.warnings)
     assert not data.synthetic
+    assert data.fingerprint == TIKTOK
 
 
 def test_tiktok_as_a_canonical_folder(tmp_path):
@@ -42,6 +45,8 @@ def test_tiktok_as_a_canonical_folder(tmp_path):
 
 
 def test_baby():
-    assert sizes(load(folder("baby"), "none")) == ((19445, 7050), 118551, 21682, 20559)
+    data = load(folder("baby"), "none")
+    assert sizes(data) == ((19445, 7050), 118551, 21682, 20559)
+    assert data.fingerprint == BABY
     with pytest.raises(InputError, match=r"data\.modalities=none"):
         load(folder("baby"))

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 
 import data_layouts_writers as writers
 import numpy as np
@@ -303,11 +305,18 @@ def test_modalities_are_chosen(folder, capsys):
 
 
 @pytest.mark.parametrize("argv", [[], ["a", "b"], ["--nosuch"], ["data", "--mod", "none"]])
-def test_bad_usage_exits_with_2(argv, capsys):
-    with pytest.raises(SystemExit) as caught:
+def test_bad_usage_is_one_line(argv):
+    with pytest.raises(InputError, match=r"python -m mmssl_jax\.data check --help") as caught:
         doctor.main(argv)
-    assert caught.value.code == 2
-    assert "usage: python -m mmssl_jax.data check" in capsys.readouterr().err
+    assert "\n" not in str(caught.value)
+
+
+def test_a_reader_that_has_enough_is_no_crash(folder):
+    argv = [sys.executable, "-m", "mmssl_jax.data", "check", str(folder), "--json"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_no_folder_is_bad_usage(tmp_path):

@@ -295,6 +295,27 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, fake, capsy
     assert len(list(whole.iterdir())) == 3
 
 
+def test_a_kill_between_mask_and_features_leaves_no_features(folder, monkeypatch, fake):
+    encode(folder, "--text", "title")
+    real = encoding.files.write_bytes
+
+    def dying(path, content):
+        real(path, content)
+        if path.name == "text_present.npy":
+            sys.exit(9)
+
+    (folder / "items.tsv").write_text("0\tb\tBee\n1\ta\t\n2\tc\tSee\n3\td\t\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding.files, "write_bytes", dying)
+        with pytest.raises(SystemExit):
+            encode(folder, "--text", "title")
+    assert not (folder / "text_feat.npy").exists()
+    encode(folder, "--text", "title")
+    present = np.load(folder / "text_present.npy")
+    assert present.tolist() == [True, False, True, False]
+    assert np.load(folder / "text_feat.npy").any(axis=1).tolist() == present.tolist()
+
+
 @pytest.mark.parametrize("change", ["text", "model", "batch"])
 def test_what_was_made_from_something_else_is_not_taken(folder, monkeypatch, fake, change, capsys):
     flags = ["--text", "title", "--batch-size", "1"]
@@ -386,11 +407,9 @@ def test_refusals_of_a_folder_and_its_table(folder, tmp_path, fake):
 @pytest.mark.parametrize("flag", ["--to", "--items", "--images"])
 def test_paths_that_no_file_can_have(tmp_path, monkeypatch, capsys, flag, path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as exit_:
+    with pytest.raises(InputError) as error:
         encoding.main(["--to", "to", "--text", "title", flag, path])
-    assert exit_.value.code == 2
-    error = capsys.readouterr().err
-    assert f"argument {flag}: {path[:60]!a} is no usable path" in error
+    assert f"argument {flag}: {path[:60]!a} is no usable path" in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -515,7 +515,7 @@ def test_a_full_disk_leaves_the_old_data(table, monkeypatch):
     ("argv", "says"),
     [
         (["none.csv"], "data folder 'none.csv' does not exist"),
-        (["n" * 300], "does not exist"),
+        (["n" * 300], "is no usable path"),
         (["."], "no known data layout"),
         (["ratings.csv", "--from", "mmssl"], "is not a folder"),
         (["ratings.csv", "--modality", "text"], "is not NAME=FILE"),
@@ -537,7 +537,7 @@ def test_a_full_disk_leaves_the_old_data(table, monkeypatch):
         (["folder", "--k-core", "3"], "--k-core is for tables"),
         (["folder", "--no-header"], "--no-header is for tables"),
         (["ratings.csv", "--nonsense"], "unrecognized arguments"),
-        ([""], "an empty path"),
+        ([""], "is no usable path"),
         ([], "required"),
     ],
 )
@@ -548,7 +548,7 @@ def test_wrong_command_lines(table, capsys, monkeypatch, argv, says):
 
 def test_wrong_destinations(table, capsys, monkeypatch):
     assert "no --to given" in refused(capsys, monkeypatch, table, to=None)
-    assert "an empty path" in refused(capsys, monkeypatch, table, to="")
+    assert "'' is no usable path" in refused(capsys, monkeypatch, table, to="")
     assert "too long" in refused(capsys, monkeypatch, table, to="n" * 300)
     assert "cannot write" in refused(capsys, monkeypatch, table, to="ratings.csv/out")
 
@@ -595,3 +595,11 @@ def test_real_data(name, pairs):
     assert data.fingerprint == source.fingerprint
     for modality, values in source.features.items():
         np.testing.assert_array_equal(data.features[modality], values)
+
+
+@pytest.mark.parametrize("path", ["", "a" * 5000, "~no-such-user/data", "a\0b"])
+@pytest.mark.parametrize("flag", ["--to", "--item-order", "--modality"])
+def test_paths_that_no_file_can_have(flag, path):
+    value = f"image={path}" if flag == "--modality" else path
+    with pytest.raises(InputError, match=f"argument {flag}: .*(no usable path|is not NAME=FILE)"):
+        main(["program", "import", "ratings.csv", "--to", "new", flag, value])

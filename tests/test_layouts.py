@@ -36,7 +36,9 @@ def parts(draw):
         name: rng.normal(size=(items, width)).astype(np.float32) for name, width in widths.items()
     }
     printable = st.characters(min_codepoint=33, exclude_categories=["Cc", "Cs", "Z"])
-    ids = st.lists(st.text(printable, min_size=1, max_size=8), min_size=users, max_size=users)
+    ids = st.lists(
+        st.text(printable, min_size=1, max_size=8), min_size=users, max_size=users, unique=True
+    )
     user_ids = draw(st.none() | ids.map(tuple))
     item_ids = draw(st.none() | st.just(tuple(f"B{index:03}" for index in range(items))))
     return {
@@ -386,3 +388,48 @@ def test_counts_do_not_depend_on_the_modalities_chosen(tmp_path):
     (folder / "train_mat").unlink()
     np.save(folder / "image_feat.npy", np.ones((FEW + 1, 1), np.float16))
     assert load(str(folder), "none").num_items == FEW + 1
+
+
+@pytest.mark.parametrize("layout", writers.WRITERS)
+def test_masks_are_read_beside_the_features_of_every_layout(tmp_path, layout):
+    folder = writers.WRITERS[layout](small(), tmp_path / "data")
+    np.save(folder / "image_present.npy", np.array([True, False, True, True]))
+    read = load(str(folder))
+    np.testing.assert_array_equal(read.present["image"], [True, False, True, True])
+    assert not read.features["image"][1].any()
+    assert any("1 of 4 items have no image" in warning for warning in read.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("vggish.npy", "--modality NAME=FILE of import"),
+        ("text_feat.npy.zip", "unpack it to <modality>_feat.npy"),
+        ("text_feat.npz", "unpack it to <modality>_feat.npy"),
+        ("none_feat.npy", "--modality NAME=FILE of import"),
+        ("a,b_feat.npy", "--modality NAME=FILE of import"),
+    ],
+)
+def test_files_that_look_like_features_but_are_not_read_are_warned_of(tmp_path, name, says):
+    folder = writers.write_mmrec(small(), tmp_path / "data")
+    (folder / name).write_bytes(b"")
+    read = load(str(folder))
+    assert list(read.features) == ["image"]
+    assert any(f"{name}: is not read; {says}" in warning for warning in read.warnings)
+
+
+def test_a_folder_of_two_layouts_says_which_is_not_read(tmp_path):
+    folder = writers.write_mmssl(small(), tmp_path / "data")
+    assert not any("not read" in warning for warning in load(str(folder)).warnings)
+    writers.write_mmrec(small(), folder)
+    assert any(
+        "holds *.inter as well, which are not" in text for text in load(str(folder)).warnings
+    )
+
+
+@pytest.mark.parametrize("ids", [("u0", "u1", "u0"), ("u0", "", "u2")])
+def test_raw_ids_that_are_not_one_a_user_are_refused(tmp_path, ids):
+    folder = writers.write_mmssl(small(), tmp_path / "data")
+    (folder / "users.tsv").write_text("".join(f"{index}\t{raw}\n" for index, raw in enumerate(ids)))
+    with pytest.raises(InputError, match=r"raw user id '(u0' is listed 2 times|' is empty)"):
+        load(str(folder))

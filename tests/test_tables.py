@@ -335,7 +335,7 @@ def test_k_core_counts_distinct_pairs_and_leaves_out_ids(csv):
         (b"user,item\n\xe9,b\n", "UTF-8"),
         (bytes(range(256)) * 50, "no column that looks like the user"),
         ("user,item\na,b\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
-        (gzip.compress(b"user,item\na,b\n"), "is compressed; unpack it first"),
+        (gzip.compress(b"user,item\na,b\n", mtime=0), "is compressed; unpack it first"),
         (b"PK\x03\x04user,item", "is a zip archive; unpack it first"),
         (b"PAR1 and no more", "cannot be read as a table"),
         (b'user,item\n"a\tb",c\n', r"has the id 'a\tb'; ids must be"),

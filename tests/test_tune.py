@@ -7,7 +7,7 @@ import jax
 import pytest
 from worlds import Place, world
 
-from mmssl_jax import cli, command, evaluation, training
+from mmssl_jax import cli, command, evaluation, files, training
 
 optuna = pytest.importorskip("optuna")
 from mmssl_jax import tune  # noqa: E402 (after the skip)
@@ -83,7 +83,9 @@ def test_a_trial_is_the_run_that_train_makes_of_its_values(five, tmp_path, capsy
     assert other.results["val/recall@20"] == best["val/recall@20"]
     assert other.results["best_epoch"] == best["best_epoch"]
     assert run(five, "--trials=5") == 0  # nothing is missing; it prints its report again
-    assert f"next: python train.py --config {five.config} {flags[0]}" in capsys.readouterr().out
+    given = "--config.train.epochs=3 --config.train.steps_per_epoch=4"
+    line = f"next: python train.py --config {five.config} {given} {flags[0]}"
+    assert line in capsys.readouterr().out
 
 
 def test_the_test_split_has_no_part_in_a_search(tmp_path, five, monkeypatch):
@@ -136,6 +138,29 @@ def test_a_search_goes_on_after_a_kill_with_the_trial_that_was_cut_off(tmp_path,
     cut = next(trial for trial in written(place)["trials"] if trial["state"] == "fail")
     assert started[0] == cut["params"]["mmssl.learning_rate"]
     assert epochs == [1, 2, 3, 1, 2]
+
+
+def test_a_trial_that_the_device_cannot_hold_does_not_end_the_search(tmp_path, monkeypatch):
+    real, calls = training.train, []
+
+    def train(*args, **more):
+        calls.append(1)
+        if len(calls) == 1:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out\nof memory")
+        return real(*args, **more)
+
+    monkeypatch.setattr(training, "train", train)
+    place = place_at(tmp_path)
+    assert run(place, "--trials=2") == 0
+    first, second = written(place)["trials"]
+    assert first["error"] == "RESOURCE_EXHAUSTED: out of memory"
+    assert second["state"] == "complete"
+
+
+def test_two_searches_in_one_folder_at_a_time_are_refused(five, capsys):
+    with files.locked(five.run, "searching"):
+        assert run(five, "--trials=6") == 2
+    assert f"another process is searching in {five.run}" in capsys.readouterr().err
 
 
 def test_a_hopeless_trial_is_pruned(tmp_path, monkeypatch):

@@ -50,11 +50,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     users = findings.attempt("ids", _read_table, folder / "users.tsv", shape[0])
     items = findings.attempt("ids", _read_table, folder / "items.tsv", shape[1])
     items = items or attributes.read(folder, shape[1], findings)
-    values = features.read_all(found, chosen, shape[1], counts.why, findings)
-    masks = {
-        name: findings.attempt("missing", features.read_present, folder, name, shape[1])
-        for name in values
-    }
+    values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
     dataset = assemble(
         folder,
         about.get("name", folder.resolve().name),
@@ -64,7 +60,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
         user_ids=_column(users, 1),
         item_ids=_column(items, 1),
         item_titles=_column(items, 2),
-        present={name: mask for name, mask in masks.items() if mask is not None},
+        present=present,
         synthetic=about.get("synthetic", False),
         findings=findings,
     )

@@ -7,6 +7,7 @@ prints the warnings; the doctor collects everything from the very same checks.
 import dataclasses
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,25 @@ def check_splits(findings: Findings, where: Path | str, splits: Mapping[str, csr
         _check_cold(findings, where, splits["train"])
     if len(splits) == 3:
         _check_unused(findings, where, sum(splits.values()))
+
+
+def checked_ids(
+    findings: Findings, where: Path | str, kind: str, ids: tuple[str, ...] | None
+) -> tuple[str, ...] | None:
+    """The raw ids of users or items, which must differ and not be empty; else an error, and None.
+
+    With one id for two users, whoever is asked for by it would get the other's items.
+    """
+    if ids is None or (len(set(ids)) == len(ids) and all(ids)):
+        return ids
+    repeated = next((raw for raw, count in Counter(ids).items() if count > 1), "")
+    problem = f"is listed {Counter(ids)[repeated]} times" if repeated else "is empty"
+    findings.error(
+        "ids",
+        f"{where}: the raw {kind} id {repeated[:40]!a} {problem}; correct the list of ids, or "
+        "remove it",
+    )
+    return None
 
 
 def check_features(

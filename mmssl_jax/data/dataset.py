@@ -30,7 +30,7 @@ class Dataset:
     duplicates. `features` maps a modality to float32 [I, d_m], in sorted name order; it is empty
     for a model without content. `user_ids`, `item_ids` and `item_titles` are by index, where known.
     `present` maps a modality that some items lack to bool [I]: whose features are real. The rows of
-    the others are zero, until `missing.fill` puts something there. `synthetic` is true for
+    the others are zero, until `content.prepare` puts something there. `synthetic` is true for
     generated data. `warnings` are for the caller to print and to store.
     """
 
@@ -92,6 +92,8 @@ def assemble(
     """
     findings = findings or checks.Findings()
     check_counts(where, *shape)
+    user_ids = checks.checked_ids(findings, where, "user", user_ids)
+    item_ids = checks.checked_ids(findings, where, "item", item_ids)
     splits = {}
     for split in SPLITS:
         splits[split], repeats = _matrix(pairs.get(split, _NO_PAIRS), shape)

@@ -39,11 +39,13 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
             )
     shape = tuple(np.max([matrix.shape for matrix in matrices.values()], axis=0).tolist())
     check_counts(folder, *shape, sum(len(matrix.users) for matrix in matrices.values()))
+    values, present = features.read_all(found, chosen, shape[1], f"columns of {first}", findings)
     return assemble(
         folder,
         folder.resolve().name,
         shape,
         {split: (matrix.users, matrix.items) for split, matrix in matrices.items()},
-        features.read_all(found, chosen, shape[1], f"columns of {first}", findings),
+        values,
+        present=present,
         findings=findings,
     )

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmssl_jax import files
-from mmssl_jax.command import printable
+from mmssl_jax.command import Parser, printable
 from mmssl_jax.data import features, layouts
 from mmssl_jax.data.checks import ERROR, WARNING, Findings
 from mmssl_jax.data.dataset import SPLITS, Dataset
@@ -89,7 +89,7 @@ def mark_missing(folder: Path, dataset: Dataset) -> dict[str, int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mmssl_jax.data check",
         description="Examines a data folder. Errors, which training refuses, make the exit code 1.",
         allow_abbrev=False,

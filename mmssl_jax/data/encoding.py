@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from mmssl_jax import files
+from mmssl_jax import command, files
 from mmssl_jax.data import canonical, encoders, features, item_table
 from mmssl_jax.data.item_table import Items
 from mmssl_jax.data.partial_rows import PartialRows
@@ -78,16 +78,28 @@ class Job(NamedTuple):
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m mmssl_jax.data encode",
         description="Makes item features from texts and images with pretrained models.",
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--to", type=_path, required=True, help="data folder that gets the features; may be new")
-    add("--items", type=_path, help="table of items, CSV or TSV (default: items.tsv of --to)")
+    add(
+        "--to",
+        type=command.path,
+        required=True,
+        help="data folder that gets the features; may be new",
+    )
+    add(
+        "--items", type=command.path, help="table of items, CSV or TSV (default: items.tsv of --to)"
+    )
     add("--text", nargs="+", metavar="COLUMN", help="columns of --items to encode, joined")
-    add("--images", type=_path, metavar="FOLDER", help="images to encode, named by raw item id")
+    add(
+        "--images",
+        type=command.path,
+        metavar="FOLDER",
+        help="images to encode, named by raw item id",
+    )
     add("--id-column", metavar="COLUMN", help="raw item ids in --items (default: the first column)")
     add(
         "--no-header",
@@ -112,17 +124,6 @@ def _options(argv: list[str]) -> argparse.Namespace:
     if names[0] == names[1]:
         raise InputError(f"--text-name and --image-name are both '{names[0]}'; they must differ")
     return options
-
-
-def _path(text: str) -> Path:
-    try:
-        path = Path(text).expanduser()
-        path.exists()
-    except (OSError, RuntimeError) as error:  # too long, no such home
-        raise argparse.ArgumentTypeError(f"{text[:60]!a} is no usable path") from error
-    if not text or "\0" in text:
-        raise argparse.ArgumentTypeError(f"{text[:60]!a} is no usable path")
-    return path
 
 
 def _jobs(options: argparse.Namespace, items: Items) -> Iterator[Job]:
@@ -199,12 +200,13 @@ def _write(folder: Path, job: Job, values: np.ndarray, items: Items) -> None:
         rows = zip(map(str, range(len(items.ids))), *columns, strict=True)
         lines = ["\t".join(row) for row in rows]
         files.write_text(folder / item_table.FILE, "\n".join(lines) + "\n")
+    path = folder / f"{job.name}{features.SUFFIX}"
+    path.unlink(missing_ok=True)  # so that a kill never leaves old features under a new mask
     mask = folder / f"{job.name}{features.MASK_SUFFIX}"
     if present.all():
         mask.unlink(missing_ok=True)
     else:
         files.write_bytes(mask, _npy(present))
-    path = folder / f"{job.name}{features.SUFFIX}"
     values[~present] = 0
     files.write_bytes(path, _npy(values))
     _note(folder / canonical.ABOUT, job, values)

@@ -20,7 +20,28 @@ def find(folder: Path) -> dict[str, Path]:
     """The feature files of a folder by modality, in sorted name order."""
     paths = sorted(folder.glob(f"[!.]*{SUFFIX}"))  # no hidden files
     found = {path.name.removesuffix(SUFFIX): path for path in paths if path.is_file()}
-    return dict(sorted(found.items()))
+    return {name: path for name, path in sorted(found.items()) if _can_be_chosen(name)}
+
+
+def _can_be_chosen(name: str) -> bool:
+    """Whether `data.modalities`, a list with commas, can name it."""
+    return name != NONE and "," not in name
+
+
+def warn_of_unread(folder: Path, findings: Findings, but: Iterable[Path] = ()) -> None:
+    """Warns of files that look like features but are not read, all but some that are."""
+    read = {*find(folder).values(), *(path.absolute() for path in but)}
+    packed = [path for suffix in (".zip", ".gz", ".npz") for path in folder.glob(f"[!.]*{suffix}")]
+    for path in sorted([*folder.glob("[!.]*.npy"), *packed]):
+        if path.name.endswith(MASK_SUFFIX) or {path, path.absolute()} & read or not path.is_file():
+            continue
+        if path.suffix == ".npy":
+            hint = "--modality NAME=FILE of import takes it as features"
+        elif "_feat" in path.name:
+            hint = f"unpack it to <modality>{SUFFIX}"
+        else:
+            continue
+        findings.warn("unread", f"{path}: is not read; {hint}")
 
 
 def is_name(name: str) -> bool:
@@ -106,12 +127,13 @@ def read_present(folder: Path, modality: str, num_items: int) -> np.ndarray | No
 
 def read_all(
     paths: Mapping[str, Path], names: Iterable[str], num_items: int, why: str, findings: Findings
-) -> dict[str, np.ndarray]:
-    """The features of the modalities `names`, each float32 [num_items, d_m].
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The features of the modalities `names`, and which items have them.
 
-    `why` says where the number of items comes from. Raises InputError where the rows differ
-    from it, before any array is read, unless `findings` collects it: what cannot be used is then
-    left out.
+    Each is float32 [num_items, d_m]; a mask is bool [num_items], of the `<modality>_present.npy`
+    beside the features, where there is one. `why` says where the number of items comes from.
+    Raises InputError where the rows differ from it, before any array is read, unless `findings`
+    collects it: what cannot be used is then left out.
     """
     fitting = []
     for name in names:
@@ -124,8 +146,13 @@ def read_all(
             )
         elif header:
             fitting.append(name)
-    values = {name: findings.attempt("features", read, paths[name]) for name in fitting}
-    return {name: array for name, array in values.items() if array is not None}
+    read_or_none = {name: findings.attempt("features", read, paths[name]) for name in fitting}
+    values = {name: array for name, array in read_or_none.items() if array is not None}
+    masks = {
+        name: findings.attempt("missing", read_present, paths[name].parent, name, num_items)
+        for name in values
+    }
+    return values, {name: mask for name, mask in masks.items() if mask is not None}
 
 
 def _checked_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:

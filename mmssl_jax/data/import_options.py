@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from mmssl_jax import command
 from mmssl_jax.data import canonical, diffmm, features, lattice, mmrec
 from mmssl_jax.errors import InputError
 
@@ -38,8 +39,7 @@ _OF_TABLES = {  # what has no meaning for a folder, and the defaults
 def parse(argv: list[str]) -> argparse.Namespace:
     """The options; `of_table` says whether the source is a table, `modality` is a dict.
 
-    Exits with code 2 and the usage for what argparse refuses; raises InputError for options that
-    do not go together.
+    Raises InputError for what cannot be understood and for options that do not go together.
     """
     options = _parser().parse_args(argv)
     if options.to is None and not options.dry_run:
@@ -56,7 +56,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     given = [name for name in _OF_TABLES if getattr(options, name) is not None]
     if given and not options.of_table:
         flag = "no-header" if given[0] == "header" else given[0].replace("_", "-")
-        raise InputError(f"--{flag} is for tables, but {options.path} is no file")
+        raise InputError(f"--{flag} is for tables, but {options.path} is read as a folder")
     for name in set(_OF_TABLES) - set(given):
         setattr(options, name, _OF_TABLES[name])
     if options.rating_column is not None and options.min_rating is None:
@@ -69,14 +69,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m mmssl_jax.data import",
         description="Imports a data set of any layout of docs/data.md, or a table of interactions.",
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("path", type=_path, help="a folder, or a table: CSV, TSV or Parquet")
-    add("--to", type=_path, metavar="FOLDER", help="the folder to write, such as data/NAME")
+    add("path", type=command.path, help="a folder, or a table: CSV, TSV or Parquet")
+    add("--to", type=command.path, metavar="FOLDER", help="the folder to write, such as data/NAME")
     add(
         "--from",
         dest="layout",
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--item-order",
-        type=_path,
+        type=command.path,
         metavar="FILE",
         help="a raw item id a line: which item each row of the --modality files is of",
     )
@@ -138,19 +138,13 @@ def _add_table_options(group) -> None:
     add("--seed", type=_count, metavar="N", help="of the split (default: 0)")
 
 
-def _path(text: str) -> Path:
-    if not text or "\0" in text:
-        raise argparse.ArgumentTypeError("an empty path")
-    return Path(text).expanduser()
-
-
 def _modality(text: str) -> tuple[str, Path]:
     name, _, path = text.partition("=")
     if not features.is_name(name) or not path:
         raise argparse.ArgumentTypeError(
             f"{text!a} is not NAME=FILE, with letters, digits, _ and - in the name"
         )
-    return name, _path(path)
+    return name, command.path(path)
 
 
 def _separator(text: str) -> str:

@@ -135,7 +135,8 @@ def _read_folder(options: argparse.Namespace) -> tuple[Dataset, dict[str, Any], 
         known = (import_options.LAYOUTS[options.layout],)
     layout = layouts.find(folder, findings, known)
     in_core = layout is lattice and lattice.is_core(folder)
-    top = Path(os.path.abspath(folder / ".." if in_core else folder))
+    top = layouts.top(layout, folder)
+    features.warn_of_unread(top, findings, but=options.modality.values())
     kept = features.find(top).keys() - options.modality.keys()
     dataset = layout.read(folder, ",".join(sorted(kept)) or features.NONE, findings)
     if options.name is not None:

@@ -54,14 +54,16 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     counts.add(items_path.name, items=None if item_ids is None else len(item_ids))
     shape = counts.settle(findings)
     name = top.resolve().name
+    values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
     return assemble(
         folder,
         f"{name} {COLD}" if core.name == COLD else name,
         shape,
         {split: (part.users, part.items) for split, part in splits.items()},
-        features.read_all(found, chosen, shape[1], counts.why, findings),
+        values,
         user_ids=raw_ids.complete(users_path, user_ids, shape[0], findings),
         item_ids=raw_ids.complete(items_path, item_ids, shape[1], findings),
+        present=present,
         findings=findings,
     )
 

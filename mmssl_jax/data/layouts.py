@@ -47,7 +47,15 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
 
     Even then InputError is raised where nothing more can be read.
     """
-    return find(folder, findings).read(folder, modalities, findings)
+    layout = find(folder, findings)
+    features.warn_of_unread(top(layout, folder), findings)
+    return layout.read(folder, modalities, findings)
+
+
+def top(layout: ModuleType, folder: Path) -> Path:
+    """Where the features are: the folder, or the one above where it is a core of LATTICE's."""
+    in_core = layout is lattice and lattice.is_core(folder)
+    return Path(os.path.abspath(folder / "..")) if in_core else folder
 
 
 def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS) -> ModuleType:
@@ -64,9 +72,24 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
         if present and missing:
             findings.error("files", f"{folder}: {', '.join(missing)} missing beside {present[0]}")
         if present:
-            return lattice if core else layout
+            chosen = lattice if core else layout
+            _warn_of_others(folder, chosen, known, findings)
+            return chosen
     expected = " or ".join(", ".join(layout.FILES) for layout in known)
     raise InputError(f"{folder}: no known data layout; expected {expected} (docs/data.md)")
+
+
+def _warn_of_others(
+    folder: Path, chosen: ModuleType, known: Sequence[ModuleType], findings: Findings
+) -> None:
+    """Warns where the folder is complete in another layout as well: its splits may be others."""
+    for other in known:
+        if other is not chosen and all(_has(folder, name) for name in other.FILES):
+            findings.warn(
+                "files",
+                f"{folder}: holds {', '.join(other.FILES)} as well, which are not read; "
+                "import with --from, or move them elsewhere, if they are the data",
+            )
 
 
 def is_canonical(folder: Path) -> bool:

@@ -44,14 +44,16 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     counts.add(_USER_IDS, users=None if user_ids is None else len(user_ids))
     counts.add(_ITEM_IDS, items=None if item_ids is None else len(item_ids))
     shape = counts.settle(findings)
+    values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
     return assemble(
         folder,
         tables[0].stem,
         shape,
         {split: (part.users, part.items) for split, part in splits.items()},
-        features.read_all(found, chosen, shape[1], counts.why, findings),
+        values,
         user_ids=raw_ids.complete(folder / _USER_IDS, user_ids, shape[0], findings),
         item_ids=raw_ids.complete(folder / _ITEM_IDS, item_ids, shape[1], findings),
+        present=present,
         findings=findings,
     )
 

@@ -14,19 +14,22 @@ from pathlib import Path
 def new_folder(folder: Path) -> Iterator[Path]:
     """Gives a hidden folder to write to, beside `folder`, which it becomes when the block ends.
 
-    What was at `folder` is replaced, so that anyone sees the old or the new, never a mixture. When
-    the block raises, nothing is left. What a killed process leaves is removed by the next one that
-    writes the same folder; a folder that a living process writes to is locked, and stays. Raises
-    OSError.
+    What was at `folder` is replaced: it is there as the old or as the new, never as a mixture, but
+    for the instant between two renames, in which it is not there; a kill in it is mended by the
+    next one that writes the same folder. When the block raises, nothing is left. What a killed
+    process leaves is removed by the next one as well; a folder that a living process writes to is
+    locked, and stays. Raises OSError.
     """
     folder = Path(os.path.realpath(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _clear(folder)
     unique = f".{folder.name}.{secrets.token_hex(4)}"
     partial = folder.with_name(f"{unique}.partial")
-    partial.mkdir()
     try:
-        with _locked(partial):
+        with contextlib.ExitStack() as stack:
+            with _locked(folder.parent, wait=True):  # so that no other clears it before its lock
+                _clear(folder)
+                partial.mkdir()
+                stack.enter_context(_locked(partial))
             yield partial
             _flush(partial)
             if folder.is_dir() and any(folder.iterdir()):
@@ -61,10 +64,11 @@ def _clear(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Holds the lock of a folder; OSError where it is in use, unless it should `wait`."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(handle)

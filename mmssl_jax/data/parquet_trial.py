@@ -28,13 +28,14 @@ def survive(path: Path, columns: Mapping[str, str | None]) -> None:
         env=os.environ | {"PYTHONPATH": paths},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        errors="replace",
     )
     if done.returncode:
-        raise InputError(
-            f"{path}: cannot be read as a table (it asks for more memory than its size can need); "
-            "it is damaged, so get it again"
-        )
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        wanted = "it asks for more memory than its size can need; it is damaged, so get it again"
+        reason = wanted if done.returncode < 0 or "MemoryError" in last else ascii(last[:200])
+        raise InputError(f"{path}: cannot be read as a table ({reason})")
 
 
 def run(path: str, columns: str) -> None:

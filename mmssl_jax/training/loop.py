@@ -25,6 +25,7 @@ from mmssl_jax.training.progress import Progress
 from mmssl_jax.training.step import compile_steps, train_step
 from mmssl_jax.workdir import Workdir
 
+FAILURES = (InputError, MemoryError, jax.errors.JaxRuntimeError)  # of a run; a full device
 Watch = Callable[[int, float], None]  # (epoch, its validation Recall@20)
 
 
