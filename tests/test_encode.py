@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import ROOT, world
+from worlds import ITEMS, ROOT, Place, world
 
 from mmssl_jax import data
 from mmssl_jax.data import canonical, encoders, encoding
@@ -183,6 +183,23 @@ def test_without_raw_ids_the_index_is_the_id(tmp_path, fake):
     assert about["features"]["text"]["model"] == encoding.TEXT_MODEL
     assert about["features"]["image"] == {"shape": [count, 5], "dtype": "float32"}
     assert about["source"] == {"from": "tests"}
+
+
+def test_netflix_from_its_titles_and_posters_to_scores(tmp_path, fake):
+    """LLMRec's folder: no raw ids, titles in item_attribute.csv, a folder of posters."""
+    place = Place(tmp_path)
+    for path in (*place.data.glob("*_feat.npy"), *place.data.glob("*.tsv")):
+        path.unlink()
+    lines = [f"{i},{1990 + i},Part {i}" for i in range(ITEMS)]
+    (place.data / "item_attribute.csv").write_text("\n".join(lines) + "\n")
+    for item in range(0, ITEMS, 2):
+        poster(tmp_path / "posters" / f"{item}.jpg", seed=item)
+    encode(place.data, "--text", "title", "--images", tmp_path / "posters")
+    assert encoded(place.data, "text") == numbers(*(f"Part {i}" for i in range(ITEMS)))
+    place.train("--config.data.modalities=image,text", "--config.train.epochs=1")
+    place.evaluate()
+    assert place.results["modalities"] == ["image", "text"]
+    assert any("20 of 40 items have no image" in text for text in place.results["data_warnings"])
 
 
 def test_a_mask_goes_when_nothing_is_missing_any_more(folder, tmp_path, fake):
