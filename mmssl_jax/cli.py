@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
 
+from mmssl_jax import command, data, files, groups, results, training
 from mmssl_jax import config as configs
-from mmssl_jax import data, files, groups, results, training
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
@@ -36,7 +37,14 @@ def train_main(argv: list[str]) -> None:
     values = parse(argv, USAGE.format(program="train.py", options="", details=""))
     config = resolved(values.config)
     dataset = load(config)
-    summary = training.train(config, dataset, workdir(values))
+    try:
+        summary = training.train(config, dataset, workdir(values))
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the device cannot do it ({reason}); a smaller critic.hidden, critic.item_block or "
+            "train.batch_size needs less memory, critic.enabled=False least"
+        ) from error
     title = results.title(dataset, config, summary["best_epoch"])
     Console().print(results.table(summary, config.evaluation.cutoffs, title))
 
@@ -149,14 +157,17 @@ def load(config: Config) -> data.Dataset:
     """The data set of a config; its warnings go to stderr."""
     dataset = data.load(config.data.path, config.data.modalities, config.data.demo_seed)
     for warning in dataset.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {command.printable(warning)}", file=sys.stderr)
     return dataset
 
 
 def workdir(values: flags.FlagValues) -> pathlib.Path:
     """The run's folder: --workdir, or runs/<config name>."""
     if values.workdir is not None:
-        return pathlib.Path(values.workdir)
+        try:
+            return pathlib.Path(values.workdir).expanduser()
+        except RuntimeError as error:
+            raise InputError(f"--workdir {values.workdir}: {error}; give another") from error
     name = values.config.name or pathlib.Path(values["config"].config_filename).stem
     return pathlib.Path("runs") / name
 

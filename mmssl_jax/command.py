@@ -30,7 +30,7 @@ def run(main: Callable[[list[str]], None], on_interrupt: str = "") -> None:
         main(sys.argv)
         sys.stdout.flush()
     except InputError as error:
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"error: {printable(' '.join(str(error).splitlines()))}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # whoever read the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

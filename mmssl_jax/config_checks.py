@@ -83,8 +83,10 @@ def check_ranges(values: Mapping[str, Any], variants: Iterable[str]) -> None:
         require(path, values[path] >= 0, "0 or greater")
     for path in _FRACTIONS:
         require(path, 0 <= values[path] < 1, "at least 0 and less than 1")
-    for path in ("data.demo_seed", "train.seed"):
-        require(path, values[path] < 2**32, "less than 2**32")
+    for path, value in values.items():
+        if isinstance(value, int):
+            most = 2**32 if path in ("data.demo_seed", "train.seed") else 2**31
+            require(path, value < most, f"less than 2**{most.bit_length() - 1}")
     require("critic.hidden", values["critic.hidden"] != 1, "0 (a quarter of the items) or above 1")
     require("item_graph.raw_weight", values["item_graph.raw_weight"] <= 1, "from 0 to 1")
     lambdas = values["ease.l2"]

@@ -63,8 +63,8 @@ def locked(folder: pathlib.Path, what: str) -> Iterator[None]:
 
 def check_writable(path: pathlib.Path) -> None:
     """Raises InputError where `write_text` would, before any work is done; leaves no trace."""
-    existing = next(folder for folder in path.absolute().parents if folder.exists())
     try:
+        existing = next(folder for folder in path.absolute().parents if folder.exists())
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         tempfile.TemporaryFile(dir=existing).close()

@@ -46,9 +46,9 @@ class Workdir:
         """
         self._check_path()
         known = self.read() if self.config.exists() else None
-        if known:
-            self._check_same_run(known, config, dataset)
-        elif self.checkpoints.exists():
+        if known and self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
+            self._check_same_run(known, config, dataset)  # a start that failed binds nobody
+        elif known is None and self.checkpoints.exists():
             raise InputError(
                 f"{self.folder} holds checkpoints but no config.json; choose another --workdir"
             )
@@ -146,8 +146,14 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "items": dataset.num_items,
         "modalities": {name: array.shape[1] for name, array in dataset.features.items()},
         "features": {name: _feature_sha256(dataset, name) for name in dataset.features},
+        "ids": _ids_sha256(dataset),
         "warnings": list(dataset.warnings),
     }
+
+
+def _ids_sha256(dataset: Dataset) -> str:
+    """Of the raw ids: with others, what is recommended would be called by wrong names."""
+    return hashlib.sha256(json.dumps([dataset.user_ids, dataset.item_ids]).encode()).hexdigest()
 
 
 def _feature_sha256(dataset: Dataset, modality: str) -> str:
@@ -161,7 +167,7 @@ def _feature_sha256(dataset: Dataset, modality: str) -> str:
 def check_dataset(known: dict[str, Any], dataset: Dataset, folder: pathlib.Path) -> None:
     """Raises InputError where a run in `folder` was trained on other data."""
     now = describe(dataset)
-    for key in ("fingerprint", "modalities", "features"):
+    for key in ("fingerprint", "modalities", "features", "ids"):
         if known.get(key) != now[key]:
             raise InputError(
                 f"the run in {folder} is of another data set: its {key} is {known.get(key)}, that "

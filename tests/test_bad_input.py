@@ -7,11 +7,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from worlds import ITEMS, Place, snapshot, world
 
-from mmssl_jax import cli, command
+from mmssl_jax import cli, command, training
+from mmssl_jax.errors import InputError
 from mmssl_jax.workdir import Workdir
 
 CONTENT = "--config.data.modalities="  # every modality found
@@ -267,6 +269,45 @@ def test_a_workdir_of_another_data_set(ran, tmp_path, capsys, monkeypatch, main)
     other = Place(tmp_path / "other", world(seed=5))
     line = refused(ran, ran.argv(f"--config.data.path={other.data}"), capsys, monkeypatch, main)
     assert "is of another data set: its fingerprint is " in line
+
+
+@pytest.mark.parametrize("main", [cli.train_main, cli.evaluate_main])
+def test_a_workdir_of_data_with_other_raw_ids(ran, tmp_path, capsys, monkeypatch, main):
+    other = Place(tmp_path / "other")
+    lines = "".join(f"{item}\tB{item}\n" for item in range(ITEMS))
+    (other.data / "items.tsv").write_text(lines)
+    line = refused(ran, ran.argv(f"--config.data.path={other.data}"), capsys, monkeypatch, main)
+    assert "is of another data set: its ids is " in line
+
+
+def test_a_start_that_failed_does_not_bind_its_folder(tmp_path, capsys, monkeypatch):
+    place = Place(tmp_path)
+
+    def out_of_memory(*_, **__):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED:\nout of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.loop.states, "init_state", out_of_memory)
+        patch.setattr("sys.argv", place.argv())
+        with pytest.raises(SystemExit):
+            command.run(cli.train_main)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: the device cannot do it (RESOURCE_EXHAUSTED: out of memory)")
+    place.train("--config.train.batch_size=8", "--config.train.epochs=1")
+    assert place.results["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "train.batch_size=100000000000",
+        "train.epochs=9999999999",
+        "model.embedding_dim=1" + "0" * 30,
+    ],
+)
+def test_numbers_that_no_device_can_count_to(tmp_path, flag):
+    with pytest.raises(InputError, match=r"must be less than 2\*\*31"):
+        Place(tmp_path).train(f"--config.{flag}")
 
 
 def put(name: str, text: str):

@@ -97,13 +97,13 @@ def test_all_zero_rows_are_missing_if_asked():
     assert found.features["image"][3].any()
 
 
-def test_a_modality_that_nothing_has_stays_zero():
+def test_a_modality_of_zeros_that_count_as_missing_is_refused():
     dataset = world()
     features = dict(dataset.features) | {"image": np.zeros_like(dataset.features["image"])}
-    dataset = dataclasses.replace(
-        dataset, features=features, present={"image": np.zeros(ITEMS, bool)}
-    )
-    assert not prepared(dataset, "propagate", standardize=True).features["image"].any()
+    dataset = dataclasses.replace(dataset, features=features)
+    assert not prepared(dataset, "mean").features["image"].any()
+    with pytest.raises(InputError, match="all image feature rows are zero, and so missing"):
+        prepared(dataset, "mean", zeros_missing=True)
 
 
 def test_learned_vectors_replace_missing_rows_only():
@@ -159,6 +159,14 @@ def test_lattice_trains_on_propagated_features(tmp_path):
     one, other = (each.metrics[0]["model/loss"] for each in (place, means))
     assert one != other  # the fill reaches the item graphs
     assert any("3 of 40 items have no image" in text for text in place.results["data_warnings"])
+
+
+def test_a_modality_that_no_item_has_is_refused(tmp_path):
+    place = Place(tmp_path)
+    np.save(place.data / "image_present.npy", np.zeros(ITEMS, bool))
+    with pytest.raises(InputError, match="no item has image; leave it out"):
+        place.train(ALL)
+    place.train(f"{ALL}text", "--config.train.epochs=1")
 
 
 def test_another_fill_is_refused(tmp_path):

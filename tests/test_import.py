@@ -603,3 +603,20 @@ def test_paths_that_no_file_can_have(flag, path):
     value = f"image={path}" if flag == "--modality" else path
     with pytest.raises(InputError, match=f"argument {flag}: .*(no usable path|is not NAME=FILE)"):
         main(["program", "import", "ratings.csv", "--to", "new", flag, value])
+
+
+def test_a_pipe_in_place_of_a_file_is_refused(table, capsys, monkeypatch):
+    os.mkfifo("pipe")
+    for flags in (
+        ["--modality", "image=pipe"],
+        ["--modality", "image=x.npy", "--item-order", "pipe"],
+    ):
+        np.save("x.npy", np.ones((3, 2), np.float32))
+        assert "pipe: cannot be read (it is no file" in refused(capsys, monkeypatch, table, *flags)
+
+
+def test_a_line_with_a_field_too_many_is_refused(tmp_path):
+    table = tmp_path / "wide.csv"
+    table.write_text("user,item,x\na,b,1\nDoe, Jane,i3,1\n")
+    with pytest.raises(InputError, match="a line has more fields than the first"):
+        main(["program", "import", str(table), "--to", str(tmp_path / "to"), "--k-core", "0"])

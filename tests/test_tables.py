@@ -123,9 +123,22 @@ def test_tabs_without_quoting_are_not_undone_by_a_stray_quote(tmp_path):
 
 
 def test_rows_that_a_stray_quote_joins_are_noticed(csv):
-    table = read(csv, 'user,item,title\na,x,"Weird\nb,y,z\nc,x,"w\nd,y,z\n')
+    table = read(csv, 'user,item,title\na,x,"Weird\nb,y,z\nc,x,w"\nd,y,z\n')
     assert pairs(table) == [("a", "x"), ("d", "y")]
     assert "has 4 lines but 2 rows; a stray quote" in table.warnings[0]
+    said = refusal(csv, b'user,item,title\na,x,"Weird\nb,y,z\nc,x,"w\nd,y,z\n')
+    assert "cannot be read as a table" in said
+
+
+@pytest.mark.parametrize("kind", [pl.Float64, pl.Decimal(10, 2)])
+def test_times_with_fractions_keep_them(tmp_path, kind):
+    path = tmp_path / "t.parquet"
+    times = pl.Series("timestamp", [10.9, 10.1, 10.5, 10.3]).cast(kind)
+    pl.DataFrame({"user": ["a"] * 4, "item": ["i1", "i2", "i3", "i4"]}).with_columns(
+        times
+    ).write_parquet(path)
+    table = read(path, columns=("time",))
+    assert np.argsort(table.times).tolist() == [1, 3, 2, 0]
 
 
 def test_rows_without_an_id_are_left_out_with_a_warning(csv):

@@ -11,6 +11,8 @@ from mmssl_jax.data.checks import WARNING, Findings, check_features
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.errors import InputError
 
+MAX_ORDER = 1 << 30  # bytes of a list of raw ids
+
 
 def add(
     dataset: Dataset,
@@ -73,6 +75,8 @@ def _rows(order: Path, item_ids: Sequence[str] | None, where: Path) -> tuple[np.
             f"{where}: has no raw ids, so --item-order has nothing to go by; give features whose "
             "row i is item i"
         )
+    if not order.is_file() or order.stat().st_size > MAX_ORDER:
+        raise InputError(f"{order}: cannot be read (it is no file of at most {MAX_ORDER} bytes)")
     try:
         lines = order.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, ValueError) as error:

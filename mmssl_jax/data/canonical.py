@@ -95,12 +95,15 @@ def check_free(folder: Path, overwrite: bool) -> None:
     try:
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
             return
+        if not all((folder / name).is_file() for name in FILES):
+            raise InputError(
+                f"{folder}: exists already, and is not a data folder that was imported"
+                "; name another"
+            )
         if not overwrite:
             raise InputError(
                 f"{folder}: exists already; name another folder, or replace it with --overwrite"
             )
-        if not all((folder / name).is_file() for name in FILES):
-            raise InputError(f"{folder}: is not a data folder that was imported; name another")
     except OSError as error:
         raise InputError(f"{folder}: cannot be used ({error.strerror})") from error
 

@@ -121,7 +121,12 @@ def check_features(
     for modality, values in features.items():
         known = present.get(modality, np.ones(len(values), bool))
         of = f"of {len(values)}"
-        if lacking := int((~known).sum()):
+        if not known.any():
+            findings.error(
+                "missing",
+                f"{where}: no item has {modality}; leave it out of data.modalities",
+            )
+        elif lacking := int((~known).sum()):
             findings.warn("missing", f"{where}: {lacking} {of} items have no {modality}")
         empty = known & ~values.any(axis=1)
         if zeros := int(empty.sum()):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array, sparray
 
 from mmssl_jax.data.dataset import Dataset
+from mmssl_jax.errors import InputError
 
 FILLS = ("mean", "propagate", "learned")
 ROUNDS = 40
@@ -28,9 +29,13 @@ def prepare(dataset: Dataset, *, missing: str, zeros_missing: bool, standardize:
         known = dataset.present.get(modality, np.ones(len(values), bool))
         if zeros_missing:
             known = known & values.any(axis=1)
-        if known.any():
-            values = _standardized(values, known) if standardize else values
-            values = values if known.all() else _filled(values, known, missing, dataset.train)
+        if not known.any():
+            raise InputError(
+                f"{dataset.name}: all {modality} feature rows are zero, and so missing; leave "
+                f"{modality} out of data.modalities"
+            )
+        values = _standardized(values, known) if standardize else values
+        values = values if known.all() else _filled(values, known, missing, dataset.train)
         features[modality] = values
         if not known.all():
             present[modality] = known

@@ -70,11 +70,12 @@ def load(modality: str, name: str, batch_size: int, device: str | None) -> Encod
             ) from error
         return np.asarray(rows, np.float32)
 
+    width = encode([_example(modality)]).shape[1]  # first, as it fails where the device is none
     state = hashlib.sha256(str(model).encode())
     for key, tensor in model.state_dict().items():
         state.update(key.encode())
         state.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return Encoder(encode, encode([_example(modality)]).shape[1], state.hexdigest())
+    return Encoder(encode, width, state.hexdigest())
 
 
 def find_images(folder: Path) -> dict[str, Path]:

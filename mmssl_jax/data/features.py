@@ -157,6 +157,8 @@ def read_all(
 
 def _checked_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype of a .npy file that is exactly as long as they say; else InputError."""
+    if not path.is_file():  # a pipe would wait for ever
+        raise InputError(f"{path}: cannot be read (it is no file)")
     try:
         with path.open("rb") as file:
             shape, dtype = _parse_header(file)

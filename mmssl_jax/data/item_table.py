@@ -137,12 +137,16 @@ def _read_items(
 
 def _read_table(path: Path, header: bool, quoting: bool = True) -> pl.DataFrame:
     """All columns as text, '' where there is nothing."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: cannot be read (it is no file)")
     try:
         with path.open("rb") as file:
             first_line = file.readline(table_files.MAX_LINE)
         tabs = path.suffix.lower() != ".csv" and b"\t" in first_line
         # As in table_files.py: tab-separated text mostly has no quoting, or shows it at once.
         quoting = quoting and (not tabs or b'"' in first_line)
+        if first_line.startswith(b"PAR1"):
+            raise InputError(f"{path}: is Parquet; items are read from CSV or TSV")
         table_files.check_text(path, first_line, "\t" if tabs else ",", quoting)
         frame = pl.read_csv(
             path,

@@ -112,8 +112,10 @@ def _read(
     taken = {role: _column(path, names, role, asked, header) for role, asked in columns.items()}
     if len(set(taken.values())) < len(taken):
         raise InputError(f"{path}: a column is asked for twice: {listed(list(taken.values()))}")
-    frame = table.select(**{role: pl.col(name) for role, name in taken.items()})
-    frame = frame.collect(engine="streaming")
+    # All columns are parsed, or a line with a field too many would shift the others unseen.
+    whole = pl.QueryOptFlags(projection_pushdown=expected is None)
+    chosen = table.select(**{role: pl.col(name) for role, name in taken.items()})
+    frame = chosen.collect(engine="streaming", optimizations=whole)
     warnings = []
     if expected not in (None, len(frame)):
         warnings.append(

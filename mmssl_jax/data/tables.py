@@ -150,7 +150,8 @@ def _times(path: Path, column: pl.Series, name: str) -> np.ndarray:
         )
     if column.dtype.is_temporal():
         return column.to_physical().to_numpy()
-    for kind in (pl.Int64, pl.Float64):
+    whole = column.dtype == pl.String or column.dtype.is_integer()  # casts cut other numbers off
+    for kind in (pl.Int64, pl.Float64) if whole else (pl.Float64,):
         times = column.cast(kind, strict=False)
         if not times.null_count() and times.is_finite().all():
             return times.to_numpy()

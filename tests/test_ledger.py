@@ -1,0 +1,129 @@
+"""The ledger: tables in documents from the JSON of comparisons, and nothing else touched."""
+
+import json
+import pathlib
+import sys
+
+import pytest
+from worlds import ROOT
+
+from mmssl_jax import command, ledger
+
+RUN = {"cores": 2, "device": "cpu", "commit": "abc", "version/jax": "0.10.2"}
+
+
+def row(name: str, recall: float, sd: float | None, p: float | None) -> dict:
+    return {
+        "model": name,
+        "seeds": [1, 2],
+        "val/recall@20": 0.1,
+        "val/recall@20/sd": sd,
+        "test/recall@20": recall,
+        "test/recall@20/sd": sd,
+        "test/ndcg@20": 0.04,
+        "test/ndcg@20/sd": None,
+        "recall@20/t_test_p": p,
+        "against": "one",
+        "test_users": 30,
+        "seconds": 12.4,
+        "best_epochs": [3, 5],
+        "errors": [],
+    }
+
+
+@pytest.fixture(name="document")
+def _document(tmp_path):
+    content = {
+        "command": "python -m mmssl_jax.compare --config configs/x.py",
+        "data": "GENERATED data 'x'",
+        "modalities": ["image"],
+        "models": [row("one", 0.0921, 0.00149, None), row("two, b", 0.08, None, 2e-5)],
+        "runs": {"one": [RUN, RUN], "two, b": [RUN | {"commit": "def"}]},
+    }
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/a.json").write_text(json.dumps(content))
+    (tmp_path / "results/p.json").write_text(
+        json.dumps({"source": "a paper.", "models": {"one": [0.1, 0.05]}})
+    )
+    return tmp_path / "doc.md"
+
+
+def run(*arguments: str) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["ledger", *map(str, arguments)])
+        try:
+            command.run(ledger.main)
+        except SystemExit as exit_:
+            return exit_.code
+    return 0
+
+
+def test_a_block_is_written_anew_and_the_rest_stays(document):
+    document.write_text(
+        "# T\n\nbefore\n\n<!-- results/a.json -->\nold\n<!-- end -->\n\nafter\n<!-- other -->\n"
+    )
+    assert run(document) == 0
+    text = document.read_text()
+    assert text.startswith(
+        "# T\n\nbefore\n\n<!-- results/a.json -->\n\n    python -m mmssl_jax.comp"
+    )
+    assert text.endswith("<!-- end -->\n\nafter\n<!-- other -->\n")
+    assert "old" not in text
+    one, two = (line for line in text.splitlines() if line.startswith(("| one", "| two")))
+    assert one == "| one | 2 | .1000 ± .0015 | .0921 ± .0015 | .0400 | - | 3 5 | 12 |"
+    assert two == "| two, b | 2 | .1000 | .0800 | .0400 | <.0001 | 3 5 | 12 |"
+    assert "GENERATED data 'x', modalities: image; commit abc, def; 2 cores of cpu" in text
+    assert "over 30 users against one." in text
+    assert run(document) == 0
+    assert document.read_text() == text
+    assert run("--check", document) == 0
+
+
+def test_rows_can_be_chosen_and_published_scores_stand_beside(document):
+    document.write_text(
+        "<!-- results/a.json beside results/p.json: two, b; one -->\n<!-- end -->\n"
+        "<!-- results/a.json: one -->\n<!-- end -->\n"
+    )
+    assert run(document) == 0
+    lines = [line for line in document.read_text().splitlines() if line.startswith("| ")]
+    names = [line.split(" | ")[0] for line in lines]
+    assert [name for name in names if name in ("| two, b", "| one")] == [
+        "| two, b",
+        "| one",
+        "| one",
+    ]
+    assert lines[2].endswith("| 12 | - |")
+    assert lines[3].endswith("| 12 | .1000 / .0500 |")
+    assert "Published: a paper." in document.read_text()
+
+
+def test_a_stale_table_fails_the_check(document, capsys):
+    text = "<!-- results/a.json -->\nstale\n<!-- end -->\n"
+    document.write_text(text)
+    assert run("--check", document) == 2
+    assert "a table is not what its JSON gives" in capsys.readouterr().err
+    assert document.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        ("results/none.json", "cannot read"),
+        ("results/p.json", "is no compare.json"),
+        ("results/a.json: three", "has no row 'three'"),
+    ],
+)
+def test_a_block_that_cannot_be_written(document, capsys, block, problem):
+    text = f"<!-- {block} -->\n<!-- end -->\n"
+    document.write_text(text)
+    assert run(document) == 2
+    error = capsys.readouterr().err
+    assert problem in error
+    assert error.count("\n") == 1
+    assert document.read_text() == text
+
+
+def test_the_tables_of_this_project_are_what_their_json_gives():
+    documents = sorted(pathlib.Path(ROOT / "docs").glob("*.md"))
+    assert any("<!-- results/" in document.read_text() for document in documents)
+    assert run("--check", *documents) == 0
