@@ -88,7 +88,7 @@ def _chosen(rows: Sequence[Mapping], names: str | None, file: str) -> list[Mappi
 def _about(runs: Mapping[str, Any], published: Mapping[str, Any] | None) -> str:
     """What the figures are of, and the command that makes them again."""
     every = [run for row in runs["runs"].values() for run in row]
-    machine = sorted({f"{run['cores']} cores of {run['device']}" for run in every})
+    machine = sorted({_machine(run) for run in every if run["cores"]})
     commits = sorted({run["commit"] or "unknown" for run in every})
     versions = sorted({run["version/jax"] for run in every})
     lines = [
@@ -103,6 +103,10 @@ def _about(runs: Mapping[str, Any], published: Mapping[str, Any] | None) -> str:
     if published:
         lines[-1] += f" Published: {published['source']}"
     return "\n".join(lines) + "\n\n"
+
+
+def _machine(run: Mapping[str, Any]) -> str:
+    return f"{run['cores']} {'core' if run['cores'] == 1 else 'cores'} of {run['device']}"
 
 
 def _table(
