@@ -4,8 +4,8 @@ python train.py --config configs/tiktok.py --config.data.path=FOLDER
 python evaluate.py --config configs/tiktok.py
 
 Published: test Recall@20 .0921, NDCG@20 .0392 (WWW 2023, all three modalities).
-Expected with image and audio alone, and --config.critic.enabled=False for speed: test Recall@20 about
-.083, NDCG@20 .035 (docs/results.md).
+Expected with image and audio alone, and --config.critic.enabled=False for speed: test Recall@20
+about .083, NDCG@20 .035 (docs/results.md).
 """
 
 from typing import Any
