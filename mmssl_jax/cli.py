@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
@@ -39,7 +38,7 @@ def train_main(argv: list[str]) -> None:
     dataset = load(config)
     try:
         summary = training.train(config, dataset, workdir(values))
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+    except training.OUT_OF_MEMORY as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"the device cannot do it ({reason}); a smaller critic.hidden, critic.item_block or "

@@ -46,8 +46,9 @@ class Workdir:
         """
         self._check_path()
         known = self.read() if self.config.exists() else None
-        if known and self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
-            self._check_same_run(known, config, dataset)  # a start that failed binds nobody
+        kept = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
+        if known and (kept or self.results.exists()):  # a start that failed binds nobody
+            self._check_same_run(known, config, dataset)
         elif known is None and self.checkpoints.exists():
             raise InputError(
                 f"{self.folder} holds checkpoints but no config.json; choose another --workdir"

@@ -297,6 +297,16 @@ def test_a_start_that_failed_does_not_bind_its_folder(tmp_path, capsys, monkeypa
     assert place.results["epochs"] == 1
 
 
+def test_a_finished_run_binds_its_folder_without_its_checkpoints(tmp_path):
+    place = Place(tmp_path)
+    place.train("--config.train.epochs=1")
+    shutil.rmtree(place.run / "checkpoints")
+    before = place.results
+    with pytest.raises(InputError, match=r"holds another run: its train\.batch_size"):
+        place.train("--config.train.epochs=1", "--config.train.batch_size=8")
+    assert place.results == before
+
+
 @pytest.mark.parametrize(
     "flag",
     [

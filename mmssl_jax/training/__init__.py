@@ -1,5 +1,5 @@
 """Training: the state, one step, and the loop over epochs."""
 
-from mmssl_jax.training.loop import FAILURES, best_of_run, evaluate_run, train
+from mmssl_jax.training.loop import FAILURES, OUT_OF_MEMORY, best_of_run, evaluate_run, train
 
-__all__ = ["FAILURES", "best_of_run", "evaluate_run", "train"]
+__all__ = ["FAILURES", "OUT_OF_MEMORY", "best_of_run", "evaluate_run", "train"]

@@ -25,7 +25,8 @@ from mmssl_jax.training.progress import Progress
 from mmssl_jax.training.step import compile_steps, train_step
 from mmssl_jax.workdir import Workdir
 
-FAILURES = (InputError, MemoryError, jax.errors.JaxRuntimeError)  # of a run; a full device
+OUT_OF_MEMORY = (MemoryError, jax.errors.JaxRuntimeError)  # of the host, of a device
+FAILURES = (InputError, *OUT_OF_MEMORY)  # of a run
 Watch = Callable[[int, float], None]  # (epoch, its validation Recall@20)
 
 
