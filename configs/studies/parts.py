@@ -53,6 +53,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "feature weight 0": {"mmssl.modality_weight": 0.0},
     "feature weight .2": {"mmssl.modality_weight": 0.2},
     "patience 20": {"train.patience": 20},
+    "critic of width 64": {"critic.enabled": True, "critic.hidden": 64},
 }
 
 
