@@ -58,14 +58,26 @@ def generator_terms(
         / users.shape[0],
         "feature_l2": config.mmssl.feature_l2 * losses.half_squares(features) / num_items,
     }
-    for modality, view in embeddings.user_views.items():
-        if view.ids is not None:  # without a graph the term is a constant
-            fused = config.mmssl.contrast_fused
-            anchor = embeddings.fused_users if fused else embeddings.users
-            terms[f"contrastive_{modality}"] = losses.contrastive(
-                view.ids[batch.users], anchor[batch.users], temperature=config.mmssl.temperature
-            )
-    return terms
+    return terms | contrastive_terms(embeddings, batch.users, config)
+
+
+def contrastive_terms(
+    embeddings: Embeddings, users: Int[Array, "batch"], config: Config
+) -> dict[str, Float[Array, ""]]:
+    """The contrastive loss of every modality with a graph; without one it is a constant.
+
+    Modalities whose graph is the same have the same view, whose loss is computed once.
+    """
+    anchor = embeddings.fused_users if config.mmssl.contrast_fused else embeddings.users
+    views = {name: view.ids for name, view in embeddings.user_views.items()}
+    distinct = {id(ids): ids for ids in views.values() if ids is not None}
+    contrasts = {
+        key: losses.contrastive(ids[users], anchor[users], temperature=config.mmssl.temperature)
+        for key, ids in distinct.items()
+    }
+    return {
+        f"contrastive_{name}": contrasts[id(ids)] for name, ids in views.items() if ids is not None
+    }
 
 
 def generator_total(terms: Mapping[str, Float[Array, ""]], config: Config) -> Float[Array, ""]:

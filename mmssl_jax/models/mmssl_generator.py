@@ -99,6 +99,7 @@ def forward(
     """
     user_item, item_user = inputs.interactions.user_item, inputs.interactions.item_user
     user_views, item_views = {}, {}
+    ids = id_views(params, modality_graphs)
     all_features = missing.replaced(inputs.features, inputs.present, params.get("missing", {}))
     for index, (modality, features) in enumerate(all_features.items()):
         projection = params["projection"][modality]
@@ -109,17 +110,16 @@ def forward(
             )
         user_feature = spmm(user_item, projected)
         item_feature = spmm(item_user, user_feature)
-        user_ids = item_ids = None
-        if modality in modality_graphs:
-            user_ids = spmm(modality_graphs[modality].user_item, params["item_embedding"])
-            item_ids = spmm(modality_graphs[modality].item_user, params["user_embedding"])
+        user_ids, item_ids = ids.get(modality, (None, None))
         user_views[modality] = View(user_feature, user_ids)
         item_views[modality] = View(item_feature, item_ids)
 
     users, items = params["user_embedding"], params["item_embedding"]
     fused_users = None
-    if modality_graphs:
+    added = config.mmssl.id_weight != 0.0  # without, the views serve the contrastive loss alone
+    if modality_graphs and (added or config.mmssl.contrast_fused):
         fused_users = fuse(params["fusion"], user_views, config)
+    if modality_graphs and added:
         fused_items = fuse(params["fusion"], item_views, config)
         users = users + config.mmssl.id_weight * normalize(fused_users)
         items = items + config.mmssl.id_weight * normalize(fused_items)
@@ -130,6 +130,21 @@ def forward(
     users = users + omega * sum(normalize(view.feature) for view in user_views.values())
     items = items + omega * sum(normalize(view.feature) for view in item_views.values())
     return Embeddings(users, items, user_views, item_views, fused_users)
+
+
+def id_views(
+    params: dict[str, Any], modality_graphs: Mapping[str, BipartiteGraphs]
+) -> dict[str, tuple[Float[Array, "users d"], Float[Array, "items d"]]]:
+    """Modality -> the other side's ID embeddings through its graph, of users and of items.
+
+    Modalities that share one graph, such as the interactions, share its products.
+    """
+    products = {}
+    for graph in modality_graphs.values():
+        if id(graph) not in products:
+            users = spmm(graph.user_item, params["item_embedding"])
+            products[id(graph)] = users, spmm(graph.item_user, params["user_embedding"])
+    return {modality: products[id(graph)] for modality, graph in modality_graphs.items()}
 
 
 def fuse(fusion: Any, views: Mapping[str, View], config: Config) -> Float[Array, "nodes d"]:
