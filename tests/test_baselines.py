@@ -10,7 +10,7 @@ import pytest
 from worlds import ITEMS, USERS, world
 
 from mmssl_jax import config as configs
-from mmssl_jax import graph, models, sampling, training
+from mmssl_jax import graph, item_graph, models, sampling, training
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
@@ -179,7 +179,7 @@ def test_blocked_top_neighbors_are_those_of_the_dense_product(items, block):
 @pytest.mark.parametrize("bound", [5, 2**31 - 1])  # the larger one is too large for one array
 def test_the_order_of_edges_is_stable(bound):
     values = jax.random.randint(jax.random.key(0), (40,), 0, 5)
-    order = graph._stable_order(values, bound)
+    order = item_graph._stable_order(values, bound)
     np.testing.assert_array_equal(order, np.argsort(values, kind="stable"))
 
 
@@ -192,7 +192,7 @@ def test_an_item_graphs_product_and_gradients_are_those_of_a_dense_matrix():
         return jnp.zeros((20, 20)).at[rows, items].add(weights) @ x
 
     def own(weights, x, learn):
-        return graph.item_spmm(graph.item_graph(items), weights, x, jnp.asarray(learn))
+        return item_graph.item_spmm(item_graph.item_graph(items), weights, x, jnp.asarray(learn))
 
     value, pull = jax.vjp(dense, weights, x)
     for learn in (True, False):

@@ -56,6 +56,30 @@ def random_params(model):
     return jax.tree.map(lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), shapes)
 
 
+@pytest.mark.parametrize("id_weight", [0.0, 0.36])
+def test_a_graph_that_modalities_share_counts_as_one_for_each(id_weight):
+    config = make_config(
+        critic__enabled=False, mmssl__modality_graph="observed", mmssl__id_weight=id_weight
+    )
+    model = mmssl.build(config, random_dataset(TWO), steps_per_epoch=1)
+    params, graph = random_params(model)["generator"], model.inputs.interactions
+    batch = sampling.Batch(jnp.arange(6), jnp.arange(6), jnp.arange(6, 12))
+
+    def loss(params, graphs):
+        embeddings = mmssl.forward(params, model.inputs, graphs, config)
+        terms = mmssl.generator_terms(embeddings, batch, config)
+        return mmssl.generator_total(terms, config), (terms, embeddings.users)
+
+    gradient = jax.value_and_grad(loss, has_aux=True)
+    shared = gradient(params, dict.fromkeys(TWO, graph))
+    apart = gradient(params, {name: jax.tree.map(jnp.copy, graph) for name in TWO})
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-7), shared, apart)
+    (_, (terms, users)), _ = shared
+    assert {"contrastive_image", "contrastive_text"} <= terms.keys()
+    plain = mmssl.forward(params, model.inputs, {}, config).users
+    assert np.allclose(users, plain, rtol=1e-6, atol=1e-7) == (id_weight == 0.0)
+
+
 @pytest.mark.parametrize("variant", ["released", "paper"])
 def test_permuting_users_and_items_permutes_the_outputs(variant):
     config = make_config(model__variant=variant, critic__enabled=False)

@@ -18,8 +18,13 @@ def tiktok() -> Config:
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
 def test_every_setting_applies(study: pathlib.Path):
+    rows = []
     for overrides in settings.read(str(study)).values():
-        cli.resolved(settings.applied(tiktok(), overrides))
+        values = flatten(cli.resolved(settings.applied(tiktok(), overrides)))
+        wanted = {field: value for field, value in overrides.items() if value is not None}
+        assert {field: values[field] for field in wanted} == wanted
+        rows.append(values)
+    assert all(values not in rows[:index] for index, values in enumerate(rows))
 
 
 def test_released_is_the_published_setting_whatever_the_config_chooses():

@@ -11,7 +11,6 @@ from typing import Any
 
 PUBLISHED = {  # for TikTok; all that configs/tiktok.py sets is set back
     "data.standardize": None,
-    "critic.enabled": True,
     "mmssl.normalization": "one_sided",
     "mmssl.last_softmax": None,
     "mmssl.modality_graph": None,

@@ -16,7 +16,8 @@ from mmssl_jax import graph as graphs
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graph import Graph, ItemGraph
+from mmssl_jax.graph import Graph
+from mmssl_jax.item_graph import ItemGraph, item_graph, item_spmm
 from mmssl_jax.losses import normalize
 from mmssl_jax.models import cf, lightgcn, mf, ngcf
 from mmssl_jax.models.model import LossFn, Model
@@ -114,7 +115,7 @@ def rebuild(edges: EdgesFn, learner: Any, raw: dict[str, Neighbors], k: int) -> 
     found = edges(learner, nearest, raw)
     return Held(
         nearest,
-        {name: graphs.item_graph(neighbors.items) for name, neighbors in found.items()},
+        {name: item_graph(neighbors.items) for name, neighbors in found.items()},
         {name: neighbors.weights for name, neighbors in found.items()},
         jnp.asarray(True),
     )
@@ -126,8 +127,7 @@ def products(
     """Every held graph times `x`; where the graphs are fresh, with a gradient to the learner."""
     weights = _held_weights(edges, learner, inputs.raw, held)
     return {
-        name: graphs.item_spmm(graph, weights[name], x, held.fresh)
-        for name, graph in held.graphs.items()
+        name: item_spmm(graph, weights[name], x, held.fresh) for name, graph in held.graphs.items()
     }
 
 
