@@ -32,11 +32,11 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
 from mmssl_jax.workdir import Workdir, changed_fields, check_dataset
 
-USAGE = """usage: python -m mmssl_jax.compare --config FILE [--models NAME,... | --settings FILE]
+USAGE = """usage: python -m mmssl_jax.compare --config FILE [--models NAME,...] [--settings FILE]
            [--seeds N] [--against NAME] [--workdir DIR] [--config.FIELD=VALUE ...]
 
   --config FILE     a config, such as configs/demo.py; it holds for every model
-  --models NAME,... the models (default: all)
+  --models NAME,... the models, or the names of --settings (default: all)
   --settings FILE   compares the named settings of a file, such as configs/studies/parts.py
   --seeds N         runs a model: train.seed, train.seed + 1, ... (default: 5)
   --against NAME    the model that the others are tested against (default: the first)
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     values = cli.parse(
         argv,
         USAGE,
-        models="comma-separated models",
+        models="comma-separated models, or names of the settings",
         settings="file of named settings",
         seeds="runs of each model",
         against="the model that the others are tested against",
@@ -91,16 +91,14 @@ def main(argv: list[str]) -> None:
 
 
 def _overrides(models: str | None, file: str | None) -> dict[str, dict[str, Any]]:
-    """Name of a row -> what it changes in the config: --models, each once, or --settings."""
-    if file is not None:
-        if models is not None:
-            raise InputError("--models and --settings cannot be given together")
-        return settings.read(file)
-    names = list(MODELS) if models is None else [name.strip() for name in models.split(",")]
+    """Name of a row -> what it changes in the config: a model each, or the settings of a file."""
+    known = {name: {"model.name": name} for name in MODELS} if file is None else settings.read(file)
+    names = list(known) if models is None else [name.strip() for name in models.split(",")]
     for name in names:
-        if name not in MODELS:
-            raise InputError(f"--models has {name!r}; the models are {', '.join(MODELS)}")
-    return {name: {"model.name": name} for name in names}
+        if name not in known:
+            what = "the models are" if file is None else f"the settings of {file} are"
+            raise InputError(f"--models has {name!r}; {what} {', '.join(known)}")
+    return {name: known[name] for name in names}
 
 
 def _count(text: str | None) -> int:

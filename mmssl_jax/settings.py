@@ -14,7 +14,7 @@ from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
 
-_LABEL = r"[A-Za-z0-9][A-Za-z0-9 ,._+=-]{0,79}"  # it also names a folder
+_LABEL = r"[A-Za-z0-9][A-Za-z0-9 ._+=-]{0,79}"  # it also names a folder
 
 
 def call(path: str, function: str) -> Any:
@@ -46,7 +46,7 @@ def read(path: str) -> dict[str, dict[str, Any]]:
         if not (isinstance(label, str) and re.fullmatch(_LABEL, label)):
             raise InputError(
                 f"{path}: {label!r} cannot name a setting; letters, digits, spaces "
-                "and ,._+=- can, starting with a letter or digit"
+                "and ._+=- can, starting with a letter or digit"
             )
         if not (isinstance(overrides, Mapping) and all(isinstance(key, str) for key in overrides)):
             raise InputError(f"{path}: '{label}' must be field -> value")

@@ -185,7 +185,7 @@ SETTINGS = """
 def get_settings():
     return {
         "popular": {"model.name": "popularity"},
-        "one layer, plain": {"model.name": "lightgcn", "model.layers": 1},
+        "one layer": {"model.name": "lightgcn", "model.layers": 1},
         "lr=.01": {"model.name": "lightgcn", "train.learning_rate": 0.01},
         "content": {"model.name": "vbpr", "data.modalities": "image"},
     }
@@ -195,19 +195,19 @@ def get_settings():
 def test_named_settings_side_by_side(tmp_path, trained):
     place, file = Place(tmp_path), tmp_path / "settings.py"
     file.write_text(SETTINGS)
-    assert run(place, f"--settings={file}", "--seeds=1", "--against=one layer, plain") == 0
+    assert run(place, f"--settings={file}", "--seeds=1", "--against=one layer") == 0
     models = [name.partition("/")[0] for name in trained]
     assert models == ["popularity", "lightgcn", "lightgcn", "vbpr"]
     rows = written(place)
-    assert list(rows) == ["popular", "one layer, plain", "lr=.01", "content"]
+    assert list(rows) == ["popular", "one layer", "lr=.01", "content"]
     content = json.loads((place.run / "content/seed-2022/results.json").read_text())
     assert content["modalities"] == ["image"]
-    assert rows["lr=.01"]["against"] == "one layer, plain"
+    assert rows["lr=.01"]["against"] == "one layer"
     stored = json.loads((place.run / "lr=.01/seed-2022/config.json").read_text())["config"]
     assert stored["train.learning_rate"] == 0.01
     assert stored["model.layers"] == 1  # of the config file
     content = json.loads((place.run / "compare.json").read_text())
-    assert content["overrides"]["one layer, plain"] == {"model.name": "lightgcn", "model.layers": 1}
+    assert content["overrides"]["one layer"] == {"model.name": "lightgcn", "model.layers": 1}
 
 
 def test_settings_of_other_models_leave_a_finished_run_as_it_is(two, tmp_path, trained):
@@ -254,10 +254,14 @@ def test_settings_of_other_data_are_refused(tmp_path, capsys):
     assert "different splits" in capsys.readouterr().err
 
 
-def test_models_and_settings_together_are_refused(tmp_path, capsys):
-    place = Place(tmp_path)
-    assert run(place, "--settings=x.py", "--models=mf") == 2
-    assert "cannot be given together" in capsys.readouterr().err
+def test_models_choose_among_settings(tmp_path, trained, capsys):
+    place, file = Place(tmp_path), tmp_path / "settings.py"
+    file.write_text(SETTINGS)
+    assert run(place, f"--settings={file}", "--seeds=1", "--models=one layer, popular") == 0
+    assert list(written(place)) == ["one layer", "popular"]
+    assert len(trained) == 2
+    assert run(place, f"--settings={file}", "--models=lightgcn") == 2
+    assert "--models has 'lightgcn'; the settings of" in capsys.readouterr().err
 
 
 def test_an_interrupted_comparison_goes_on(two, tmp_path, monkeypatch, capsys):
