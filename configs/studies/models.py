@@ -3,7 +3,8 @@
 python -m mmssl_jax.compare --config configs/tiktok.py --settings configs/studies/models.py \
     --seeds 5 --workdir runs/studies/models
 
-`mmssl` is configs/tiktok.py as it is. `mmssl released` has the settings that the authors published,
+`mmssl` is configs/tiktok.py as it is; its embeddings are twice as wide as the others' 64, so it and
+LightGCN are compared at both widths. `mmssl released` has the settings that the authors published,
 with the critic off.
 """
 
@@ -11,13 +12,17 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-BASELINES = ("lattice", "micro", "lightgcn", "ngcf", "vbpr", "mf", "ease", "popularity")
+BASELINES = ("lightgcn", "lattice", "ngcf", "vbpr", "mf", "ease", "popularity", "micro")
 
 
 def get_settings() -> dict[str, dict[str, Any]]:
     released = runpy.run_path(str(Path(__file__).with_name("parts.py")))["get_settings"]()
-    settings = {"mmssl": {}, "mmssl released": released["released"]}
+    settings = {
+        "mmssl": {},
+        "mmssl 64 wide": {"model.embedding_dim": 64},
+        "mmssl released": released["released"],
+        "lightgcn 128 wide": {"model.name": "lightgcn", "data.standardize": None},
+    }
     # What configs/tiktok.py chooses for MMSSL does not hold for the others.
-    for name in BASELINES:
-        settings[name] = {"model.name": name, "data.standardize": None}
-    return settings
+    plain = {"data.standardize": None, "model.embedding_dim": 64}
+    return settings | {name: {"model.name": name} | plain for name in BASELINES}
