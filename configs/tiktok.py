@@ -3,8 +3,8 @@
 python train.py --config configs/tiktok.py --config.data.path=FOLDER
 python evaluate.py --config configs/tiktok.py
 
-Chosen on validation with image and audio, by looks at single settings, the search below and reruns of
-its best with other seeds. The settings that the authors published are `released` in
+Chosen on validation with image and audio, by looks at single settings, the search below, and reruns
+of its best with other seeds. The settings that the authors published are `released` in
 configs/studies/parts.py. Published: test Recall@20 .0921, NDCG@20 .0392 (WWW 2023, all three
 modalities).
 """
@@ -19,6 +19,7 @@ def get_config() -> Config:
     config.data.path = "data/tiktok"
     config.data.standardize = True
     config.model.embedding_dim = 128
+    config.model.layers = 3
     config.critic.enabled = False
     config.mmssl.normalization = "symmetric"
     config.mmssl.last_softmax = False

@@ -11,7 +11,7 @@ def get_settings() -> dict[str, dict[str, Any]]:
     return {
         "best": {},
         "64 wide": {"model.embedding_dim": 64},
-        "3 layers": {"model.layers": 3},
+        "2 layers": {"model.layers": 2},
         "no content": {"data.modalities": "none"},
         "no contrast": {"mmssl.contrastive_weight": 0.0},
         "one-sided norm": {"mmssl.normalization": "one_sided"},

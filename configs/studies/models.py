@@ -17,12 +17,13 @@ BASELINES = ("lightgcn", "lattice", "ngcf", "vbpr", "mf", "ease", "popularity", 
 
 def get_settings() -> dict[str, dict[str, Any]]:
     released = runpy.run_path(str(Path(__file__).with_name("parts.py")))["get_settings"]()
+    # What configs/tiktok.py chooses for MMSSL does not hold for the others.
+    plain = {"data.standardize": None, "model.layers": None, "model.embedding_dim": 64}
+    wide = {"model.name": "lightgcn"} | plain | {"model.embedding_dim": 128}
     settings = {
         "mmssl": {},
         "mmssl 64 wide": {"model.embedding_dim": 64},
         "mmssl released": released["released"],
-        "lightgcn 128 wide": {"model.name": "lightgcn", "data.standardize": None},
+        "lightgcn 128 wide": wide,
     }
-    # What configs/tiktok.py chooses for MMSSL does not hold for the others.
-    plain = {"data.standardize": None, "model.embedding_dim": 64}
     return settings | {name: {"model.name": name} | plain for name in BASELINES}

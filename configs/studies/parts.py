@@ -12,6 +12,7 @@ from typing import Any
 PUBLISHED = {  # for TikTok; all that configs/tiktok.py sets is set back
     "data.standardize": None,
     "model.embedding_dim": 64,
+    "model.layers": None,
     "mmssl.normalization": "one_sided",
     "mmssl.last_softmax": None,
     "mmssl.modality_graph": None,
