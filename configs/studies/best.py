@@ -12,6 +12,7 @@ def get_settings() -> dict[str, dict[str, Any]]:
         "best": {},
         "64 wide": {"model.embedding_dim": 64},
         "2 layers": {"model.layers": 2},
+        "patience 7": {"train.patience": 7},
         "no content": {"data.modalities": "none"},
         "no contrast": {"mmssl.contrastive_weight": 0.0},
         "one-sided norm": {"mmssl.normalization": "one_sided"},

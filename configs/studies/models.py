@@ -18,7 +18,8 @@ BASELINES = ("lightgcn", "lattice", "ngcf", "vbpr", "mf", "ease", "popularity", 
 def get_settings() -> dict[str, dict[str, Any]]:
     released = runpy.run_path(str(Path(__file__).with_name("parts.py")))["get_settings"]()
     # What configs/tiktok.py chooses for MMSSL does not hold for the others.
-    plain = {"data.standardize": None, "model.layers": None, "model.embedding_dim": 64}
+    plain = {"model.embedding_dim": 64}
+    plain |= dict.fromkeys(["data.standardize", "model.layers", "train.patience"])
     wide = {"model.name": "lightgcn"} | plain | {"model.embedding_dim": 128}
     settings = {
         "mmssl": {},

@@ -13,6 +13,7 @@ PUBLISHED = {  # for TikTok; all that configs/tiktok.py sets is set back
     "data.standardize": None,
     "model.embedding_dim": 64,
     "model.layers": None,
+    "train.patience": None,
     "mmssl.normalization": "one_sided",
     "mmssl.last_softmax": None,
     "mmssl.modality_graph": None,
