@@ -171,6 +171,13 @@ def workdir(values: flags.FlagValues) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
+def seeds(config: Config, text: str | None, *, default: int) -> list[int]:
+    """The seeds of `--seeds N`: train.seed and those after it; InputError where N is no number."""
+    if text is not None and not (text.isdecimal() and 0 < int(text) <= 1000):
+        raise InputError(f"--seeds is {text!r}; it must be a number from 1 to 1000")
+    return [config.train.seed + index for index in range(default if text is None else int(text))]
+
+
 def _config_file(argv: list[str]) -> str:
     """The file that --config names; InputError where it names no Python file."""
     file = None

@@ -63,8 +63,12 @@ def main(argv: list[str]) -> None:
     against = names[0] if values.against is None else values.against
     if against not in names:
         raise InputError(f"--against is {against!r}, which is not among the models compared")
+    seeds = cli.seeds(values.config, values.seeds, default=5)
     plan = {
-        name: _configs(settings.applied(values.config, changes), _count(values.seeds))
+        name: [
+            cli.resolved(settings.applied(values.config, changes | {"train.seed": seed}))
+            for seed in seeds
+        ]
         for name, changes in overrides.items()
     }
     folder = cli.workdir(values)
@@ -99,24 +103,6 @@ def _overrides(models: str | None, file: str | None) -> dict[str, dict[str, Any]
             what = "the models are" if file is None else f"the settings of {file} are"
             raise InputError(f"--models has {name!r}; {what} {', '.join(known)}")
     return {name: known[name] for name in names}
-
-
-def _count(text: str | None) -> int:
-    """The number of --seeds."""
-    if text is None:
-        return 5
-    if not (text.isdecimal() and 0 < int(text) <= 1000):
-        raise InputError(f"--seeds is {text!r}; it must be a number from 1 to 1000")
-    return int(text)
-
-
-def _configs(config: Config, seeds: int) -> list[Config]:
-    """The resolved config of every run of a row."""
-    first = config.train.seed
-    return [
-        cli.resolved(settings.applied(config, {"train.seed": first + index}))
-        for index in range(seeds)
-    ]
 
 
 def _data_of(config: Config) -> tuple[Any, ...]:

@@ -11,7 +11,8 @@ import pathlib
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -24,25 +25,26 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.workdir import Workdir, describe
 
-USAGE = """usage: python -m mmssl_jax.tune --config FILE --trials N [--workdir DIR]
-           [--config.FIELD=VALUE ...]
+USAGE = """usage: python -m mmssl_jax.tune --config FILE --trials N [--seeds N]
+           [--workdir DIR] [--config.FIELD=VALUE ...]
 
   --config FILE     a config whose get_search_space() says what is searched; see configs/tiktok.py
   --trials N        trials in all, those of earlier calls included
+  --seeds N         runs of each trial, with seeds train.seed, train.seed + 1, ...; its value is
+                    their mean (default: 1)
   --workdir DIR     the search's folder (default: runs/tune/<config name>)
 
 The same command goes on where a stopped one was. Needs pip install ".[tune]".
 """
 
 _SHOWN = 10  # trials in the table
-_KEPT = ("best_epoch", "epochs", "val/ndcg@20", "commit")  # of a trial's results
 
 Space = Mapping[str, Any]  # field of the config -> one of optuna.distributions
 
 
 def main(argv: list[str]) -> None:
     """Runs the trials that are missing, and writes tune.json with all of them."""
-    values = cli.parse(argv, USAGE, trials="number of trials")
+    values = cli.parse(argv, USAGE, trials="number of trials", seeds="runs of each trial")
     if values.trials is None or not (values.trials.isdecimal() and 0 < int(values.trials) < 10**6):
         raise InputError("--trials is missing or no number from 1 to 999999; it counts all trials")
     try:
@@ -54,6 +56,7 @@ def main(argv: list[str]) -> None:
     if given := space.keys() & values["config"].override_values.keys():
         raise InputError(f"--config.{min(given)} is searched, so it cannot be given as well")
     cli.resolved(config)
+    seeds = cli.seeds(config, values.seeds, default=1)
     folder = cli.workdir(values)
     if values.workdir is None:
         folder = folder.parent / "tune" / folder.name
@@ -61,10 +64,10 @@ def main(argv: list[str]) -> None:
     dataset = cli.load(config)
     ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     with files.locked(folder, "searching"):
-        study = _open_study(folder, config, dataset, space)
+        study = _open_study(folder, _identity(config, dataset, space, seeds), config.train.seed)
         while len(study.get_trials(deepcopy=False, states=ended)) < int(values.trials):
             trial = study.ask(space)
-            value = _run(study, trial, config, dataset, folder)
+            value = _trial(study, trial, config, seeds, dataset, folder)
             study.tell(trial, value, state=ended[1] if value is None else None)
         about = {"data": results.kind_of_data(dataset), "modalities": list(dataset.features)}
         about["command"] = provenance.command("mmssl_jax.tune", argv)
@@ -91,18 +94,18 @@ def read_space(path: str) -> Space:
     return dict(space)
 
 
-def _open_study(folder: pathlib.Path, config: Config, dataset: Dataset, space: Space):
+def _open_study(folder: pathlib.Path, wanted: Mapping[str, Any], seed: int):
     """The search in a folder, new or continued; InputError where it is another one."""
     import optuna
 
-    wanted = _identity(config, dataset, space)
     try:
         study = optuna.create_study(
             storage=f"sqlite:///{(folder / 'tune.db').absolute()}",
             study_name="tune",
             direction="maximize",
-            sampler=optuna.samplers.TPESampler(seed=config.train.seed),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=4),
+            sampler=optuna.samplers.TPESampler(seed=seed),
+            # Settings of many layers or a low rate start slowly, and are not cut for it.
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=10),
             load_if_exists=True,
         )
         known = study.user_attrs.get("identity")
@@ -124,7 +127,9 @@ def _open_study(folder: pathlib.Path, config: Config, dataset: Dataset, space: S
     return study
 
 
-def _identity(config: Config, dataset: Dataset, space: Space) -> dict[str, Any]:
+def _identity(
+    config: Config, dataset: Dataset, space: Space, seeds: Sequence[int]
+) -> dict[str, Any]:
     """What a search must not change between two calls, as JSON reads it back."""
     from optuna.distributions import distribution_to_json
 
@@ -135,19 +140,25 @@ def _identity(config: Config, dataset: Dataset, space: Space) -> dict[str, Any]:
         "config": fixed,
         "data set": [data["fingerprint"], data["features"]],
         "search space": {field: distribution_to_json(space[field]) for field in space},
+        "number of seeds": len(seeds),
     }
     return json.loads(json.dumps(identity))
 
 
-def _run(study, trial, config: Config, dataset: Dataset, folder: pathlib.Path) -> float | None:
-    """The best validation Recall@20 under a trial's values; None where it was given up."""
+def _trial(
+    study, trial, config: Config, seeds: Sequence[int], dataset: Dataset, folder: pathlib.Path
+) -> float | None:
+    """The mean over seeds of the best validation Recall@20; None where the trial was given up.
+
+    Whether it is given up is decided in the run of the first seed.
+    """
     import optuna
 
     complete = (optuna.trial.TrialState.COMPLETE,)
     for earlier in study.get_trials(deepcopy=False, states=complete):
         if earlier.params == trial.params:
-            for key in _KEPT:
-                trial.set_user_attr(key, earlier.user_attrs[key])
+            for name, value in earlier.user_attrs.items():
+                trial.set_user_attr(name, value)
             return earlier.value
 
     def watch(epoch: int, recall: float) -> None:
@@ -157,24 +168,36 @@ def _run(study, trial, config: Config, dataset: Dataset, folder: pathlib.Path) -
 
     # The same values have the same folder, so that a trial goes on where a kill stopped it.
     digest = hashlib.sha256(json.dumps(trial.params, sort_keys=True).encode()).hexdigest()
-    run = Workdir(folder / "trials" / digest[:16])
+    runs = folder / "trials" / digest[:16]
     print(f"trial {trial.number}: {_flags(trial.params)}", file=sys.stderr, flush=True)
-    summary = None
+    summaries = []
     try:
-        tried = cli.resolved(settings.applied(config, trial.params))
-        summary = training.train(tried, dataset, run.folder, splits=("val",), watch=watch)
+        for seed in seeds:
+            tried = settings.applied(config, trial.params | {"train.seed": seed})
+            summary = training.train(
+                cli.resolved(tried),
+                dataset,
+                runs / f"seed-{seed}",
+                splits=("val",),
+                watch=None if summaries else watch,
+            )
+            summaries.append(summary)
     except optuna.TrialPruned:
         print(f"trial {trial.number}: pruned", file=sys.stderr, flush=True)
     except training.FAILURES as error:  # such as a loss that became infinite
         message = " ".join(str(error).split()) or type(error).__name__
         trial.set_user_attr("error", message)
         print(f"trial {trial.number}: failed: {message}", file=sys.stderr, flush=True)
-    shutil.rmtree(run.checkpoints, ignore_errors=True)  # a search of hundreds would fill a disk
-    if summary is None:
+    for seed in seeds:  # a search of hundreds would fill a disk
+        shutil.rmtree(Workdir(runs / f"seed-{seed}").checkpoints, ignore_errors=True)
+    if len(summaries) < len(seeds):
         return None
-    for key in _KEPT:
-        trial.set_user_attr(key, summary[key])
-    return summary["val/recall@20"]
+    recalls = [summary["val/recall@20"] for summary in summaries]
+    trial.set_user_attr("val/recall@20/seeds", recalls)
+    trial.set_user_attr("val/ndcg@20", fmean(summary["val/ndcg@20"] for summary in summaries))
+    trial.set_user_attr("best_epochs", [summary["best_epoch"] for summary in summaries])
+    trial.set_user_attr("commit", summaries[-1]["commit"])
+    return fmean(recalls)
 
 
 def _report(study, folder: pathlib.Path, about: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +222,7 @@ def _report(study, folder: pathlib.Path, about: dict[str, Any]) -> dict[str, Any
         raise InputError(f"no trial was completed; {problems[-1] if problems else 'all were cut'}")
     table = Table(title=f"Validation, {about['data']}: the best of {len(trials)} trials")
     table.title_justify = "left"
-    for name in ("trial", "Recall@20", "NDCG@20", "best epoch"):
+    for name in ("trial", "Recall@20", "NDCG@20", "best epochs"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("values", overflow="fold")
     for trial in best:
@@ -207,7 +230,7 @@ def _report(study, folder: pathlib.Path, about: dict[str, Any]) -> dict[str, Any
             str(trial["trial"]),
             f"{trial['val/recall@20']:.4f}",
             f"{trial['val/ndcg@20']:.4f}",
-            str(trial["best_epoch"]),
+            " ".join(map(str, trial["best_epochs"])),
             ", ".join(f"{field}={_short(value)}" for field, value in trial["params"].items()),
         )
     Console().print(table)

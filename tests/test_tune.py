@@ -8,6 +8,7 @@ import pytest
 from worlds import Place, world
 
 from mmssl_jax import cli, command, evaluation, files, training
+from mmssl_jax.config import Config
 
 optuna = pytest.importorskip("optuna")
 from mmssl_jax import tune  # noqa: E402 (after the skip)
@@ -81,7 +82,7 @@ def test_a_trial_is_the_run_that_train_makes_of_its_values(five, tmp_path, capsy
     other.config = five.config
     other.train(*FLAGS, *flags)
     assert other.results["val/recall@20"] == best["val/recall@20"]
-    assert other.results["best_epoch"] == best["best_epoch"]
+    assert [other.results["best_epoch"]] == best["best_epochs"]
     assert run(five, "--trials=5") == 0  # nothing is missing; it prints its report again
     given = "--config.train.epochs=3 --config.train.steps_per_epoch=4"
     line = f"next: python train.py --config {five.config} {given} {flags[0]}"
@@ -163,21 +164,48 @@ def test_two_searches_in_one_folder_at_a_time_are_refused(five, capsys):
     assert f"another process is searching in {five.run}" in capsys.readouterr().err
 
 
-def test_a_hopeless_trial_is_pruned(tmp_path, monkeypatch):
-    def train(config, dataset, folder, *, splits, watch):
-        recall = 0.5 if config.mmssl.learning_rate < 3e-2 else 0.1
-        for epoch in range(1, 9):
-            watch(epoch, recall)
-        return {"best_epoch": 1, "epochs": 8, "val/ndcg@20": 0.1, "commit": None} | {
-            "val/recall@20": recall
-        }
+def stand_in(recall_of):
+    """What takes the place of training: a run of 20 epochs at `recall_of(config)`."""
 
-    monkeypatch.setattr(training, "train", train)
+    def train(config, dataset, folder, *, splits, watch):
+        recall = recall_of(config)
+        for epoch in range(1, 21):
+            if watch is not None:
+                watch(epoch, recall)
+        return {"best_epoch": 1, "val/ndcg@20": 0.1, "commit": None, "val/recall@20": recall}
+
+    return train
+
+
+def test_a_hopeless_trial_is_pruned(tmp_path, monkeypatch):
+    low = stand_in(lambda config: 0.5 if config.mmssl.learning_rate < 3e-2 else 0.1)
+    monkeypatch.setattr(training, "train", low)
     place = place_at(tmp_path)
     assert run(place, "--trials=30") == 0
     states = {trial["state"]: trial for trial in written(place)["trials"]}
     assert states["pruned"]["params"]["mmssl.learning_rate"] >= 3e-2
     assert written(place)["best"]["val/recall@20"] == 0.5
+
+
+def test_the_value_of_a_trial_is_the_mean_over_seeds(tmp_path, monkeypatch, capsys):
+    first = Config().train.seed
+    tried = []
+    monkeypatch.setattr(
+        training,
+        "train",
+        stand_in(lambda config: tried.append(config.train.seed) or config.train.seed / 10**4),
+    )
+    place = place_at(tmp_path)
+    assert run(place, "--trials=2", "--seeds=3") == 0
+    assert tried == 2 * [first, first + 1, first + 2]
+    for trial in written(place)["trials"]:
+        assert trial["val/recall@20/seeds"] == [seed / 10**4 for seed in tried[:3]]
+        assert trial["val/recall@20"] == pytest.approx((first + 1) / 10**4)
+        assert trial["best_epochs"] == [1, 1, 1]
+    assert run(place, "--trials=3") == 2
+    assert "holds another search, whose number of seeds differs" in capsys.readouterr().err
+    assert run(place, "--trials=3", "--seeds=0") == 2
+    assert "--seeds is '0'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
