@@ -4,9 +4,8 @@ python train.py --config configs/tiktok.py --config.data.path=FOLDER
 python evaluate.py --config configs/tiktok.py
 
 Chosen on validation with image and audio, by looks at single settings, the search below, and reruns
-of its best with other seeds. The settings that the authors published are `released` in
-configs/studies/parts.py. Published: test Recall@20 .0921, NDCG@20 .0392 (WWW 2023, all three
-modalities).
+of its best with other seeds. configs/tiktok_released.py has the settings of the authors. Published:
+test Recall@20 .0921, NDCG@20 .0392 (WWW 2023, all three modalities).
 """
 
 from typing import Any

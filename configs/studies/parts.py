@@ -1,30 +1,12 @@
 """What each part of MMSSL gives: one change at a time to the released variant, critic off.
 
-python -m mmssl_jax.compare --config configs/tiktok.py --settings configs/studies/parts.py \
-    --seeds 3 --workdir runs/studies/parts
+python -m mmssl_jax.compare --config configs/tiktok_released.py \
+    --settings configs/studies/parts.py --seeds 3 --workdir runs/studies/parts
 
-The critic is off but in the rows that are about it, as it takes nearly all of the time. `released`
-has the settings that the authors published for TikTok.
+The critic is off but in the row that is about it, as it takes nearly all of the time.
 """
 
 from typing import Any
-
-PUBLISHED = {  # for TikTok; all that configs/tiktok.py sets is set back
-    "data.standardize": None,
-    "model.embedding_dim": 64,
-    "model.layers": None,
-    "train.patience": None,
-    "mmssl.normalization": "one_sided",
-    "mmssl.last_softmax": None,
-    "mmssl.modality_graph": None,
-    "mmssl.id_weight": 0.36,
-    "mmssl.contrastive_weight": 0.03,
-    "mmssl.temperature": 0.5,
-    "mmssl.modality_weight": 0.55,
-    "mmssl.learning_rate": 5.4e-4,
-    "mmssl.adversarial_weight": 1.8e-3,
-    "mmssl.real_temperature": 0.002,
-}
 
 OBSERVED = {"mmssl.modality_graph": "observed"}
 TOP_K = {"mmssl.modality_graph": "top_k"}
@@ -60,5 +42,4 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def get_settings() -> dict[str, dict[str, Any]]:
-    base = PUBLISHED | {"critic.enabled": False}
-    return {label: base | changes for label, changes in CHANGES.items()}
+    return {label: {"critic.enabled": False} | changes for label, changes in CHANGES.items()}
