@@ -57,16 +57,17 @@ def evaluate_main(argv: list[str]) -> None:
         "The run's own config.json is used; only --config.data.path may be given on top.",
     )
     values = parse(argv, usage, json="file to write the scores to")
-    if values.json is not None:
-        files.check_writable(pathlib.Path(values.json))
+    to_json = path(values, "json")
+    if to_json is not None:
+        files.check_writable(to_json)
     config, dataset, run = open_run(values, "evaluate.py")
     scores = training.evaluate_run(config, dataset, run)
     title = results.title(dataset, config, scores["best_epoch"])
     console = Console()
     console.print(results.table(scores, config.evaluation.cutoffs, title))
     console.print(groups.table(scores, f"At 20, by groups of users and of items: {title}"))
-    if values.json is not None:
-        files.write_json(pathlib.Path(values.json), scores)
+    if to_json is not None:
+        files.write_json(to_json, scores)
 
 
 def open_run(values: flags.FlagValues, program: str) -> tuple[Config, data.Dataset, Workdir]:
@@ -162,11 +163,9 @@ def load(config: Config) -> data.Dataset:
 
 def workdir(values: flags.FlagValues) -> pathlib.Path:
     """The run's folder: --workdir, or runs/<config name>."""
-    if values.workdir is not None:
-        try:
-            return pathlib.Path(values.workdir).expanduser()
-        except RuntimeError as error:
-            raise InputError(f"--workdir {values.workdir}: {error}; give another") from error
+    given = path(values, "workdir")
+    if given is not None:
+        return given
     name = values.config.name or pathlib.Path(values["config"].config_filename).stem
     return pathlib.Path("runs") / name
 
@@ -176,6 +175,15 @@ def seeds(config: Config, text: str | None, *, default: int) -> list[int]:
     if text is not None and not (text.isdecimal() and 0 < int(text) <= 1000):
         raise InputError(f"--seeds is {text!r}; it must be a number from 1 to 1000")
     return [config.train.seed + index for index in range(default if text is None else int(text))]
+
+
+def path(values: flags.FlagValues, name: str) -> pathlib.Path | None:
+    """The path of a flag, with ~ for a home; None where it is not given."""
+    text = values[name].value
+    try:
+        return None if text is None else pathlib.Path(text).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"--{name} {text}: {error}; give another") from error
 
 
 def _config_file(argv: list[str]) -> str:

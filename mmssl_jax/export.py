@@ -45,7 +45,10 @@ def main(argv: list[str]) -> None:
     kind = values["format"].value or FORMATS[0]
     if kind not in FORMATS:
         raise InputError(f"--format is {kind!r}; it must be one of {', '.join(FORMATS)}")
-    folder = _target(values["to"].value)
+    folder = cli.path(values, "to")
+    if folder is None:
+        raise InputError("no --to given; name a folder for what is exported")
+    _check_empty(folder)
     config, dataset, run = cli.open_run(values, "export")
     top = ranked_lists.parse_top(values["top"].value, 20, dataset)
     with_seen = values["include-seen"].value
@@ -82,18 +85,15 @@ def main(argv: list[str]) -> None:
         print(f"no vectors, as the scores of {config.model.name} are no inner products")
 
 
-def _target(text: str | None) -> pathlib.Path:
-    """The folder of --to, which must not hold anything."""
-    if text is None:
-        raise InputError("no --to given; name a folder for what is exported")
-    folder = pathlib.Path(text)
+def _check_empty(folder: pathlib.Path) -> None:
+    """Raises InputError where the folder of --to holds something."""
     try:
         occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except (OSError, ValueError) as error:
-        raise InputError(f"--to {text!a} cannot be used ({error}); name another folder") from error
+        message = f"--to {str(folder)!a} cannot be used ({error}); name another folder"
+        raise InputError(message) from error
     if occupied:
         raise InputError(f"--to {folder} exists and is not empty; name another folder")
-    return folder
 
 
 def _write_lists(

@@ -1,7 +1,6 @@
 """Prints what a run recommends to some users: python -m mmssl_jax.recommend --help"""
 
 import difflib
-import pathlib
 from collections.abc import Sequence
 
 import jax
@@ -43,8 +42,9 @@ def main(argv: list[str]) -> None:
     )
     if values["users"].value is None:
         raise InputError("no --users given; name one or more, with commas between")
-    if values.json is not None:
-        files.check_writable(pathlib.Path(values.json))
+    to_json = cli.path(values, "json")
+    if to_json is not None:
+        files.check_writable(to_json)
     config, dataset, run = cli.open_run(values, "recommend")
     top = ranked_lists.parse_top(values["top"].value, 10, dataset)
     users = find_users(values["users"].value, dataset)
@@ -59,8 +59,8 @@ def main(argv: list[str]) -> None:
     )
     found = described(users, lists, dataset)
     Console().print(_table(found, results.title(dataset, config, best_epoch)))
-    if values.json is not None:
-        files.write_json(pathlib.Path(values.json), found)
+    if to_json is not None:
+        files.write_json(to_json, found)
 
 
 def find_users(text: str, dataset: Dataset) -> np.ndarray:

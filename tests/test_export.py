@@ -240,6 +240,7 @@ def refused(main, argv: list[str], capsys, monkeypatch) -> str:
         (["--to=full"], "--to full exists and is not empty"),
         (["--to=full/file"], "--to full/file exists and is not empty"),
         (["--to=full/file/below"], "cannot write full/file/below: "),
+        (["--to=~nobody-of-this-name/to"], "--to ~nobody-of-this-name/to: "),
         (["--to=to", "--config.train.seed=1"], "--config.train.seed cannot be given to export"),
         (["--to=to", "--workdir=no-run"], "no-run holds no run"),
         (["--to=to", "--include-seen=maybe"], "flag --include-seen=maybe: "),
@@ -261,6 +262,13 @@ def test_raw_ids_that_would_fill_the_memory_are_refused(places, tmp_path, capsys
     line = refused(export.main, argv, capsys, monkeypatch)
     assert "a raw id has 9 characters" in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tilde_is_the_home(places, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    export.main(places("vbpr").argv("--to=~/to"))
+    recommend.main(places("vbpr").argv(f"--users={USER_IDS[BUSY]}", "--json=~/lists.json"))
+    assert {path.name for path in tmp_path.iterdir()} == {"to", "lists.json"}
 
 
 def test_recommend_prints_titles_and_writes_the_exported_lists(places, tmp_path, capsys):
