@@ -40,7 +40,8 @@ USAGE = """usage: python -m mmssl_jax.compare --config FILE [--models NAME,...] 
   --settings FILE   compares the named settings of a file, such as configs/studies/parts.py
   --seeds N         runs a model: train.seed, train.seed + 1, ... (default: 5)
   --against NAME    the model that the others are tested against (default: the first)
-  --workdir DIR     the comparison's folder (default: runs/compare/<config name>)
+  --workdir DIR     the comparison's folder (default: runs/compare/<config name>, or
+                    <config name>-<name of the settings file>)
 
 The same command goes on where a stopped one was, and trains only what is missing.
 """
@@ -73,24 +74,27 @@ def main(argv: list[str]) -> None:
     }
     folder = cli.workdir(values)
     if values.workdir is None:
-        folder = folder.parent / "compare" / folder.name
+        study = f"-{pathlib.Path(values.settings).stem}" if values.settings else ""
+        folder = folder.parent / "compare" / f"{folder.name}{study}"
     files.check_writable(folder / "compare.json")
     datasets = _datasets([plan[name][0] for name in names])
     dataset = next(iter(datasets.values()))
-    entries = [
-        _entry(name, plan[name], datasets[_data_of(plan[name][0])], folder / name) for name in names
-    ]
-    if not any(entry.runs for entry in entries):
-        message = next(iter(entries[0].errors))
-        raise InputError(f"no model could be compared; {names[0]}: {message}")
-    table = rows(entries, against)
-    about = comparison_report.About(
-        data=results.kind_of_data(dataset),
-        modalities=list(dataset.features),
-        command=provenance.command("mmssl_jax.compare", argv),
-        overrides=overrides,
-    )
-    comparison_report.write(folder, table, entries, about)
+    with files.locked(folder, "comparing"):
+        entries = [
+            _entry(name, plan[name], datasets[_data_of(plan[name][0])], folder / name)
+            for name in names
+        ]
+        if not any(entry.runs for entry in entries):
+            message = next(iter(entries[0].errors))
+            raise InputError(f"no model could be compared; {names[0]}: {message}")
+        table = rows(entries, against)
+        about = comparison_report.About(
+            data=results.kind_of_data(dataset),
+            modalities=sorted({name for each in datasets.values() for name in each.features}),
+            command=provenance.command("mmssl_jax.compare", argv),
+            overrides=overrides,
+        )
+        comparison_report.write(folder, table, entries, about)
     Console().print(comparison_report.short_table(table, results.kind_of_data(dataset)))
 
 
@@ -172,8 +176,13 @@ def _finished(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, A
     if changed_fields(stored, config):
         return None  # training.train says whether the run can go on under this config
     summary = files.read_json(workdir.results)
-    stale = (summary["epochs"] - summary["best_epoch"]) // config.train.evaluate_every
-    done = summary["epochs"] >= config.train.epochs or stale > config.train.patience
+    try:
+        stale = (summary["epochs"] - summary["best_epoch"]) // config.train.evaluate_every
+        done = summary["epochs"] >= config.train.epochs or stale > config.train.patience
+    except (LookupError, TypeError) as error:
+        raise InputError(
+            f"{workdir.results} does not have the results of a run; remove the folder"
+        ) from error
     return summary if done else None
 
 

@@ -69,6 +69,8 @@ def _row(entry: Entry, reference: Entry) -> dict[str, Any]:
         found = (None, None, None)
         if runs and reference.runs and entry is not reference:
             found = paired(_over_seeds(runs, metric), _over_seeds(reference.runs, metric))
+        if len(runs) != len(reference.runs):
+            found = (*found[:2], None)  # means over more seeds are finer: the signs are not even
         names = ("difference", "t_test_p", "wilcoxon_p")
         row |= {f"{metric}/{name}": value for name, value in zip(names, found, strict=True)}
     row["seconds"] = statistics.fmean(run.seconds for run in runs) if runs else None
@@ -90,8 +92,9 @@ def _over_seeds(runs: Sequence[Run], metric: str) -> np.ndarray:
 def paired(values: np.ndarray, reference: np.ndarray) -> tuple[float, float | None, float | None]:
     """The mean difference over users, and two-sided p-values that it is chance.
 
-    The p-values are those of the paired t-test and of Wilcoxon's signed-rank test, which leaves out
-    users without a difference. Both are 1 where no user has any, and None for fewer than two users.
+    The p-values are those of the paired t-test, for a mean difference of zero, and of Wilcoxon's
+    signed-rank test, for differences that are symmetric about zero, of those that are not zero.
+    Both are 1 where no user has any, and None for fewer than two users.
     """
     differences = np.asarray(values, np.float64) - np.asarray(reference, np.float64)
     mean = float(np.mean(differences))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import rich.markup
 from rich.table import Table
 
 from mmssl_jax import files
@@ -19,8 +20,9 @@ _NOTES = """\
 Mean ± sample standard deviation over seeds, on the test split unless it says validation; the epoch
 is that of the best validation Recall@20. Differences and p-values are against {against}, over the
 {users} test users: each user's metric is averaged over seeds, and the differences between two
-models are tested by the two-sided paired t-test (p) and Wilcoxon's signed-rank test (p, ranks),
-without a correction for the number of models. Such p-values are about users, not about seeds.
+models are tested by the two-sided paired t-test (p) and, for models with as many seeds as that one,
+Wilcoxon's signed-rank test (p, ranks), without a correction for the number of models. Such p-values
+are about users, not about seeds.
 Seconds are those of all epochs with their validations, without compilation, mean over seeds.
 Parameters of a model that is solved are the numbers it solves for; it has the same result under
 every seed, and one run.
@@ -60,7 +62,8 @@ def write(
 
 def _run(run: Run) -> dict[str, Any]:
     """What is kept of one run: its scores, and the code and machine that made them."""
-    kept = ("seed", "best_epoch", "epochs", "commit", "device", "cores", "version/jax")
+    kept = ("seed", "best_epoch", "epochs", "modalities", "commit")
+    kept += ("device", "cores", "version/jax")
     summary = run.summary
     row = {key: summary.get(key) for key in kept} | {key: summary[key] for key in SCORES}
     return row | {"seconds": run.seconds, "seconds_per_epoch": summary["seconds_per_epoch"]}
@@ -69,8 +72,8 @@ def _run(run: Run) -> dict[str, Any]:
 def short_table(rows: Sequence[Row], data: str) -> Table:
     """The columns of compare.md that fit a terminal."""
     title = (
-        f"Test scores on {data}, mean ± sd over seeds; p: paired t-test of the users' Recall@20 "
-        f"against {rows[0]['against']}; more in compare.md"
+        f"Test scores on {rich.markup.escape(data)}, mean ± sd over seeds; p: paired t-test of the "
+        f"users' Recall@20 against {rows[0]['against']}; more in compare.md"
     )
     result = Table(title=title, title_justify="left")
     chosen = {"model": "left", "seeds": "right", "Recall@20": "left", "NDCG@20": "left"}

@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
         raise InputError("give Markdown documents, such as docs/results.md; --help says more")
     for document in documents:
         try:
-            old = document.read_text(encoding="utf-8")
+            old = document.read_bytes().decode()
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read {document}: {error}") from error
         new = rendered(old, document.parent)
@@ -62,17 +62,36 @@ def rendered(text: str, folder: Path) -> str:
       InputError: a file cannot be read or is no comparison, or a row is not in it.
     """
 
+    blocks = list(_BLOCK.finditer(text))
+    for start in re.finditer(r"^<!-- .*\.json.*$", text, re.MULTILINE):
+        if start.start() not in {block.start() for block in blocks}:
+            line = text.count("\n", 0, start.start()) + 1
+            raise InputError(
+                f"line {line} of the document, {start[0].strip()!r}, is no first line of a block "
+                "that '<!-- end -->' ends, alone on a line"
+            )
+
     def block(match: re.Match) -> str:
+        published = _published(folder / match["published"]) if match["published"] else None
         runs = files.read_json(folder / match["runs"])
-        published = files.read_json(folder / match["published"]) if match["published"] else None
         try:
             chosen = _chosen(runs["models"], match["rows"], match["runs"])
-            body = _about(runs, published) + _table(chosen, runs, published)
-        except (LookupError, TypeError, AttributeError) as error:
+            body = _about(runs, chosen, published) + _table(chosen, published)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{folder / match['runs']}: is no compare.json ({error!r})") from error
         return f"{match[0].partition(chr(10))[0]}\n\n{body}\n<!-- end -->"
 
     return _BLOCK.sub(block, text)
+
+
+def _published(path: Path) -> Mapping[str, Any]:
+    """A file of published scores: `source`, and `models`: name -> [Recall@20, NDCG@20]."""
+    content = files.read_json(path)
+    try:
+        scores = {name: list(map(float, values)) for name, values in content["models"].items()}
+        return {"source": str(content["source"]), "models": scores}
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: has no published scores ({error!r})") from error
 
 
 def _chosen(rows: Sequence[Mapping], names: str | None, file: str) -> list[Mapping]:
@@ -85,38 +104,37 @@ def _chosen(rows: Sequence[Mapping], names: str | None, file: str) -> list[Mappi
     return [by_name[name] for name in wanted]
 
 
-def _about(runs: Mapping[str, Any], published: Mapping[str, Any] | None) -> str:
+def _about(
+    runs: Mapping[str, Any], chosen: Sequence[Mapping], published: Mapping[str, Any] | None
+) -> str:
     """What the figures are of, and the command that makes them again."""
-    every = [run for row in runs["runs"].values() for run in row]
+    every = [run for row in chosen for run in runs["runs"][row["model"]]]
     machine = sorted({_machine(run) for run in every if run["cores"]})
-    commits = sorted({run["commit"] or "unknown" for run in every})
-    versions = sorted({run["version/jax"] for run in every})
-    lines = [
-        f"    {runs['command']}",
-        "",
+    commits = sorted({part for run in every for part in (run["commit"] or "unknown").split(", ")})
+    versions = sorted({str(run["version/jax"]) for run in every})
+    users = next(row["test_users"] for row in runs["models"] if row["test_users"])
+    about = (
         f"{runs['data'][0].upper()}{runs['data'][1:]}, modalities: "
         f"{', '.join(runs['modalities']) or 'none'}; commit {', '.join(commits)}; "
         f"{', '.join(machine)}; jax {', '.join(versions)}. Epochs are chosen by validation "
-        f"Recall@20. Mean ± sd over seeds; p: paired t-test over {runs['models'][0]['test_users']} "
-        f"users against {runs['models'][0]['against']}.",
-    ]
+        f"Recall@20. Mean ± sd over seeds; p: paired t-test over {users} users against "
+        f"{runs['models'][0]['against']}."
+    )
     if published:
-        lines[-1] += f" Published: {published['source']}"
-    return "\n".join(lines) + "\n\n"
+        about += f" Published: {published['source']}"
+    return f"    {runs['command']}\n\n{about}\n\n"
 
 
 def _machine(run: Mapping[str, Any]) -> str:
     return f"{run['cores']} {'core' if run['cores'] == 1 else 'cores'} of {run['device']}"
 
 
-def _table(
-    rows: Sequence[Mapping], runs: Mapping[str, Any], published: Mapping[str, Any] | None
-) -> str:
+def _table(rows: Sequence[Mapping], published: Mapping[str, Any] | None) -> str:
     header = ["", "seeds", "val Recall@20", "test Recall@20", "test NDCG@20", "p Recall@20"]
     header += ["best epochs", "seconds"] + (["published"] if published else [])
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
     for row in rows:
-        cells = [row["model"], str(len(row["seeds"]))]
+        cells = [" ".join(row["model"].replace("|", "/").split()), str(len(row["seeds"]))]
         for key in ("val/recall@20", "test/recall@20", "test/ndcg@20"):
             cells.append(_score(row[key], row[f"{key}/sd"]))
         p = row["recall@20/t_test_p"]

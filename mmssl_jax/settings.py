@@ -14,7 +14,7 @@ from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
 
-_LABEL = r"[A-Za-z0-9][A-Za-z0-9 ._+=-]{0,79}"  # it also names a folder
+_LABEL = r"(?!compare\.)[A-Za-z0-9]([A-Za-z0-9 ._+=-]{0,78}[A-Za-z0-9_+=-])?"  # names a folder too
 
 
 def call(path: str, function: str) -> Any:
@@ -23,9 +23,9 @@ def call(path: str, function: str) -> Any:
     Raises:
       InputError: there is no such file or function, or it raises.
     """
-    if not Path(path).is_file():
-        raise InputError(f"the file '{path}' does not exist or is a folder")
     try:
+        if not Path(path).is_file():
+            raise InputError(f"the file '{path}' does not exist or is a folder")
         found = runpy.run_path(path).get(function)
         if found is None:
             raise InputError(f"{path}: has no {function}()")
@@ -46,7 +46,7 @@ def read(path: str) -> dict[str, dict[str, Any]]:
         if not (isinstance(label, str) and re.fullmatch(_LABEL, label)):
             raise InputError(
                 f"{path}: {label!r} cannot name a setting; letters, digits, spaces "
-                "and ._+=- can, starting with a letter or digit"
+                "and ._+=- can, with a letter or digit first"
             )
         if not (isinstance(overrides, Mapping) and all(isinstance(key, str) for key in overrides)):
             raise InputError(f"{path}: '{label}' must be field -> value")

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+import rich.markup
 from rich.console import Console
 from rich.table import Table
 
@@ -38,6 +39,7 @@ The same command goes on where a stopped one was. Needs pip install ".[tune]".
 """
 
 _SHOWN = 10  # trials in the table
+_FIXED = ("name", "data.path", "data.modalities", "data.demo_seed", "train.seed")
 
 Space = Mapping[str, Any]  # field of the config -> one of optuna.distributions
 
@@ -72,8 +74,9 @@ def main(argv: list[str]) -> None:
         about = {"data": results.kind_of_data(dataset), "modalities": list(dataset.features)}
         about["command"] = provenance.command("mmssl_jax.tune", argv)
         best = _report(study, folder, about)
-    flags = _flags(values["config"].override_values | best)
-    print(f"next: python train.py --config {shlex.quote(values['config'].config_filename)} {flags}")
+    file, own = values["config"].config_filename, values["config"].override_values | best
+    where = shlex.join(["--config", file, "--workdir", str(folder / "best")])
+    print(f"next: python train.py {where} {_flags(own)}")
 
 
 def read_space(path: str) -> Space:
@@ -87,6 +90,8 @@ def read_space(path: str) -> Space:
     for field, distribution in space.items():
         if field not in known:
             raise InputError(f"{path}: get_search_space() has the unknown config field '{field}'")
+        if field in _FIXED:
+            raise InputError(f"{path}: '{field}' cannot be searched; it is the same in all trials")
         if not isinstance(distribution, BaseDistribution):
             raise InputError(
                 f"{path}: '{field}' of get_search_space() must be one of optuna.distributions"
@@ -103,7 +108,6 @@ def _open_study(folder: pathlib.Path, wanted: Mapping[str, Any], seed: int):
             storage=f"sqlite:///{(folder / 'tune.db').absolute()}",
             study_name="tune",
             direction="maximize",
-            sampler=optuna.samplers.TPESampler(seed=seed),
             # Settings of many layers or a low rate start slowly, and are not cut for it.
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=10),
             load_if_exists=True,
@@ -121,6 +125,8 @@ def _open_study(folder: pathlib.Path, wanted: Mapping[str, Any], seed: int):
             raise InputError(
                 f"{folder} holds another search, whose {part} differs; choose another --workdir"
             )
+    # A seed of its own for every call: the same one would draw the first trials again.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # a kill stopped it
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         study.enqueue_trial(trial.params)
@@ -206,13 +212,8 @@ def _report(study, folder: pathlib.Path, about: dict[str, Any]) -> dict[str, Any
     Raises:
       InputError: no trial was completed.
     """
-    trials = [
-        {"trial": trial.number, "state": trial.state.name.lower(), "val/recall@20": trial.value}
-        | {"params": trial.params}
-        | trial.user_attrs
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state.is_finished()
-    ]
+    trials = [_described(trial) for trial in study.get_trials(deepcopy=False)]
+    trials = [trial for trial in trials if trial["state"] in ("complete", "pruned", "failed")]
     complete = [trial for trial in trials if trial["state"] == "complete"]
     best = sorted(complete, key=lambda trial: -trial["val/recall@20"])[:_SHOWN]
     content = about | {"best": best[0] if best else None, "trials": trials}
@@ -220,7 +221,8 @@ def _report(study, folder: pathlib.Path, about: dict[str, Any]) -> dict[str, Any
     if not best:
         problems = [trial["error"] for trial in trials if "error" in trial]
         raise InputError(f"no trial was completed; {problems[-1] if problems else 'all were cut'}")
-    table = Table(title=f"Validation, {about['data']}: the best of {len(trials)} trials")
+    title = f"Validation, {rich.markup.escape(about['data'])}: the best of {len(trials)} trials"
+    table = Table(title=title)
     table.title_justify = "left"
     for name in ("trial", "Recall@20", "NDCG@20", "best epochs"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -235,6 +237,15 @@ def _report(study, folder: pathlib.Path, about: dict[str, Any]) -> dict[str, Any
         )
     Console().print(table)
     return best[0]["params"]
+
+
+def _described(trial) -> dict[str, Any]:
+    """A trial in tune.json; its state is one of Optuna's, or 'failed' for one that went wrong."""
+    value, state = trial.value, trial.state.name.lower()
+    if "error" in trial.user_attrs:
+        value, state = None, "failed"  # told to Optuna as pruned, so that it counts as tried
+    described = {"trial": trial.number, "state": state, "val/recall@20": value}
+    return described | {"params": trial.params} | trial.user_attrs
 
 
 def _short(value: Any) -> str:

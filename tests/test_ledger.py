@@ -123,7 +123,48 @@ def test_a_block_that_cannot_be_written(document, capsys, block, problem):
     assert document.read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\n<!-- results/a.json -->\nno end\n", 2),
+        ("<!-- results/a.json -->\n<!-- results/a.json -->\n<!-- end -->\n", 2),
+        ("<!-- results/a.json --> \n<!-- end -->\n", 1),
+        ("<!-- results/a.json -->\n<!-- end --> \n", 1),
+        ("<!-- results/a.json -->\r\n<!-- end -->\r\n", 1),
+    ],
+)
+def test_a_block_that_does_not_end(document, capsys, text, line):
+    document.write_bytes(text.encode())
+    for check in ((), ("--check",)):
+        assert run(*check, document) == 2
+        assert f"line {line} of the document" in capsys.readouterr().err
+    assert document.read_bytes() == text.encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, '{"models": [{"model": 3}]}', '{"source": "x"}', '{"models": {"one": ["x"]}}'],
+)
+@pytest.mark.parametrize("block", ["results/bad.json", "results/a.json beside results/bad.json"])
+def test_files_that_are_no_results(document, capsys, content, block):
+    (document.parent / "results/bad.json").write_text(content)
+    document.write_text(f"<!-- {block} -->\n<!-- end -->\n")
+    assert run(document) == 2
+    error = capsys.readouterr().err
+    assert "results/bad.json" in error
+    assert error.count("\n") == 1
+
+
+def test_a_score_that_is_text(document, capsys):
+    path = document.parent / "results/a.json"
+    path.write_text(path.read_text().replace('"seconds": 12.4', '"seconds": "12.4"'))
+    document.write_text("<!-- results/a.json -->\n<!-- end -->\n")
+    assert run(document) == 2
+    assert "is no compare.json" in capsys.readouterr().err
+
+
 def test_the_tables_of_this_project_are_what_their_json_gives():
     documents = sorted(pathlib.Path(ROOT / "docs").glob("*.md"))
-    assert any("<!-- results/" in document.read_text() for document in documents)
-    assert run("--check", *documents) == 0
+    starts = [line for each in documents for line in each.read_text().splitlines()]
+    assert any(line.startswith("<!-- results/") for line in starts)
+    assert run("--check", *documents) == 0  # which refuses such a line without a block

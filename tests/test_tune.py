@@ -85,7 +85,8 @@ def test_a_trial_is_the_run_that_train_makes_of_its_values(five, tmp_path, capsy
     assert [other.results["best_epoch"]] == best["best_epochs"]
     assert run(five, "--trials=5") == 0  # nothing is missing; it prints its report again
     given = "--config.train.epochs=3 --config.train.steps_per_epoch=4"
-    line = f"next: python train.py --config {five.config} {given} {flags[0]}"
+    where = f"--workdir {five.run / 'best'}"
+    line = f"next: python train.py --config {five.config} {where} {given} {flags[0]}"
     assert line in capsys.readouterr().out
 
 
@@ -109,36 +110,42 @@ def test_the_test_split_has_no_part_in_a_search(tmp_path, five, monkeypatch):
             assert b"test/" not in path.read_bytes(), path
 
 
-def test_a_search_goes_on_after_a_kill_with_the_trial_that_was_cut_off(tmp_path, monkeypatch):
-    place, real, epochs = place_at(tmp_path), training.train, []
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_search_goes_on_after_a_kill_where_it_was_cut_off(tmp_path, monkeypatch, seeds):
+    place, real, flags = place_at(tmp_path), training.train, ("--trials=3", f"--seeds={seeds}")
+    epochs, started, again = [], [], []
 
     def dying(config, dataset, folder, *, splits, watch):
         def count(epoch, recall):
             epochs.append(epoch)
-            if len(epochs) == 5:  # in the second epoch of the second trial
+            if len(epochs) == 5:  # in the second epoch of the second run
                 raise KeyboardInterrupt
-            watch(epoch, recall)
+            if watch:
+                watch(epoch, recall)
 
+        started.append(config.mmssl.learning_rate)
         return real(config, dataset, folder, splits=splits, watch=count)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "train", dying)
-        assert run(place, "--trials=3") == 130
-    started = []
-    monkeypatch.setattr(
-        training,
-        "train",
-        lambda config, *rest, **more: (
-            started.append(config.mmssl.learning_rate) or real(config, *rest, **more)
-        ),
-    )
-    assert run(place, "--trials=3") == 0
-    states = [trial["state"] for trial in written(place)["trials"]]
-    assert states.count("fail") == 1
-    assert states.count("complete") + states.count("pruned") == 3
-    cut = next(trial for trial in written(place)["trials"] if trial["state"] == "fail")
-    assert started[0] == cut["params"]["mmssl.learning_rate"]
+        assert run(place, *flags) == 130
     assert epochs == [1, 2, 3, 1, 2]
+
+    def counting(config, dataset, folder, **more):
+        before = len(list(folder.glob("checkpoints/*")))
+        summary = real(config, dataset, folder, **more)
+        again.append((config.mmssl.learning_rate, bool(before)))
+        return summary
+
+    monkeypatch.setattr(training, "train", counting)
+    assert run(place, *flags) == 0
+    assert again[:seeds] == [(started[-1], True)] * seeds
+    assert not any(kept for _, kept in again[seeds:])
+    trials = written(place)["trials"]
+    assert {trial["state"] for trial in trials} <= {"complete", "pruned"}
+    assert len(trials) == 3
+    values = [trial["params"] for trial in trials]
+    assert all(value not in values[:index] for index, value in enumerate(values))
 
 
 def test_a_trial_that_the_device_cannot_hold_does_not_end_the_search(tmp_path, monkeypatch):
@@ -155,6 +162,7 @@ def test_a_trial_that_the_device_cannot_hold_does_not_end_the_search(tmp_path, m
     assert run(place, "--trials=2") == 0
     first, second = written(place)["trials"]
     assert first["error"] == "RESOURCE_EXHAUSTED: out of memory"
+    assert (first["state"], first["val/recall@20"]) == ("failed", None)
     assert second["state"] == "complete"
 
 
@@ -215,6 +223,8 @@ def test_the_value_of_a_trial_is_the_mean_over_seeds(tmp_path, monkeypatch, caps
         ("def get_search_space(): return {}", "must return field -> distribution"),
         ("def get_search_space(): return {'model.layer': 1}", "unknown config field 'model.layer'"),
         ("def get_search_space(): return {'model.layers': [1]}", "one of optuna.distributions"),
+        ("def get_search_space(): return {'data.modalities': 1}", "cannot be searched"),
+        ("def get_search_space(): return {'train.seed': 1}", "cannot be searched"),
     ],
 )
 def test_a_space_that_cannot_be_searched(tmp_path, capsys, space, problem):

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from mmssl_jax import config as configs
-from mmssl_jax import evaluation, files, groups, results, sampling
+from mmssl_jax import evaluation, files, groups, provenance, results, sampling
 from mmssl_jax.checkpoint import Checkpoints, abstract
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset, content
@@ -177,7 +177,7 @@ def _train(
             scores = validate(state)
             state = states.with_score(state, scores["recall@20"], done)
             state = place(state, mesh, table_rows)
-            row = {"epoch": done, "step": int(state.step)} | terms
+            row = {"epoch": done, "step": int(state.step), "commit": provenance.commit()} | terms
             row |= {f"val/{name}": value for name, value in scores.items()}
             rows.append(row | {"seconds": (time.perf_counter() - started) / epochs})
             workdir.write_metrics(rows)
@@ -193,7 +193,9 @@ def _train(
     like = jax.tree.map(abstract, state)
     del state  # two states at once would be the peak of a run's memory
     best = checkpoints.restore(best_epoch, like)
+    commits = dict.fromkeys(row.get("commit") or "unknown" for row in rows)
     summary = about | {
+        "commit": ", ".join(commits),  # that trained it, whatever code scores it now
         "best_epoch": best_epoch,
         "epochs": done,
         "seconds_per_epoch": statistics.median(row["seconds"] for row in rows) if rows else None,
