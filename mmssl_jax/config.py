@@ -17,8 +17,8 @@ from mmssl_jax.errors import InputError
 # Every place in which MMSSL's public release and its paper differ, as the values of fields that
 # nobody set; design choices that neither makes, such as a symmetric norm, are fields as well.
 # The release builds modality graphs from the critic's rows, but with its own defaults they are
-# empty from the third step on and at every evaluation. With other settings (those it gives for
-# Sports and Allrecipes) it keeps a graph of one batch's users for a few steps; that is not ported.
+# empty from the third step on and at every evaluation. With those it gives for TikTok, Sports and
+# Allrecipes it keeps a graph of one batch's users for a few steps; that is not ported.
 VARIANTS = {
     "released": {
         "mmssl.modality_graph": "none",
