@@ -1,4 +1,4 @@
-"""The settings of configs/studies: they apply to the config that their command names."""
+"""The files in configs/: configs that hold, and studies that apply to the one they name."""
 
 import pathlib
 import re
@@ -7,7 +7,7 @@ import runpy
 import pytest
 from worlds import ROOT
 
-from mmssl_jax import cli, settings
+from mmssl_jax import cli, settings, tune
 from mmssl_jax.config import Config, flatten
 
 STUDIES = sorted((ROOT / "configs/studies").glob("*.py"))
@@ -28,6 +28,15 @@ def test_every_setting_applies(study: pathlib.Path):
         assert {field: values[field] for field in wanted} == wanted
         rows.append(values)
     assert all(values not in rows[:index] for index, values in enumerate(rows))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda p: p.stem)
+def test_every_config_holds(path: pathlib.Path):
+    assert cli.resolved(config_of(str(path))).model.name
+    assert f"--config configs/{path.name}" in path.read_text()
+    if "get_search_space" in path.read_text():
+        pytest.importorskip("optuna")
+        assert tune.read_space(str(path))
 
 
 def test_mmssl_among_the_models_is_the_best_setting():
