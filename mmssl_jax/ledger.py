@@ -61,7 +61,6 @@ def rendered(text: str, folder: Path) -> str:
     Raises:
       InputError: a file cannot be read or is no comparison, or a row is not in it.
     """
-
     blocks = list(_BLOCK.finditer(text))
     for start in re.finditer(r"^<!-- .*\.json.*$", text, re.MULTILINE):
         if start.start() not in {block.start() for block in blocks}:
