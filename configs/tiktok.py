@@ -19,7 +19,7 @@ def get_config() -> Config:
     config.data.standardize = True
     config.model.embedding_dim = 128
     config.model.layers = 3
-    config.train.patience = 20  # validation rests on a plateau for some ten epochs
+    config.train.patience = 20  # validation can rest for eight epochs and rise again
     config.critic.enabled = False
     config.mmssl.normalization = "symmetric"
     config.mmssl.last_softmax = False

@@ -1,4 +1,4 @@
-"""TikTok: LightGCN, searched as configs/tiktok.py was, for a comparison on even terms.
+"""TikTok: LightGCN, as wide as MMSSL in configs/tiktok.py, and a search space for it.
 
 python -m mmssl_jax.tune --config configs/tiktok_lightgcn.py --trials 20 --seeds 2
 python train.py --config configs/tiktok_lightgcn.py

@@ -61,9 +61,9 @@ def rendered(text: str, folder: Path) -> str:
     Raises:
       InputError: a file cannot be read or is no comparison, or a row is not in it.
     """
-    blocks = list(_BLOCK.finditer(text))
+    begun = {match.start() for match in _BLOCK.finditer(text)}
     for start in re.finditer(r"^<!-- .*\.json.*$", text, re.MULTILINE):
-        if start.start() not in {block.start() for block in blocks}:
+        if start.start() not in begun:
             line = text.count("\n", 0, start.start()) + 1
             raise InputError(
                 f"line {line} of the document, {start[0].strip()!r}, is no first line of a block "

@@ -45,8 +45,8 @@ def read(path: str) -> dict[str, dict[str, Any]]:
     for label, overrides in settings.items():
         if not (isinstance(label, str) and re.fullmatch(_LABEL, label)):
             raise InputError(
-                f"{path}: {label!r} cannot name a setting; letters, digits, spaces "
-                "and ._+=- can, with a letter or digit first"
+                f"{path}: {label!r} cannot name a setting; letters, digits, spaces and ._+=- can, "
+                "with a letter or digit first, no space or dot last, and not 'compare.'"
             )
         if not (isinstance(overrides, Mapping) and all(isinstance(key, str) for key in overrides)):
             raise InputError(f"{path}: '{label}' must be field -> value")
