@@ -3,8 +3,9 @@
 python -m mmssl_jax.compare --config configs/tiktok_released.py \
     --settings configs/studies/parts.py --seeds 3 --workdir runs/studies/parts
 
-The rows with a graph change one thing to `graph observed` or `graph top 10`. The critic is off but
-in the row that is about it, as it takes nearly all of the time; `paper` is without it as well.
+The rows with a graph change one thing to `graph observed` or `graph top 10`, and one row joins two
+changes, as configs/baby.py does. The critic is off but in the row that is about it, as it takes
+nearly all of the time; `paper` is without it as well.
 """
 
 from typing import Any
@@ -20,6 +21,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no last softmax": {"mmssl.last_softmax": False},
     "symmetric norm": {"mmssl.normalization": "symmetric"},
     "standardized features": {"data.standardize": True},
+    "no last softmax + standardized": {"mmssl.last_softmax": False, "data.standardize": True},
     "graph observed": OBSERVED,
     "graph top 10": TOP_K,
     "graph top 3": TOP_K | {"mmssl.graph_items": 3},
