@@ -3,8 +3,9 @@
 python -m mmssl_jax.compare --config configs/tiktok_released.py \
     --settings configs/studies/models.py --seeds 5 --workdir runs/studies/models
 
-`mmssl` is configs/tiktok.py; its embeddings are twice as wide as the others' 64, so it and LightGCN
-are compared at both widths. `mmssl released` has its critic off.
+`mmssl` is configs/tiktok.py, `lightgcn searched` configs/tiktok_lightgcn.py. Their embeddings are
+twice as wide as the others' 64, so both models are compared at both widths. `mmssl released` has
+its critic off.
 """
 
 import runpy
@@ -18,15 +19,19 @@ BASELINES = ("lightgcn", "lattice", "ngcf", "vbpr", "mf", "ease", "popularity", 
 
 
 def get_settings() -> dict[str, dict[str, Any]]:
-    released, best = (
+    released, best, lightgcn = (
         flatten(runpy.run_path(str(CONFIGS / file))["get_config"]())
-        for file in ("tiktok_released.py", "tiktok.py")
+        for file in ("tiktok_released.py", "tiktok.py", "tiktok_lightgcn.py")
     )
-    mmssl = {field: value for field, value in best.items() if value != released[field]}
+    mmssl, searched = (
+        {field: value for field, value in config.items() if value != released[field]}
+        for config in (best, lightgcn)
+    )
     settings = {
         "mmssl": mmssl,
         "mmssl 64 wide": mmssl | {"model.embedding_dim": 64},
         "mmssl released": {"critic.enabled": False},
+        "lightgcn searched": searched,
         "lightgcn 128 wide": {"model.name": "lightgcn", "model.embedding_dim": 128},
     }
     return settings | {name: {"model.name": name} for name in BASELINES}
