@@ -1,7 +1,8 @@
 """What the critic does in five epochs of the authors' settings: of full width, narrow, off.
 
-python -m mmssl_jax.compare --config configs/tiktok_released.py --settings configs/studies/critic.py \
-    --config.train.epochs=5 --seeds 1 --workdir runs/studies/critic
+python -m mmssl_jax.compare --config configs/tiktok_released.py \
+    --settings configs/studies/critic.py --config.train.epochs=5 --seeds 1 \
+    --workdir runs/studies/critic
 
 A seed gives all rows the same generator to start from. The last two change what the paper's critic
 has otherwise.
