@@ -4,8 +4,8 @@ python -m mmssl_jax.compare --config configs/tiktok_released.py \
     --settings configs/studies/parts.py --seeds 3 --workdir runs/studies/parts
 
 The rows with a graph change one thing to `graph observed` or `graph top 10`, and one row joins two
-changes, as configs/baby.py does. The critic is off but in the row that is about it, as it takes
-nearly all of the time; `paper` is without it as well.
+changes. The critic is off but in the row that is about it, as it takes nearly all of the time;
+`paper` is without it as well.
 """
 
 from typing import Any
