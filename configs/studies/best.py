@@ -10,12 +10,14 @@ from typing import Any
 def get_settings() -> dict[str, dict[str, Any]]:
     return {
         "best": {},
-        "2 layers": {"model.layers": 2},
         "no content": {"data.modalities": "none"},
-        "no contrast": {"mmssl.contrastive_weight": 0.0},
-        "one-sided norm": {"mmssl.normalization": "one_sided"},
-        "last softmax": {"mmssl.last_softmax": True},
-        "features as they are": {"data.standardize": False},
+        "published L2": {"train.embedding_l2": 1e-5},
+        "contrast with neighbours": {
+            "mmssl.modality_graph": "observed",
+            "mmssl.id_weight": 0.0,
+            "mmssl.contrastive_weight": 0.003,
+            "mmssl.temperature": 0.1,
+        },
         "critic of width 64": {
             "critic.enabled": True,
             "critic.hidden": 64,

@@ -12,7 +12,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-from mmssl_jax.config import flatten
+from mmssl_jax.config import flatten, read_by_model
 
 CONFIGS = Path(__file__).parents[1]
 BASELINES = ("lightgcn", "lattice", "ngcf", "vbpr", "mf", "ease", "popularity", "micro")
@@ -20,11 +20,12 @@ BASELINES = ("lightgcn", "lattice", "ngcf", "vbpr", "mf", "ease", "popularity", 
 
 def get_settings() -> dict[str, dict[str, Any]]:
     released, best, lightgcn = (
-        flatten(runpy.run_path(str(CONFIGS / file))["get_config"]())
+        runpy.run_path(str(CONFIGS / file))["get_config"]()
         for file in ("tiktok_released.py", "tiktok.py", "tiktok_lightgcn.py")
     )
+    known = flatten(released)
     mmssl, searched = (
-        {field: value for field, value in config.items() if value != released[field]}
+        {field: value for field, value in read_by_model(config).items() if value != known[field]}
         for config in (best, lightgcn)
     )
     settings = {
