@@ -1,4 +1,4 @@
-"""Compares models on one data set: python -m mmssl_jax.compare --config configs/tiktok.py
+"""Compares models on one data set: python -m mmssl_jax.compare --config configs/baby.py
 
 Every model (or named setting) and seed is a run of its own below the comparison's folder, which
 train.py could have made; what is finished there is taken as it is.
@@ -38,7 +38,7 @@ USAGE = """usage: python -m mmssl_jax.compare --config FILE [--models NAME,...] 
   --config FILE     a config, such as configs/demo.py; it holds for every model
   --models NAME,... the models, or the names of --settings (default: all)
   --settings FILE   compares the named settings of a file, such as configs/studies/parts.py
-  --seeds N         runs a model: train.seed, train.seed + 1, ... (default: 5)
+  --seeds N         runs per model: train.seed, train.seed + 1, ... (default: 5)
   --against NAME    the model that the others are tested against (default: the first)
   --workdir DIR     the comparison's folder (default: runs/compare/<config name>, or
                     <config name>-<name of the settings file>)
@@ -106,6 +106,8 @@ def _overrides(models: str | None, file: str | None) -> dict[str, dict[str, Any]
         if name not in known:
             what = "the models are" if file is None else f"the settings of {file} are"
             raise InputError(f"--models has {name!r}; {what} {', '.join(known)}")
+        if "train.seed" in known[name]:
+            raise InputError(f"{file}: '{name}' sets train.seed; give --config.train.seed instead")
     return {name: known[name] for name in names}
 
 
@@ -191,7 +193,8 @@ def _per_user(
 ) -> dict[str, np.ndarray]:
     """What results.json lacks, of the best epoch: PAIRED of every test user, parameters, ...
 
-    Made from the checkpoint once and kept in per_user.npz.
+    Made from the checkpoint once and kept in per_user.npz. Raises InputError where the checkpoint
+    is of a later best epoch.
     """
     path = workdir.folder / "per_user.npz"
     try:
@@ -202,7 +205,12 @@ def _per_user(
             return stored
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
         pass  # there is none, or not a whole one
-    _, model, state = training.best_of_run(config, dataset, workdir)
+    best_epoch, model, state = training.best_of_run(config, dataset, workdir)
+    if best_epoch != summary["best_epoch"]:
+        raise InputError(
+            f"{workdir.folder} was trained on after its {summary['epochs']} epochs and stopped; "
+            "finish it with train.py, or remove the folder"
+        )
     ranking = results.rank_splits(model, state, dataset, config)["test"]
     fitted = state.params if model.losses else state.held  # a model that is solved has no params
     stored = {

@@ -93,7 +93,7 @@ def _cells(rows: Sequence[Row]) -> list[dict[str, str]]:
         cells = {"model": row["model"], "seeds": str(len(row["seeds"]))}
         cells |= {name: _mean(row[key], row[f"{key}/sd"]) for key, name in SCORES.items()}
         for metric in PAIRED:
-            name = {"recall@20": "Recall@20", "ndcg@20": "NDCG@20"}[metric]
+            name = SCORES[f"test/{metric}"]
             cells[f"difference {name}"] = _number(row[f"{metric}/difference"], "+.4f")
             cells[f"p {name}"] = _p(row[f"{metric}/t_test_p"])
             cells[f"p {name}, ranks"] = _p(row[f"{metric}/wilcoxon_p"])

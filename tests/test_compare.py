@@ -159,6 +159,16 @@ def test_users_scores_that_are_lost_are_made_again(two, trained, spoil):
     assert written(two) == before
 
 
+def test_users_scores_are_never_those_of_a_later_best_epoch(two, tmp_path, capsys):
+    shutil.copytree(two.run, tmp_path / "run")
+    results = tmp_path / "run/mmssl/seed-2022/results.json"
+    results.with_name("per_user.npz").unlink()
+    stored = json.loads(results.read_text())
+    results.write_text(json.dumps(stored | {"best_epoch": stored["best_epoch"] + 1}))
+    assert run(two, f"--workdir={tmp_path / 'run'}", "--models=mmssl,popularity", "--seeds=1") == 0
+    assert "seed-2022 was trained on after its" in capsys.readouterr().err
+
+
 def test_without_matplotlib_all_else_is_written(two, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     about = comparison_report.About("data 'data'", [], "python -m mmssl_jax.compare", {})
@@ -231,6 +241,7 @@ def test_settings_of_other_models_leave_a_finished_run_as_it_is(two, tmp_path, t
         ("def get_settings(): return {'a': 3}", "must be field -> value"),
         ("def get_settings(): return {'a': {'model.layer': 3}}", "unknown config field"),
         ("def get_settings(): return {'a': {'model.layers': 'x'}}", "not of type int"),
+        ("def get_settings(): return {'a': {'train.seed': 1}}", "give --config.train.seed"),
         ("def get_settings(): return 1 / 0", "ZeroDivisionError"),
         ("def get_settings(:", "SyntaxError"),
     ],

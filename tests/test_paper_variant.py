@@ -278,6 +278,7 @@ def test_the_release_fuses_by_one_matrix_and_the_paper_by_attention():
 
     assert fusion("released") is None  # it has nothing to fuse
     assert fusion("released", modality_graph="observed") == (2 * 8, 8)
+    assert fusion("released", modality_graph="observed", id_weight=0.0) is None
     assert fusion("paper") == {"query": (8, 8), "key": (8, 8), "value": (8, 8)}
 
 

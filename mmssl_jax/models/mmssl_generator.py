@@ -71,8 +71,8 @@ def init_generator(
             "kernel": xavier(kernel_key, (width, d)),
             "bias": jax.random.uniform(bias_key, (d,), minval=-bound, maxval=bound),
         }
-    if not widths or config.mmssl.modality_graph == "none":
-        return params  # nothing to fuse
+    if not (widths and config.mmssl.modality_graph != "none" and fuses(config)):
+        return params
     if config.mmssl.attention:
         keys = dict(zip(("query", "key", "value"), jax.random.split(fusion_key, 3), strict=True))
         params["fusion"] = {name: xavier(k, (d, d)) for name, k in keys.items()}
@@ -117,7 +117,7 @@ def forward(
     users, items = params["user_embedding"], params["item_embedding"]
     fused_users = None
     added = config.mmssl.id_weight != 0.0  # without, the views serve the contrastive loss alone
-    if modality_graphs and (added or config.mmssl.contrast_fused):
+    if modality_graphs and fuses(config):
         fused_users = fuse(params["fusion"], user_views, config)
     if modality_graphs and added:
         fused_items = fuse(params["fusion"], item_views, config)
@@ -145,6 +145,11 @@ def id_views(
             users = spmm(graph.user_item, params["item_embedding"])
             products[id(graph)] = users, spmm(graph.item_user, params["user_embedding"])
     return {modality: products[id(graph)] for modality, graph in modality_graphs.items()}
+
+
+def fuses(config: Config) -> bool:
+    """Whether anything uses the fused views of a modality graph."""
+    return config.mmssl.id_weight != 0.0 or config.mmssl.contrast_fused
 
 
 def fuse(fusion: Any, views: Mapping[str, View], config: Config) -> Float[Array, "nodes d"]:
