@@ -1,12 +1,10 @@
-"""Amazon-Sports (35598 users, 18357 items; image 4096, text 1024): the authors' settings but one.
+"""Amazon-Sports (35598 users, 18357 items; image 4096, text 1024): the authors' settings but two.
 
 python train.py --config configs/sports.py --config.data.path=FOLDER
 python evaluate.py --config configs/sports.py
 
 The release's settings of its modality graphs (T, k) have no counterpart here: see VARIANTS
-in mmssl_jax/config.py.
-
-One setting is not theirs: the softmax of the last layer, which cost a tenth of the validation
+in mmssl_jax/config.py. And the softmax of the last layer, which cost a tenth of the validation
 Recall@20 on TikTok (docs/results.md), is off; --config.mmssl.last_softmax=True turns it on.
 
 Published: test Recall@20 .0998, NDCG@20 .0470 (WWW 2023).

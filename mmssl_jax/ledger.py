@@ -116,8 +116,8 @@ def _about(
         f"{runs['data'][0].upper()}{runs['data'][1:]}, modalities: "
         f"{', '.join(runs['modalities']) or 'none'}; commit {', '.join(commits)}; "
         f"{', '.join(machine)}; jax {', '.join(versions)}. Epochs are chosen by validation "
-        f"Recall@20. Mean ± sd over seeds; p: paired t-test over {users} users against "
-        f"{runs['models'][0]['against']}."
+        f"Recall@20. Mean ± sd over seeds; p: paired t-test against {runs['models'][0]['against']} "
+        f"over {users} users, each with the mean over these seeds."
     )
     if published:
         about += f" Published: {published['source']}"

@@ -73,7 +73,7 @@ def test_a_block_is_written_anew_and_the_rest_stays(document):
     assert one == "| one | 2 | .1000 ± .0015 | .0921 ± .0015 | .0400 | - | 3 5 | 12 |"
     assert two == "| two, b | 2 | .1000 | .0800 | .0400 | <.0001 | 3 5 | 12 |"
     assert "GENERATED data 'x', modalities: image; commit abc, def; 2 cores of cpu" in text
-    assert "over 30 users against one." in text
+    assert "t-test against one over 30 users, each" in text
     assert run(document) == 0
     assert document.read_text() == text
     assert run("--check", document) == 0

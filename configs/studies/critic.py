@@ -4,8 +4,8 @@ python -m mmssl_jax.compare --config configs/tiktok_released.py \
     --settings configs/studies/critic.py --config.train.epochs=5 --seeds 1 \
     --workdir runs/studies/critic
 
-A seed gives all rows the same generator to start from. The last two change what the paper's critic
-has otherwise.
+A seed gives all rows the same generator to start from. The last two give the critic what the paper
+variant has.
 """
 
 from typing import Any

@@ -4,9 +4,9 @@ python -m mmssl_jax.compare --config configs/tiktok_released.py \
     --settings configs/studies/parts.py --seeds 3 --workdir runs/studies/parts
 
 The rows with a graph change one thing to `graph observed` or `graph top 10`, and one row joins two
-changes. Attention and the fused users need `top 10`: on the observed graph all modalities have the same
-view, so that there is nothing to fuse. The critic is off but in the row that is about it, as it takes nearly all of the time;
-`paper` is without it as well.
+changes. Attention and the fused users need `graph top 10`: on the observed graph all modalities
+have the same view, and there is nothing to fuse. The critic is off but in the row that is about it,
+as it takes nearly all of the time; `paper` is without it as well.
 """
 
 from typing import Any
