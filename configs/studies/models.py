@@ -4,8 +4,8 @@ python -m mmssl_jax.compare --config configs/tiktok_released.py \
     --settings configs/studies/models.py --seeds 5 --workdir runs/studies/models
 
 `mmssl` is configs/tiktok.py, `lightgcn searched` configs/tiktok_lightgcn.py. Their embeddings are
-twice as wide as the others' 64, so both models are compared at both widths. `mmssl released` has
-its critic off.
+twice as wide as the others' 64, so both models are there in both widths. `mmssl released` has its
+critic off.
 """
 
 import runpy
