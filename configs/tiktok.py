@@ -3,8 +3,10 @@
 python train.py --config configs/tiktok.py --config.data.path=FOLDER
 python evaluate.py --config configs/tiktok.py
 
-docs/results.md says how it was chosen on validation, and what it is worth beside LightGCN in the
-setting of configs/tiktok_lightgcn.py. configs/tiktok_released.py has the settings of the authors.
+With image and audio, five seeds: test Recall@20 .1104 +- .0014, NDCG@20 .0484 +- .0015. Published:
+.0921, .0392 (WWW 2023, all three modalities). docs/results.md has the runs, how the setting was
+chosen on validation, and that LightGCN in that of configs/tiktok_lightgcn.py does as well.
+configs/tiktok_released.py has the settings of the authors.
 """
 
 from typing import Any

@@ -3,7 +3,8 @@
 python train.py --config configs/tiktok_lightgcn.py
 python evaluate.py --config configs/tiktok_lightgcn.py
 
-docs/results.md says how it was chosen on validation.
+Five seeds: test Recall@20 .1081 +- .0032, NDCG@20 .0506 +- .0038. docs/results.md has the runs, and
+how the setting was chosen on validation.
 """
 
 from typing import Any
