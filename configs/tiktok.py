@@ -20,7 +20,7 @@ def get_config() -> Config:
     config.data.standardize = True
     config.model.embedding_dim = 128
     config.train.embedding_l2 = 2e-2
-    config.train.patience = 40  # validation goes up and down by .005, and rises for 150 epochs
+    config.train.patience = 40  # validation goes up and down, and may rise for 130 epochs
     config.critic.enabled = False
     config.mmssl.normalization = "symmetric"
     config.mmssl.last_softmax = False
