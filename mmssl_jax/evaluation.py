@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mmssl_jax import metrics
 from mmssl_jax.errors import InputError
+from mmssl_jax.fallback import Fallback
 
 ScoreFn = Callable[[Any, Int[Array, "block"]], Array]  # (representation, users) -> [block, items]
 
@@ -24,29 +25,35 @@ class Block(NamedTuple):
     """
 
     users: Int[Array, "blocks block"]
-    seen: Int[Array, "blocks seen_pairs 2"]
+    known: Bool[Array, "blocks block"]  # whether the model's scores are used, not the fallback's
+    masked: Int[Array, "blocks masked_pairs 2"]
     truth: Int[Array, "blocks truth_pairs 2"]
 
 
 @dataclasses.dataclass(frozen=True)
 class RankingTask:
-    """One split to be ranked: its users with a non-empty truth, their seen items, their truth."""
+    """One split to be ranked: its users with a non-empty truth, what is masked, their truth."""
 
     users: np.ndarray  # [n] user indices, ascending
     truth_sizes: np.ndarray  # [n]
     num_items: int
     blocks: Block  # on the device
+    fallback_scores: Float[Array, "items"]  # of the users that are not known
 
 
 def ranking_task(
-    train: scipy.sparse.csr_array, truth: scipy.sparse.csr_array, user_block: int
+    masked: scipy.sparse.csr_array,
+    truth: scipy.sparse.csr_array,
+    user_block: int,
+    fallback: Fallback | None = None,
 ) -> RankingTask:
     """Builds the tables that rank a split, on the host, once.
 
     Args:
-      train: training interactions [users, items]; these items are never ranked.
+      masked: pairs [users, items] that are never ranked: those of training.
       truth: the split's interactions [users, items]; users without any are left out.
       user_block: users ranked at a time.
+      fallback: which users the model does not know, and their scores; None takes the model's.
     """
     sizes = np.diff(truth.indptr)
     users = np.flatnonzero(sizes)
@@ -54,12 +61,16 @@ def ranking_task(
     count = -(-len(users) // user_block)
     padded = np.zeros(count * user_block, np.int32)
     padded[: len(users)] = users
+    padded = padded.reshape(count, user_block)
+    if fallback is None:
+        fallback = Fallback(np.ones(truth.shape[0], bool), np.zeros(truth.shape[1], np.float32))
     blocks = Block(
-        users=jnp.asarray(padded.reshape(count, user_block)),
-        seen=jnp.asarray(_block_pairs(train, users, user_block)),
+        users=jnp.asarray(padded),
+        known=jnp.asarray(fallback.known[padded]),
+        masked=jnp.asarray(_block_pairs(masked, users, user_block)),
         truth=jnp.asarray(_block_pairs(truth, users, user_block)),
     )
-    return RankingTask(users, sizes[users], train.shape[1], blocks)
+    return RankingTask(users, sizes[users], truth.shape[1], blocks, jnp.asarray(fallback.scores))
 
 
 def _block_pairs(matrix, users: np.ndarray, user_block: int) -> np.ndarray:
@@ -76,56 +87,64 @@ def _block_pairs(matrix, users: np.ndarray, user_block: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Ranking:
-    """The top of a split's ranked lists, on the host."""
+    """Where a split's truth stands in the ranked lists, on the host; see `metrics.Places`."""
 
     users: np.ndarray  # [n] user indices, ascending
-    truth_sizes: np.ndarray  # [n]
-    top: np.ndarray  # [n, ranks] item indices, the best first
-    hits: np.ndarray  # [n, ranks] whether the item is in the user's truth
+    items: np.ndarray  # [pairs] item of every pair of the truth
+    places: metrics.Places  # of these pairs, as numpy arrays; rows are those of `users`
 
     def per_user(self, cutoffs: Sequence[int]) -> dict[str, np.ndarray]:
         """Every metric at every cutoff, one value per user: 'recall@20' -> [n]."""
-        hits, sizes = jnp.asarray(self.hits), jnp.asarray(self.truth_sizes)
-        return jax.tree.map(np.asarray, _per_user(hits, sizes, cutoffs=tuple(cutoffs)))
+        places = jax.tree.map(jnp.asarray, self.places)
+        return jax.tree.map(np.asarray, _all_metrics(places, cutoffs=tuple(cutoffs)))
 
 
-@functools.partial(jax.jit, static_argnames=("score", "cutoff"))
-def _ranked_hits(representation, blocks: Block, *, score: ScoreFn, cutoff: int):
-    """The top items [blocks, block, cutoff] and which of them are hits."""
+_all_metrics = jax.jit(metrics.all_metrics, static_argnames="cutoffs")
 
-    def rank(block: Block):
+
+@functools.partial(jax.jit, static_argnames=("score", "longest"))
+def _located(representation, blocks: Block, fallback_scores, *, score: ScoreFn, longest: int):
+    """For every pair of the truth [blocks, pairs]: the items above it, and those level with it."""
+
+    def locate(block: Block):
         scores = score(representation, block.users)
-        scores = scores.at[block.seen[:, 0], block.seen[:, 1]].set(-jnp.inf, mode="drop")
-        best, top = jax.lax.top_k(scores, cutoff)
-        truth = jnp.zeros(scores.shape, bool)
-        truth = truth.at[block.truth[:, 0], block.truth[:, 1]].set(True, mode="drop")
-        return top, jnp.take_along_axis(truth, top, axis=1) & (best > -jnp.inf)
+        scores = jnp.where(block.known[:, None], scores, fallback_scores[None, :])
+        scores = scores.at[block.masked[:, 0], block.masked[:, 1]].set(-jnp.inf, mode="drop")
+        best, _ = jax.lax.top_k(scores, longest)
+        last = best[:, -1]
+        level = jnp.sum(scores == last[:, None], axis=1)  # may go on below the list
+        rows, items = block.truth.T
+        own = scores.at[rows, items].get(mode="fill", fill_value=-jnp.inf)
+        rows = jnp.minimum(rows, len(scores) - 1)
+        above = jnp.sum(best[rows] > own[:, None], axis=1)
+        tied = jnp.sum(best[rows] == own[:, None], axis=1)
+        tied = jnp.where(own == last[rows], level[rows], tied)
+        return above, jnp.where(own > -jnp.inf, tied, 0)
 
-    return jax.lax.map(rank, blocks)
-
-
-@functools.partial(jax.jit, static_argnames="cutoffs")
-def _per_user(hits, truth_sizes, *, cutoffs):
-    return {
-        f"{name}@{k}": metric(hits, truth_sizes, k)
-        for name, metric in metrics.METRICS.items()
-        for k in cutoffs
-    }
+    return jax.lax.map(locate, blocks)
 
 
-def rank(representation: Any, task: RankingTask, cutoff: int, score: ScoreFn) -> Ranking:
-    """The best `cutoff` items of every user of the task.
+def rank(representation: Any, task: RankingTask, longest: int, score: ScoreFn) -> Ranking:
+    """Where the truth of the task stands among the best `longest` items of its users.
 
     Args:
       representation: what `score` needs, such as the final user and item embeddings.
       task: the split, from `ranking_task`.
-      cutoff: the length of the ranked lists.
+      longest: the length of the ranked lists, at least every cutoff that is asked for later.
       score: (representation, users [b]) -> scores [b, items].
     """
-    check_cutoffs([cutoff], task.num_items)
-    found = _ranked_hits(representation, task.blocks, score=score, cutoff=cutoff)
-    top, hits = (np.asarray(x).reshape(-1, cutoff)[: len(task.users)] for x in found)
-    return Ranking(task.users, task.truth_sizes, top, hits)
+    check_cutoffs([longest], task.num_items)
+    found = _located(
+        representation, task.blocks, task.fallback_scores, score=score, longest=longest
+    )
+    above, tied = map(np.asarray, found)
+    truth = np.asarray(task.blocks.truth)
+    block_rows, items = truth[..., 0], truth[..., 1]
+    user_block = task.blocks.users.shape[1]
+    real = block_rows < user_block  # the rest is padding
+    rows = np.arange(len(truth))[:, None] * user_block + block_rows
+    places = metrics.Places(rows[real], above[real], tied[real], task.truth_sizes)
+    return Ranking(task.users, items[real], places)
 
 
 def evaluate_users(

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import polars as pl
 
-from mmssl_jax import cli, command, ranked_lists, results, training
+from mmssl_jax import cli, command, fallback, ranked_lists, results, training
 from mmssl_jax.data.new_folder import new_folder
 from mmssl_jax.errors import InputError
 from mmssl_jax.evaluation import dot_scores
@@ -61,11 +61,18 @@ def main(argv: list[str]) -> None:
         top,
         None if with_seen else dataset.train,
         config.evaluation.user_block,
+        dataset,
     )
     ids = ranked_lists.user_and_item_ids(dataset)
     vectors = None
     if model.score is dot_scores:
-        vectors = dict(zip(("users", "items"), map(np.asarray, representation), strict=True))
+        users, items = map(np.asarray, representation)
+        known = fallback.fallback(dataset.train).known
+        vectors = {
+            "users": np.where(known[:, None], users, 0),
+            "items": items,
+            "known_users": known,
+        }
     about = results.about_run(config, dataset, model)
     about |= {"best_epoch": best_epoch, "top": top, "include_seen": with_seen}
     try:

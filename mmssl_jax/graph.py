@@ -69,13 +69,16 @@ spmm.defvjp(_spmm_forward, _spmm_backward)
 
 
 def from_scipy(matrix: scipy.sparse.sparray) -> Graph:
-    """A host matrix as a Graph on the device, values in float32."""
-    csr, csc = _canonical(matrix), _canonical(matrix.T)
+    """A host matrix as a Graph on the device, in float32; entries at one place are summed."""
+    csr = _canonical(matrix)
+    csc = scipy.sparse.csr_array(csr.T)  # of the sorted matrix, which sorts this one as well
     return Graph(_to_bcoo(csr), _to_bcoo(csc), _starts(csr), _starts(csc))
 
 
 def _canonical(matrix: scipy.sparse.sparray) -> scipy.sparse.csr_array:
-    csr = scipy.sparse.csr_array(matrix, dtype=np.float32)
+    # A copy, as sorting works in place: what `matrix` shares with others must stay as it is.
+    csr = scipy.sparse.csr_array(matrix, dtype=np.float32, copy=True)
+    csr.has_canonical_format = csr.has_sorted_indices = False  # whatever `matrix` claims to be
     csr.sum_duplicates()
     if csr.nnz >= 2**31 or max(csr.shape) >= 2**31:
         raise InputError(f"a graph of shape {csr.shape} with {csr.nnz} edges exceeds int32")
@@ -226,7 +229,7 @@ def relation_graph(
     )
 
 
-def symmetric_joint_graph(train: scipy.sparse.csr_array) -> Graph:
+def symmetric_joint_graph(train: scipy.sparse.sparray) -> Graph:
     """`D^(-1/2) A D^(-1/2)` over users then items (He et al., "LightGCN", SIGIR 2020)."""
     adjacency = _joint(train)
     degrees = np.asarray(adjacency.sum(axis=1)).ravel()
@@ -234,14 +237,14 @@ def symmetric_joint_graph(train: scipy.sparse.csr_array) -> Graph:
     return from_scipy(scale @ adjacency @ scale)
 
 
-def row_stochastic_joint_graph(train: scipy.sparse.csr_array) -> Graph:
+def row_stochastic_joint_graph(train: scipy.sparse.sparray) -> Graph:
     """`D^(-1) (A + I)` over users then items, as in the releases of NGCF, LATTICE and MICRO."""
     adjacency = _joint(train) + scipy.sparse.eye_array(sum(train.shape))
     degrees = np.asarray(adjacency.sum(axis=1)).ravel()
     return from_scipy(scipy.sparse.diags_array(1 / degrees) @ adjacency)
 
 
-def _joint(train: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
+def _joint(train: scipy.sparse.sparray) -> scipy.sparse.csr_array:
     """The symmetric adjacency [users + items, users + items], in float64."""
     adjacency = scipy.sparse.block_array([[None, train], [train.T, None]])
     return scipy.sparse.csr_array(adjacency, dtype=np.float64)

@@ -2,16 +2,16 @@
 
 A quartile's edges are those of the training pairs of all users (items) that have any; equal counts
 are never parted, so groups differ in size, and some may be empty. Everything here is numpy on the
-host, over arrays as long as the ranked lists.
+host, over the pairs of the truth.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 from rich.table import Table
 
+from mmssl_jax import metrics
 from mmssl_jax.data import Dataset
 from mmssl_jax.evaluation import Ranking
 
@@ -54,7 +54,7 @@ def scores_of(rankings: Mapping[str, Ranking], dataset: Dataset) -> dict[str, An
             bounds = [int(inside.min()), int(inside.max())] if len(inside) else None
             scores[f"training_pairs/{kind}_{group}"] = bounds
     for split, ranking in rankings.items():
-        found = _by_users(ranking, of_user) | _by_items(ranking, getattr(dataset, split), of_item)
+        found = _by_users(ranking, of_user) | _by_items(ranking, of_item)
         scores |= {f"{split}/{name}": value for name, value in found.items()}
     return scores
 
@@ -70,16 +70,14 @@ def _by_users(ranking: Ranking, of_user: np.ndarray) -> dict[str, Any]:
     return scores
 
 
-def _by_items(
-    ranking: Ranking, truth: scipy.sparse.csr_array, of_item: np.ndarray
-) -> dict[str, Any]:
+def _by_items(ranking: Ranking, of_item: np.ndarray) -> dict[str, Any]:
     """Recall of the truth in every group of items, over the users who have such truth."""
-    entries, scores = truth[ranking.users].tocoo(), {}
-    hits, of_top = ranking.hits[:, :CUTOFF], of_item[ranking.top[:, :CUTOFF]]
+    places, scores = ranking.places, {}
+    chances, of_pair = np.asarray(metrics.chances(places, CUTOFF)), of_item[ranking.items]
     for index, group in enumerate(GROUPS):
-        rows = entries.row[of_item[entries.col] == index]
+        rows = places.users[of_pair == index]
         sizes = np.bincount(rows, minlength=len(ranking.users))
-        found = np.sum(hits & (of_top == index), axis=1)
+        found = np.bincount(rows, chances[of_pair == index], minlength=len(ranking.users))
         inside = sizes > 0
         scores[f"users/items_{group}"] = int(inside.sum())
         scores[f"{RECALL}/items_{group}"] = _mean(found[inside] / sizes[inside])

@@ -1,68 +1,175 @@
-"""Ranking metrics as pure functions of the hits in ranked lists; each returns one value per user.
+"""Ranking metrics as pure functions of where a user's truth stands; each returns a value per user.
 
-`hits[u, r]` says whether the item at rank r (0 is the top) of user u is in the user's truth, and
-`truth_sizes[u]` how many items that truth has (at least 1). A cutoff is at most the list's length.
+Items with equal scores have no order, so a metric is its expected value over all orders of them,
+exactly (McSherry and Najork, "Computing information retrieval performance measures efficiently in
+the presence of tied scores", ECIR 2008). Where nothing ties that is the metric itself. How users
+and items are numbered has no part in it.
 """
 
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from typing import NamedTuple
 
-Hits = Bool[Array, "users ranks"]
-Sizes = Int[Array, "users"]
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
 PerUser = Float[Array, "users"]
 
 
-def recall(hits: Hits, truth_sizes: Sizes, cutoff: int) -> PerUser:
+class Places(NamedTuple):
+    """Where every item of the users' truth stands in the ranked list of its user.
+
+    A pair of user and item is at one of the ranks `above`, ..., `above + tied - 1` (0 is the top),
+    each as likely: `above` items have higher scores, and `tied` have its score, itself included.
+    An item that is not ranked, or only below the longest list, has `tied` 0.
+    """
+
+    users: Int[Array, "pairs"]  # row of the user
+    above: Int[Array, "pairs"]
+    tied: Int[Array, "pairs"]
+    truth_sizes: Int[Array, "users"]  # items in each user's truth, at least 1
+
+
+class _Edge(NamedTuple):
+    """The tied items that a cutoff parts, for every user: some are in the list, some are not."""
+
+    places: Int[Array, "users"]  # of the list that they fill
+    tied: Int[Array, "users"]  # 0 where the cutoff parts no ties that have truth among them
+    hits: Int[Array, "users"]  # of the truth
+
+
+def recall(places: Places, cutoff: int) -> PerUser:
     """Hits in the first `cutoff` ranks, over the size of the truth."""
-    return _count(hits, cutoff) / truth_sizes
+    return _sum(places, chances(places, cutoff)) / places.truth_sizes
 
 
-def precision(hits: Hits, truth_sizes: Sizes, cutoff: int) -> PerUser:
+def precision(places: Places, cutoff: int) -> PerUser:
     """Hits in the first `cutoff` ranks, over `cutoff`."""
-    del truth_sizes
-    return _count(hits, cutoff) / cutoff
+    return _sum(places, chances(places, cutoff)) / cutoff
 
 
-def hit_rate(hits: Hits, truth_sizes: Sizes, cutoff: int) -> PerUser:
-    """1 where any of the first `cutoff` ranks is a hit, else 0."""
-    del truth_sizes
-    return jnp.any(hits[:, :cutoff], axis=1).astype(jnp.float32)
-
-
-def ndcg(hits: Hits, truth_sizes: Sizes, cutoff: int) -> PerUser:
+def ndcg(places: Places, cutoff: int) -> PerUser:
     """DCG over that of the ideal list, which has min(|truth|, cutoff) hits on top.
 
     Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002.
     """
-    ideal = jnp.arange(cutoff)[None, :] < truth_sizes[:, None]
-    return _dcg(hits[:, :cutoff]) / _dcg(ideal)
+    ideal = _discounts_between(0, places.truth_sizes, cutoff)
+    return _sum(places, _discount(places, cutoff)) / ideal
 
 
-def ndcg_released(hits: Hits, truth_sizes: Sizes, cutoff: int) -> PerUser:
+def hit_rate(places: Places, cutoff: int) -> PerUser:
+    """1 where any of the first `cutoff` ranks is a hit, else 0."""
+    inside = _sum(places, _is_inside(places, cutoff))
+    edge = _edge(places, cutoff)
+    nothing = jnp.zeros(inside.shape)
+    at_edge = _where_parted(edge, cutoff, lambda odds: jnp.sum(odds[:, 1:], axis=1), nothing)
+    return jnp.where(inside > 0, 1.0, at_edge)
+
+
+def ndcg_released(places: Places, cutoff: int, longest: int) -> PerUser:
     """NDCG as the public release of MMSSL computes it: the ideal list has only the retrieved hits.
 
-    The ideal puts the hits found within the whole list (the largest cutoff) on top, not the truth,
-    so that truth the list missed costs nothing. 0 where nothing is found.
+    The ideal puts the hits found within the `longest` list (the largest cutoff) on top, not the
+    truth, so that truth the list missed costs nothing. 0 where nothing is found.
     """
-    del truth_sizes
-    found = jnp.sum(hits, axis=1)
-    ideal = _dcg(jnp.arange(cutoff)[None, :] < found[:, None])
-    return jnp.where(found > 0, _dcg(hits[:, :cutoff]) / jnp.where(found > 0, ideal, 1.0), 0.0)
+    inside = _is_inside(places, longest)
+    found = _sum(places, inside).astype(jnp.int32)
+    dcg = _sum(places, jnp.where(inside, _discount(places, cutoff), 0.0))
+    edge = _edge(places, longest)
+
+    def expected(odds):
+        """Over how many of the tied hits at the edge are in the list, anywhere in their places."""
+        hits = jnp.arange(longest + 1)
+        filled = _discounts_between(longest - edge.places, jnp.full_like(found, longest), cutoff)
+        share = hits[None, :] / jnp.maximum(edge.places, 1)[:, None]
+        gained = dcg[:, None] + share * filled[:, None]
+        return jnp.sum(odds * _over_ideal(gained, found[:, None] + hits[None, :], cutoff), axis=1)
+
+    return _where_parted(edge, longest, expected, _over_ideal(dcg, found, cutoff))
 
 
-def _count(hits, cutoff):
-    return jnp.sum(hits[:, :cutoff], axis=1).astype(jnp.float32)
+METRICS = {"recall": recall, "precision": precision, "ndcg": ndcg, "hit_rate": hit_rate}
 
 
-def _dcg(gains):
-    discounts = 1.0 / jnp.log2(jnp.arange(gains.shape[1], dtype=jnp.float32) + 2.0)
-    return jnp.sum(gains * discounts[None, :], axis=1)
+def all_metrics(places: Places, cutoffs: tuple[int, ...]) -> dict[str, PerUser]:
+    """Every metric at every cutoff: 'recall@20' -> a value per user."""
+    of_all = {f"{name}@{k}": of(places, k) for name, of in METRICS.items() for k in cutoffs}
+    return of_all | {f"ndcg_released@{k}": ndcg_released(places, k, max(cutoffs)) for k in cutoffs}
 
 
-METRICS = {
-    "recall": recall,
-    "precision": precision,
-    "ndcg": ndcg,
-    "ndcg_released": ndcg_released,
-    "hit_rate": hit_rate,
-}
+def chances(places: Places, cutoff: int) -> Float[Array, "pairs"]:
+    """The chance of every pair to be within the first `cutoff` ranks."""
+    return jnp.clip(cutoff - places.above, 0, places.tied) / jnp.maximum(places.tied, 1)
+
+
+def _sum(places: Places, values: Array) -> PerUser:
+    """The sum over the pairs of every user."""
+    return jax.ops.segment_sum(
+        values.astype(jnp.float32), places.users, places.truth_sizes.shape[0]
+    )
+
+
+def _is_inside(places: Places, cutoff: int) -> Array:
+    """Whether a pair is within the first `cutoff` ranks in every order."""
+    return (places.tied > 0) & (places.above + places.tied <= cutoff)
+
+
+def _discount(places: Places, cutoff: int) -> Float[Array, "pairs"]:
+    """1 / log2(rank + 2) of every pair, averaged over its ranks; 0 from `cutoff` on."""
+    ends = places.above + places.tied
+    return _discounts_between(places.above, ends, cutoff) / jnp.maximum(places.tied, 1)
+
+
+def _discounts_between(first: Array | int, end: Array, cutoff: int) -> Array:
+    """The sum of 1 / log2(rank + 2) over the ranks from `first` to before min(`end`, `cutoff`)."""
+    sums = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(cutoff) + 2.0))])
+    high = sums.astype(np.float32)
+    low = (sums - high).astype(np.float32)  # else a late rank would be left with few digits
+    first, end = jnp.minimum(first, cutoff), jnp.minimum(end, cutoff)
+    parts = [jnp.asarray(table)[end] - jnp.asarray(table)[first] for table in (high, low)]
+    return parts[0] + parts[1]
+
+
+def _over_ideal(dcg: Array, found: Array, cutoff: int) -> Array:
+    """DCG over that of a list with the `found` hits on top; 0 where there are none."""
+    ideal = _discounts_between(0, found, cutoff)
+    return jnp.where(found > 0, dcg / jnp.where(found > 0, ideal, 1.0), 0.0)
+
+
+def _edge(places: Places, cutoff: int) -> _Edge:
+    """The ties that a cutoff parts. A user's pairs there share one score, so any of them tells."""
+    parted = (places.above < cutoff) & (places.above + places.tied > cutoff)
+    users = places.truth_sizes.shape[0]
+
+    def of_user(values):
+        values = jnp.where(parted, values, 0)
+        return jnp.maximum(jax.ops.segment_max(values, places.users, users), 0)
+
+    return _Edge(
+        places=of_user(cutoff - places.above),
+        tied=of_user(places.tied),
+        hits=jax.ops.segment_sum(parted.astype(jnp.int32), places.users, users),
+    )
+
+
+def _where_parted(edge: _Edge, cutoff: int, expected, otherwise: PerUser) -> PerUser:
+    """`expected(odds)` for the users with ties at the edge; computed only if there are any.
+
+    odds: [users, cutoff + 1], the chance that so many of the tied hits are in the list. They are
+    those of drawing `places` of `tied` items without putting any back, drawn one after another.
+    """
+
+    def draw(drawn, odds):
+        hits = jnp.arange(cutoff + 1)
+        left = jnp.maximum(edge.hits[:, None] - hits[None, :], 0)
+        hit = jnp.minimum(left / jnp.maximum(edge.tied - drawn, 1)[:, None], 1.0)
+        after = odds * (1 - hit) + jnp.pad(odds * hit, ((0, 0), (1, 0)))[:, :-1]
+        return jnp.where((drawn < edge.places)[:, None], after, odds)
+
+    def by_draws():
+        start = jnp.zeros((len(edge.tied), cutoff + 1)).at[:, 0].set(1.0)
+        return jnp.where(
+            edge.tied > 0, expected(jax.lax.fori_loop(0, cutoff, draw, start)), otherwise
+        )
+
+    return jax.lax.cond(jnp.any(edge.tied > 0), by_draws, lambda: otherwise)

@@ -1,6 +1,7 @@
 """The best items of any users, by the rules of the evaluation: what export and recommend share."""
 
 import functools
+import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 
+from mmssl_jax import fallback
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.evaluation import ScoreFn
 
 
 class RankedLists(NamedTuple):
-    """Items and scores, the best first, of equal scores the lower index first.
+    """Items and scores, the best first, of equal scores that first which `tie_order` has first.
 
     Where a user has fewer than `top` items left, the rest is item -1 with score -inf.
     """
@@ -31,8 +33,9 @@ def rank(
     top: int,
     seen: scipy.sparse.csr_array | None,
     user_block: int,
+    dataset: Dataset,
 ) -> RankedLists:
-    """The `top` best items of each user.
+    """The `top` best items of each user; those without a training pair get the fallback's.
 
     Args:
       representation: what `score` needs, from the model's `embed`.
@@ -41,7 +44,10 @@ def rank(
       top: the length of the lists; at most the number of items.
       seen: pairs [users, items] that are left out, such as those of training; None leaves none out.
       user_block: users ranked at a time.
+      dataset: what the model was trained on.
     """
+    order = jnp.asarray(tie_order(user_and_item_ids(dataset)[1]), jnp.int32)
+    stand_in = fallback.fallback(dataset.train)
     block = min(user_block, len(users))
     parts = [users[start : start + block] for start in range(0, len(users), block)]
     pairs = [_pairs(seen, part) for part in parts]
@@ -52,7 +58,16 @@ def rank(
         padded[: len(part)] = part
         dropped = np.full((most, 2), block, np.int32)  # a row out of range is none
         dropped[: len(known)] = known
-        best, items = _best(representation, padded, dropped, score=score, top=top)
+        best, items = _best(
+            representation,
+            padded,
+            stand_in.known[padded],
+            stand_in.scores,
+            dropped,
+            order,
+            score=score,
+            top=top,
+        )
         found.append((np.asarray(items)[: len(part)], np.asarray(best)[: len(part)]))
     items, scores = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     left = scores > -np.inf
@@ -84,8 +99,19 @@ def _pairs(seen: scipy.sparse.csr_array | None, users: np.ndarray) -> np.ndarray
     return np.stack([chosen.row, chosen.col], axis=1).astype(np.int32)
 
 
+def tie_order(item_ids: Sequence[str]) -> np.ndarray:
+    """The items in a pseudo-random order, int64 [n]: which of equal scores comes first.
+
+    It is that of a hash of the raw ids, the same on every machine however the items are numbered.
+    """
+    hashes = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in item_ids]
+    return np.argsort(np.frombuffer(b"".join(hashes), ">u8"), kind="stable")
+
+
 @functools.partial(jax.jit, static_argnames=("score", "top"))
-def _best(representation, users, seen, *, score: ScoreFn, top: int):
+def _best(representation, users, known, popularity, seen, order, *, score: ScoreFn, top: int):
     scores = score(representation, jnp.asarray(users))
+    scores = jnp.where(known[:, None], scores, popularity[None, :])
     scores = scores.at[seen[:, 0], seen[:, 1]].set(-jnp.inf, mode="drop")
-    return jax.lax.top_k(scores, top)
+    best, place = jax.lax.top_k(scores[:, order], top)  # of equal ones the first
+    return best, order[place]

@@ -56,6 +56,7 @@ def main(argv: list[str]) -> None:
         top,
         None if values["include-seen"].value else dataset.train,
         config.evaluation.user_block,
+        dataset,
     )
     found = described(users, lists, dataset)
     Console().print(_table(found, results.title(dataset, config, best_epoch)))

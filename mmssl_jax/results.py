@@ -7,10 +7,9 @@ import jax
 import rich.markup
 from rich.table import Table
 
-from mmssl_jax import evaluation, provenance
+from mmssl_jax import evaluation, fallback, metrics, provenance
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.metrics import METRICS
 from mmssl_jax.models import Model
 
 SPLITS = ("val", "test")
@@ -19,12 +18,12 @@ SPLITS = ("val", "test")
 def rank_splits(
     model: Model, state: Any, dataset: Dataset, config: Config, splits: Sequence[str] = SPLITS
 ) -> dict[str, evaluation.Ranking]:
-    """The ranked lists on these splits, as long as the largest cutoff."""
+    """Where the truth of these splits stands in lists as long as the largest cutoff."""
     representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
     cutoff, block = max(config.evaluation.cutoffs), config.evaluation.user_block
-    rankings = {}
+    rankings, stand_in = {}, fallback.fallback(dataset.train)
     for split in splits:
-        task = evaluation.ranking_task(dataset.train, getattr(dataset, split), block)
+        task = evaluation.ranking_task(dataset.train, getattr(dataset, split), block, stand_in)
         rankings[split] = evaluation.rank(representation, task, cutoff, model.score)
     return rankings
 
@@ -50,27 +49,37 @@ def score_splits(
 
 def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
     """What a reader of the scores must know: data, model, players, seed, code and machine."""
-    return {
-        "data": dataset.name,
-        "data_is_synthetic": dataset.synthetic,
-        "data_fingerprint": dataset.fingerprint,
-        "data_warnings": list(dataset.warnings),
-        "modalities": list(dataset.features),
-        "model": config.model.name,
-        "variant": config.model.variant if config.model.name == "mmssl" else None,
-        "critic": "critic" in model.losses,
-        "seed": config.train.seed,
-    } | provenance.about()
+    return (
+        {
+            "data": dataset.name,
+            "data_is_synthetic": dataset.synthetic,
+            "data_fingerprint": dataset.fingerprint,
+            "data_warnings": list(dataset.warnings),
+            "modalities": list(dataset.features),
+            "model": config.model.name,
+            "variant": config.model.variant if config.model.name == "mmssl" else None,
+            "critic": "critic" in model.losses,
+            "seed": config.train.seed,
+        }
+        | _unknown(dataset)
+        | provenance.about()
+    )
+
+
+def _unknown(dataset: Dataset) -> dict[str, int]:
+    """How many users of each split are ranked by the fallback."""
+    return fallback.counts(dataset.train, {split: getattr(dataset, split) for split in SPLITS})
 
 
 def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table:
     """The scores as a table: metrics in rows, splits and cutoffs in columns."""
-    result = Table(title=title, title_justify="left")
+    note = fallback.note(scores)
+    result = Table(title=title, title_justify="left", caption=note, caption_justify="left")
     result.add_column("metric")
     for split in SPLITS:
         for cutoff in cutoffs:
             result.add_column(f"{split} @{cutoff}", justify="right")
-    for metric in METRICS:
+    for metric in (*metrics.METRICS, "ndcg_released"):
         keys = [f"{split}/{metric}@{cutoff}" for split in SPLITS for cutoff in cutoffs]
         result.add_row(metric, *(f"{scores[key]:.4f}" for key in keys))
     return result

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import re
@@ -79,12 +80,14 @@ def _places(tmp_path_factory):
 
 
 def run_of(place: Place):
-    """The scores [users, items] of a run by its own model, and its training matrix."""
+    """The scores [users, items] that a run ranks by, and what they come from."""
     values = cli.parse(place.argv(), "usage")
     config, dataset, run = cli.open_run(values, "test")
     _, model, state = training.best_of_run(config, dataset, run)
     representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
-    scores = np.asarray(jax.jit(model.score)(representation, np.arange(USERS)))
+    scores = np.array(jax.jit(model.score)(representation, np.arange(USERS)))
+    train = dataset.train.toarray()
+    scores[train.sum(axis=1) == 0] = train.sum(axis=0)  # training knows nothing of them
     return scores, dataset, config, model, representation
 
 
@@ -95,11 +98,15 @@ def exported(place: Place, folder, *flags: str) -> dict[str, np.ndarray]:
 
 
 def naive(scores: np.ndarray, left_out: np.ndarray, top: int) -> list[list[int]]:
-    """The best items that are left, by score and then by index."""
+    """The best items that are left, by score and then by the hash of their raw ids."""
+    after = {
+        item: hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+        for item, name in enumerate(ITEM_IDS)
+    }
     lists = []
     for row, out in zip(scores, left_out, strict=True):
         items = [item for item in range(len(row)) if not out[item]]
-        lists.append(sorted(items, key=lambda item: (-row[item], item))[:top])
+        lists.append(sorted(items, key=lambda item: (-row[item], after[item]))[:top])
     return lists
 
 
@@ -134,22 +141,42 @@ def test_lists_are_the_naive_ranking_of_the_models_scores(model, places, tmp_pat
         return
     with np.load(vectors, allow_pickle=False) as content:
         assert content["users"].dtype == content["items"].dtype == np.float32
+        known = content["known_users"]
+        assert np.flatnonzero(~known).tolist() == [COLD]
         products = content["users"] @ content["items"].T
-        np.testing.assert_allclose(products, scores, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(products[known], scores[known], rtol=1e-5, atol=1e-6)
+        assert not content["users"][COLD].any()
         assert content["user_ids"].tolist() == list(USER_IDS)
         assert content["item_ids"].tolist() == list(ITEM_IDS)
 
 
-def test_lists_are_those_of_the_evaluation(places, tmp_path):
+def test_lists_and_evaluation_agree_on_what_is_above_an_item(places, tmp_path):
     place = places("popularity")  # which has many equal scores
     scores, dataset, config, model, representation = run_of(place)
     assert len(np.unique(scores[0])) < ITEMS / 2
     task = evaluation.ranking_task(dataset.train, dataset.test, config.evaluation.user_block)
     ranking = evaluation.rank(representation, task, 20, model.score)
-    found = exported(place, tmp_path / "to")["items"][ranking.users]
-    full = (found >= 0).all(axis=1)
-    assert full.sum() == USERS - 1
-    np.testing.assert_array_equal(found[full], ranking.top[full])
+    users, above, tied, _ = ranking.places
+    found = exported(place, tmp_path / "to")["items"][ranking.users[users]]
+    standing = np.argmax(found == ranking.items[:, None], axis=1)  # of the truth, in its list
+    listed = (found == ranking.items[:, None]).any(axis=1)
+    assert listed.sum() > USERS
+    assert (tied[listed] > 1).any()
+    assert (above[listed] <= standing[listed]).all()
+    assert (standing[listed] < (above + tied)[listed]).all()
+    missed = ~listed & (tied > 0)
+    assert (above + tied)[missed].min() > 20 if missed.any() else True
+
+
+def test_the_order_of_ties_follows_the_raw_ids_and_not_the_index():
+    names = [f"item{number}" for number in range(500)]
+    order = ranked_lists.tie_order(names)
+    assert sorted(order) == list(range(500))
+    assert abs(np.corrcoef(order, np.arange(500))[0, 1]) < 0.2
+    shuffled = np.random.default_rng(0).permutation(500)
+    again = ranked_lists.tie_order([names[item] for item in shuffled])
+    np.testing.assert_array_equal(shuffled[again], order)
+    assert order[:4].tolist() == [292, 112, 92, 472]  # on every machine
 
 
 @pytest.mark.parametrize("block", [1, 7, USERS, 1000])
@@ -158,7 +185,7 @@ def test_the_block_of_users_and_their_order_do_not_matter(places, model, block):
     scores, dataset, _, built, representation = run_of(places(model))
     seen = dataset.train
     users = np.random.default_rng(0).permutation(USERS)[:11]
-    lists = ranked_lists.rank(representation, built.score, users, 20, seen, block)
+    lists = ranked_lists.rank(representation, built.score, users, 20, seen, block, dataset)
     assert as_lists(lists.items) == naive(scores[users], seen[users].toarray() > 0, 20)
 
 

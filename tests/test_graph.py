@@ -84,6 +84,91 @@ def test_repeated_entries_are_summed():
     np.testing.assert_array_equal(dense(sparse.matrix), [[1, 0, 0], [0, 0, 2]])
 
 
+def unsorted():
+    """Weights whose column indices are not sorted within a row, as scipy's products leave them."""
+    weights = abs(random_matrix((5, 7), density=0.8))
+    matrix = scipy.sparse.csr_array(weights)
+    for start, end in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
+        for array in (matrix.indices, matrix.data):
+            array[start:end] = array[start:end][::-1].copy()
+    matrix.has_sorted_indices = False
+    return matrix
+
+
+def repeated():
+    """Rows that have a column twice."""
+    entries = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.array([6, 2, 6, 0, 0])
+    return scipy.sparse.csr_array((*entries, np.array([0, 3, 3, 5, 5, 5])), shape=(5, 7))
+
+
+INPUTS = {
+    "unsorted": unsorted(),
+    "repeated": repeated(),
+    "empty": scipy.sparse.csr_array((5, 7)),
+    "bool": scipy.sparse.csr_array(random_matrix((5, 7)) > 0),
+    "small integers": scipy.sparse.csr_array(np.full((5, 7), 100, np.int8)),
+    "columns": scipy.sparse.csc_array(unsorted()),
+    "int64 indices": scipy.sparse.coo_array(
+        (np.ones(2), (np.array([4, 0]), np.array([0, 6]))), shape=(5, 7)
+    ),
+}
+
+
+def one_sided(matrix):
+    return matrix * (matrix.sum(axis=1, keepdims=True) + 1e-8) ** -0.5
+
+
+def joint(matrix):
+    users, items = matrix.shape
+    return np.block([[np.zeros((users, users)), matrix], [matrix.T, np.zeros((items, items))]])
+
+
+def lightgcn(matrix):
+    both = joint(matrix)
+    root = np.maximum(both.sum(axis=1), 1) ** -0.5
+    return root[:, None] * both * root[None, :]
+
+
+def row_stochastic(matrix):
+    both = joint(matrix) + np.eye(sum(matrix.shape))
+    return both / both.sum(axis=1, keepdims=True)
+
+
+BUILDERS = {
+    "from_scipy": (graph.from_scipy, lambda matrix: matrix),
+    "bipartite": (lambda each: graph.bipartite_graphs(each).user_item, one_sided),
+    "bipartite back": (
+        lambda each: graph.bipartite_graphs(each).item_user,
+        lambda matrix: one_sided(matrix.T),
+    ),
+    "symmetric": (
+        lambda each: graph.bipartite_graphs(each, symmetric=True).item_user,
+        lambda matrix: (one_sided(matrix) * (matrix.sum(axis=0) + 1e-8) ** -0.5).T,
+    ),
+    "lightgcn": (graph.symmetric_joint_graph, lightgcn),
+    "row stochastic": (graph.row_stochastic_joint_graph, row_stochastic),
+}
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+@pytest.mark.parametrize("kind", INPUTS)
+def test_every_builder_takes_every_matrix(builder, kind):
+    matrix = INPUTS[kind].copy()
+    build, expected = BUILDERS[builder]
+    built = build(matrix)
+    check_order(built)
+    wanted = expected(INPUTS[kind].astype(np.float64).toarray())
+    np.testing.assert_allclose(dense(built.matrix), wanted, rtol=1e-6)
+    assert len(built.matrix.data) == len(built.transpose.data) == np.count_nonzero(wanted)
+    x, y = random_matrix((wanted.shape[1], 3), 1.0), random_matrix((len(wanted), 3), 1.0)
+    on_device = partial(jnp.asarray, dtype=jnp.float32)
+    found = pulled_back(built, on_device(x), on_device(y))
+    np.testing.assert_allclose(found, wanted.T @ y, rtol=1e-5, atol=1e-5)
+    for name in ("data", "indices", "indptr"):  # the source is as it was
+        if kind != "int64 indices":
+            np.testing.assert_array_equal(getattr(matrix, name), getattr(INPUTS[kind], name))
+
+
 def test_normalized_is_one_sided_by_its_own_row_sums():
     matrix = np.array([[1.0, 0.0, 3.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     root = (4 + 1e-8) ** -0.5

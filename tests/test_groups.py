@@ -98,9 +98,9 @@ def test_groups_agree_with_a_loop(seed):
 
 def test_groups_of_nobody_are_none_and_a_dash():
     dataset = world()  # every user has eight training pairs
-    hits = np.zeros((USERS, 20), bool)
-    top = np.zeros((USERS, 20), np.int32)
-    ranking = evaluation.Ranking(np.arange(USERS), np.full(USERS, 3), top, hits)
+    task = evaluation.ranking_task(dataset.train, dataset.test, user_block=8)
+    scores = np.zeros((USERS, ITEMS), np.float32)
+    ranking = evaluation.rank(scores, task, 20, lambda scores, users: scores[users])
     found = groups.scores_of({"test": ranking}, dataset)
     assert found["training_pairs/users_q1"] == [8, 8]
     assert found["test/users/users_q1"] == USERS

@@ -76,8 +76,9 @@ def test_evaluation_holds_no_users_by_items():
     data = dataset()
     task = evaluation.ranking_task(data.train, data.test, user_block=53)
     embeddings = jnp.ones((USERS, 8)), jnp.ones((ITEMS, 8))
-    program = evaluation._ranked_hits.lower(
-        embeddings, task.blocks, score=evaluation.dot_scores, cutoff=20
+    tables = task.blocks, task.fallback_scores
+    program = evaluation._located.lower(
+        embeddings, *tables, score=evaluation.dot_scores, longest=20
     ).compile()
     found = shapes(program.as_text())
     assert (53, ITEMS) in found, "the shapes are read from the text"

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from mmssl_jax import config as configs
-from mmssl_jax import evaluation, files, groups, provenance, results, sampling
+from mmssl_jax import evaluation, fallback, files, groups, provenance, results, sampling
 from mmssl_jax.checkpoint import Checkpoints, abstract
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset, content
@@ -153,7 +153,9 @@ def _train(
     )
     per_call = min(config.train.steps_per_call, config.train.evaluate_every * steps_per_epoch)
     run_steps = compile_steps(step, state, constants, per_call)
-    task = evaluation.ranking_task(dataset.train, dataset.val, config.evaluation.user_block)
+    stand_in = fallback.fallback(dataset.train)
+    block = config.evaluation.user_block
+    task = evaluation.ranking_task(dataset.train, dataset.val, block, stand_in)
     embed = jax.jit(model.embed)
 
     def validate(state):
