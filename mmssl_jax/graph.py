@@ -202,23 +202,26 @@ def relation_graph(
     blocks: UserBlocks,
     *,
     symmetric: bool = False,
+    tie_order: Int[Array, "items"] | None = None,
 ) -> BipartiteGraphs:
     """The graph that joins every user with the k unseen items of the highest inner product.
 
-    A user whose features are all zero has no relation to any item and gets no edge. At most
-    [block, items] scores exist at a time.
+    Of equal products the first in `tie_order` (by default the lowest index). A user whose features
+    are all zero has no relation to any item and gets no edge. At most [block, items] scores exist
+    at a time.
     """
     num_users, num_items = user_features.shape[0], item_features.shape[0]
     count = -(-num_users // blocks.size)
     users = jnp.arange(count * blocks.size, dtype=jnp.int32) % num_users
+    order = jnp.arange(num_items, dtype=jnp.int32) if tie_order is None else tie_order
 
     def top(users):
         seen = sampling.seen_pairs(tables, users, blocks.max_pairs)
         scores = user_features[users] @ item_features.T
         scores = scores.at[seen.rows, seen.items].set(-jnp.inf, mode="drop")
-        best, items = jax.lax.top_k(scores, k)
+        best, places = jax.lax.top_k(scores[:, order], k)
         related = jnp.any(user_features[users] != 0, axis=1, keepdims=True)
-        return items, (best > -jnp.inf) & related
+        return order[places], (best > -jnp.inf) & related
 
     items, is_edge = jax.lax.map(top, users.reshape(count, blocks.size))
     return neighbor_graphs(

@@ -38,21 +38,30 @@ def top_k(
     return best, group * GROUP + place % GROUP
 
 
-def top_neighbors(x: Float[Array, "items d"], k: int, block: int = 256) -> Neighbors:
-    """The k items of the highest inner product with every item; of equals, the lowest index.
+def top_neighbors(
+    x: Float[Array, "items d"],
+    k: int,
+    block: int = 256,
+    tie_order: Int[Array, "items"] | None = None,
+) -> Neighbors:
+    """The k items of the highest inner product with every item.
 
-    At most [block, items] products exist at a time.
+    Of equal products the first in `tie_order` (by default the lowest index). At most [block, items]
+    products exist at a time.
     """
     num_items = x.shape[0]
     block = min(block, num_items)
     count = -(-num_items // block)
     rows = jnp.arange(count * block, dtype=jnp.int32) % num_items
+    order = jnp.arange(num_items, dtype=jnp.int32) if tie_order is None else tie_order
+    columns = x[order].T
 
     def top(rows):
-        return top_k(x[rows] @ x.T, k)
+        return top_k(x[rows] @ columns, k)
 
-    weights, items = jax.lax.map(top, rows.reshape(count, block))
-    return Neighbors(items.reshape(-1, k)[:num_items], weights.reshape(-1, k)[:num_items])
+    weights, places = jax.lax.map(top, rows.reshape(count, block))
+    items = order[places.reshape(-1, k)[:num_items]]
+    return Neighbors(items, weights.reshape(-1, k)[:num_items])
 
 
 def neighbor_products(

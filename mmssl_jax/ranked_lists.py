@@ -1,7 +1,6 @@
 """The best items of any users, by the rules of the evaluation: what export and recommend share."""
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from mmssl_jax.evaluation import ScoreFn
 
 
 class RankedLists(NamedTuple):
-    """Items and scores, the best first, of equal scores that first which `tie_order` has first.
+    """Items and scores, the best first, of equal scores the first in `Dataset.tie_order`.
 
     Where a user has fewer than `top` items left, the rest is item -1 with score -inf.
     """
@@ -46,7 +45,7 @@ def rank(
       user_block: users ranked at a time.
       dataset: what the model was trained on.
     """
-    order = jnp.asarray(tie_order(user_and_item_ids(dataset)[1]), jnp.int32)
+    order = jnp.asarray(dataset.tie_order, jnp.int32)
     stand_in = fallback.fallback(dataset.train)
     block = min(user_block, len(users))
     parts = [users[start : start + block] for start in range(0, len(users), block)]
@@ -97,15 +96,6 @@ def _pairs(seen: scipy.sparse.csr_array | None, users: np.ndarray) -> np.ndarray
         return np.zeros((0, 2), np.int32)
     chosen = seen[users].tocoo()
     return np.stack([chosen.row, chosen.col], axis=1).astype(np.int32)
-
-
-def tie_order(item_ids: Sequence[str]) -> np.ndarray:
-    """The items in a pseudo-random order, int64 [n]: which of equal scores comes first.
-
-    It is that of a hash of the raw ids, the same on every machine however the items are numbered.
-    """
-    hashes = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in item_ids]
-    return np.argsort(np.frombuffer(b"".join(hashes), ">u8"), kind="stable")
 
 
 @functools.partial(jax.jit, static_argnames=("score", "top"))

@@ -67,6 +67,18 @@ class Dataset:
         lines = [f"{self.num_users} {self.num_items}", *self.split_fingerprints.values()]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
+    @functools.cached_property
+    def tie_order(self) -> np.ndarray:
+        """The items in a pseudo-random order, int64 [I]: of equal items the first here comes first.
+
+        It is that of a hash of the raw ids (of the index where there are none): the same on every
+        machine, and with raw ids however the items are numbered. An order by index would favour
+        whatever the numbering follows, such as the time of an item's first sale.
+        """
+        names = self.item_ids or map(str, range(self.num_items))
+        hashes = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
+        return np.argsort(np.frombuffer(b"".join(hashes), ">u8"), kind="stable")
+
 
 def assemble(
     where: Path | str,

@@ -42,6 +42,7 @@ class Inputs(NamedTuple):
 
     joint: Graph  # D^-1 (A + I) over users then items
     raw: dict[str, Neighbors]  # modality -> the normalised graph of its raw features
+    tie_order: Int[Array, "items"]  # `Dataset.tie_order`
 
 
 class Held(NamedTuple):
@@ -66,14 +67,17 @@ def make_inputs(config: Config, dataset: Dataset) -> Inputs:
             f"config field 'item_graph.neighbors' is {k}; it must be at most the number of items, "
             f"{dataset.num_items}"
         )
-    raw = {name: raw_neighbors(jnp.asarray(x), k) for name, x in dataset.features.items()}
-    return Inputs(graphs.row_stochastic_joint_graph(dataset.train), raw)
+    order = jnp.asarray(dataset.tie_order, jnp.int32)
+    raw = {name: raw_neighbors(jnp.asarray(x), k, order) for name, x in dataset.features.items()}
+    return Inputs(graphs.row_stochastic_joint_graph(dataset.train), raw, order)
 
 
 @partial(jax.jit, static_argnames="k")
-def raw_neighbors(features: Float[Array, "items _"], k: int) -> Neighbors:
+def raw_neighbors(
+    features: Float[Array, "items _"], k: int, tie_order: Int[Array, "items"] | None = None
+) -> Neighbors:
     """The top-k graph of cosine similarities, `D^-1/2 S D^-1/2`."""
-    nearest = top_neighbors(normalize(features), k)
+    nearest = top_neighbors(normalize(features), k, tie_order=tie_order)
     return Neighbors(nearest.items, symmetric_weights(nearest))
 
 
@@ -109,10 +113,13 @@ def similarities(learner: dict[str, Any], nearest: Nearest) -> dict[str, Neighbo
     }
 
 
-def rebuild(edges: EdgesFn, learner: Any, raw: dict[str, Neighbors], k: int) -> Held:
+def rebuild(edges: EdgesFn, learner: Any, inputs: Inputs, k: int) -> Held:
     """The item graphs of the current parameters."""
-    nearest = {modality: top_neighbors(x, k).items for modality, x in projected(learner).items()}
-    found = edges(learner, nearest, raw)
+    nearest = {
+        modality: top_neighbors(x, k, tie_order=inputs.tie_order).items
+        for modality, x in projected(learner).items()
+    }
+    found = edges(learner, nearest, inputs.raw)
     return Held(
         nearest,
         {name: item_graph(neighbors.items) for name, neighbors in found.items()},
@@ -186,7 +193,7 @@ def build(
     inputs, k = make_inputs(config, dataset), config.item_graph.neighbors
 
     def rebuilt(params, inputs):
-        return rebuild(edges, params["model"]["learner"], inputs.raw, k)
+        return rebuild(edges, params["model"]["learner"], inputs, k)
 
     def refresh(params, inputs, held, step):
         return jax.lax.cond(

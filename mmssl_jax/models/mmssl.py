@@ -163,6 +163,7 @@ def build(
         features={name: jnp.asarray(array) for name, array in dataset.features.items()},
         tables=tables,
         present=missing.present(config, dataset),
+        tie_order=jnp.asarray(dataset.tie_order, jnp.int32),
     )
 
     def init(key):
@@ -216,6 +217,7 @@ def build(
                 k,
                 blocks,
                 symmetric=symmetric,
+                tie_order=inputs.tie_order,
             )
             for modality, view in views.user_views.items()
         }

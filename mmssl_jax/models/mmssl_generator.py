@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax import sampling
 from mmssl_jax.config import Config
@@ -25,6 +25,7 @@ class Inputs(NamedTuple):
     features: dict[str, Float[Array, "items _"]]
     tables: sampling.SamplingTables
     present: missing.Present  # modality -> which items have it, where the rest is learned
+    tie_order: Int[Array, "items"] | None = None  # `Dataset.tie_order`; None is by index
 
 
 class View(NamedTuple):
