@@ -1,19 +1,32 @@
-"""The golden files beside the project, and how parity with them is judged."""
+"""The golden files, in tests/golden and beside the project, and how parity with them is judged."""
 
+import filecmp
 import json
 import pathlib
 
 import numpy as np
 import pytest
 
-FOLDER = pathlib.Path(__file__).parents[2] / "shared" / "golden"
+ROOT = pathlib.Path(__file__).parents[1]
+FOLDERS = (ROOT / "tests/golden", ROOT.parent / "shared/golden")  # of equals, the first one's
 
 
 def files(name: str) -> list:
     """One pytest parameter per golden file of `name`, its id the file's stem."""
-    paths = sorted(FOLDER.glob(f"{name}_*.npz"))
-    missing = pytest.param(None, marks=pytest.mark.skip(reason=f"no {name}_*.npz in {FOLDER}"))
-    return [pytest.param(path, id=path.stem) for path in paths] or [missing]
+    return [pytest.param(path, id=path.stem) for path in paths(name, FOLDERS)]
+
+
+def paths(name: str, folders) -> list[pathlib.Path]:
+    """The files `name`_*.npz of all folders, each stem once.
+
+    Raises AssertionError where there is none, or where a file differs between folders.
+    """
+    found: dict[str, pathlib.Path] = {}
+    for path in (path for folder in folders for path in folder.glob(f"{name}_*.npz")):
+        first = found.setdefault(path.stem, path)
+        assert filecmp.cmp(first, path, shallow=False), f"{first} and {path} differ"
+    assert found, f"no {name}_*.npz in {folders}"
+    return [found[stem] for stem in sorted(found)]
 
 
 class Golden:
