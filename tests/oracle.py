@@ -4,6 +4,7 @@ It shares no code with the package: dense matrices, loops, and every formula as 
 """
 
 import numpy as np
+from margins import assert_margin
 
 
 def n(x):
@@ -32,10 +33,15 @@ def features(params, adjacency, raw):
 
 
 def relation_graph(user_feature, item_feature, adjacency, k):
-    """G_m, dense: every user's k unseen items of the highest score; none for a zero user."""
+    """G_m, dense: every user's k unseen items of the highest score; none for a zero user.
+
+    Raises AssertionError where another rounding could choose other items.
+    """
     graph = np.zeros(adjacency.shape)
     scores = user_feature @ item_feature.T
-    for u in np.flatnonzero(user_feature.any(axis=1)):
+    related = np.flatnonzero(user_feature.any(axis=1))
+    assert_margin(np.where(adjacency > 0, -np.inf, scores)[related], k)
+    for u in related:
         unseen = np.flatnonzero(adjacency[u] == 0)
         graph[u, sorted(unseen, key=lambda i: -scores[u, i])[:k]] = 1
     return graph

@@ -12,7 +12,7 @@ import scipy.sparse
 
 from mmssl_jax import config as configs
 from mmssl_jax import critic as critics
-from mmssl_jax import real_rows, rows
+from mmssl_jax import graph, real_rows, rows, sampling
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.models import mmssl, mmssl_generator
@@ -43,9 +43,11 @@ def make_config(variant, **values):
 
 
 def make_dataset(modalities):
-    rng = np.random.default_rng(0)
+    """A world in which the oracle's scores have margins: items with the same users would tie."""
+    rng = np.random.default_rng(6)
     adjacency = (rng.random((USERS, ITEMS)) < 0.3).astype(np.float32)
     adjacency[2], adjacency[3] = 0, np.arange(ITEMS) != 5  # nothing seen, all but one seen
+    assert len(np.unique(adjacency, axis=1).T) == ITEMS
     widths = dict(zip(MODALITIES, (5, 7, 4), strict=True))
     features = {m: rng.normal(size=(ITEMS, widths[m])) for m in MODALITIES[:modalities]}
     features = {m: x.astype(np.float32) for m, x in features.items()}
@@ -144,6 +146,19 @@ def test_modality_graphs_join_the_top_unseen_items(paper):
         assert expected.sum(axis=1)[[0, 2, 3]].tolist() == [3, 0, 1]
         close(dense(paper.actual.held[m].user_item.matrix), oracle.norm(expected))
         close(dense(paper.actual.held[m].item_user.matrix), oracle.norm(expected.T))
+
+
+def test_of_items_with_equal_relations_the_first_are_joined():
+    """Whole numbers, whose products are exact on every processor."""
+    train = scipy.sparse.csr_array(np.eye(2, 6, k=1, dtype=np.float32))
+    users = jnp.asarray([[1, 0], [0, 2]], jnp.float32)
+    items = jnp.asarray([[2, 3], [2, 1], [1, 9], [2, 3], [2, 1], [0, 3]], jnp.float32)
+    found = jax.jit(graph.relation_graph, static_argnames=("k", "blocks"))(
+        users, items, sampling.sampling_tables(train), k=2, blocks=graph.user_blocks(train)
+    )
+    # Scores: 2 (2) 1 2 2 0, and 6 2 (18) 6 2 6; in brackets what the user has seen.
+    expected = [[1, 0, 0, 1, 0, 0], [1, 0, 0, 1, 0, 0]]
+    np.testing.assert_array_equal(dense(found.user_item.matrix) > 0, expected)
 
 
 def test_graphs_are_rebuilt_when_due_and_kept_in_between(paper):
