@@ -15,9 +15,12 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # most of the time goes to co
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
+import hypothesis
 import jax
 from jaxtyping import install_import_hook
 
 install_import_hook("mmssl_jax", "beartype.beartype")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+hypothesis.settings.register_profile("any machine", deadline=None)  # of slow ones, too
+hypothesis.settings.load_profile("any machine")

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from margins import assert_margin
 from worlds import STEPS, USERS, Place, assert_same_arrays, untimed, world
 
-from mmssl_jax import cli, command, provenance
+from mmssl_jax import cli, command, provenance, training
 from mmssl_jax.metrics import METRICS
 from mmssl_jax.training import loop
 
@@ -163,6 +164,15 @@ def test_the_data_sets_warnings_are_printed_and_stored(tmp_path, capsys):
     assert f"warning: {warning}\n" in capsys.readouterr().err
 
 
+def scores_of(place: Place) -> np.ndarray:
+    """The scores [users, items] of a run's best epoch, -inf where an item is a training item."""
+    config, dataset, workdir = cli.open_run(cli.parse(place.argv(), "usage"), "test")
+    _, model, state = training.best_of_run(config, dataset, workdir)
+    representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
+    scores = jax.jit(model.score)(representation, jnp.arange(USERS))
+    return np.where(dataset.train.toarray() > 0, -np.inf, scores)
+
+
 def nan_from(step: int):
     """A train_step whose BPR loss is NaN from a step on."""
     real = loop.train_step
@@ -203,6 +213,7 @@ def test_a_batch_may_be_larger_than_the_number_of_users(tmp_path):
 
 
 def test_the_size_of_a_user_block_has_no_effect(run, tmp_path):
+    assert_margin(scores_of(run), 20, ordered=True, share=1e-5)  # of other blocks, other sums
     other = Place(tmp_path)
     other.train("--config.evaluation.user_block=7")
     assert untimed(other.results) == untimed(run.results)
