@@ -155,7 +155,8 @@ def resolved(config: Config) -> Config:
 
 def load(config: Config) -> data.Dataset:
     """The data set of a config; its warnings go to stderr."""
-    dataset = data.load(config.data.path, config.data.modalities, config.data.demo_seed)
+    of = config.data
+    dataset = data.load(of.path, of.modalities, of.demo_seed, of.repeats)
     for warning in dataset.warnings:
         print(f"warning: {command.printable(warning)}", file=sys.stderr)
     return dataset

@@ -75,6 +75,7 @@ class Data(_Section):
     path: str = ""  # folder of the data set, or ':demo:' for generated data
     modalities: str = ""  # comma-separated; '' takes every modality found, 'none' takes no content
     demo_seed: int = 0
+    repeats: str = "error"  # pairs of train that are in val or test: also 'drop' there, or 'keep'
     missing: str = "mean"  # for items without a modality: 'mean', 'propagate' or 'learned'
     zeros_missing: bool = False  # feature rows that are all zero are missing as well
     standardize: bool | None = None  # feature columns to mean 0 and variance 1

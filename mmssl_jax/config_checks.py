@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mmssl_jax.data.checks import REPEATS
 from mmssl_jax.data.content import FILLS
 from mmssl_jax.errors import InputError
 
@@ -49,6 +50,7 @@ _NOT_NEGATIVE = [
     "train.patience",
 ]
 _CHOICES = {
+    "data.repeats": REPEATS,
     "data.missing": FILLS,
     "mmssl.modality_graph": ("none", "observed", "top_k"),
     "mmssl.normalization": ("one_sided", "symmetric"),

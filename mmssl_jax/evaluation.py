@@ -50,7 +50,7 @@ def ranking_task(
     """Builds the tables that rank a split, on the host, once.
 
     Args:
-      masked: pairs [users, items] that are never ranked: those of training.
+      masked: pairs [users, items] that are never ranked: `Dataset.unranked`.
       truth: the split's interactions [users, items]; users without any are left out.
       user_block: users ranked at a time.
       fallback: which users the model does not know, and their scores; None takes the model's.

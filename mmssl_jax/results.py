@@ -13,6 +13,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.models import Model
 
 SPLITS = ("val", "test")
+RANKED = {False: "items without training pair", True: "all items, known ones included"}
 
 
 def rank_splits(
@@ -23,7 +24,7 @@ def rank_splits(
     cutoff, block = max(config.evaluation.cutoffs), config.evaluation.user_block
     rankings, stand_in = {}, fallback.fallback(dataset.train)
     for split in splits:
-        task = evaluation.ranking_task(dataset.train, getattr(dataset, split), block, stand_in)
+        task = evaluation.ranking_task(dataset.unranked, getattr(dataset, split), block, stand_in)
         rankings[split] = evaluation.rank(representation, task, cutoff, model.score)
     return rankings
 
@@ -55,6 +56,7 @@ def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
             "data_is_synthetic": dataset.synthetic,
             "data_fingerprint": dataset.fingerprint,
             "data_warnings": list(dataset.warnings),
+            "ranked": RANKED[dataset.repeats],
             "modalities": list(dataset.features),
             "model": config.model.name,
             "variant": config.model.variant if config.model.name == "mmssl" else None,
@@ -86,10 +88,11 @@ def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table
 
 
 def kind_of_data(dataset: Dataset) -> str:
-    """The data set's name, and whether it is real, for every heading."""
+    """The data set's name, whether it is real, and a rule of its own, for every heading."""
     kind = "GENERATED data" if dataset.synthetic else "data"
     name = "".join(character for character in dataset.name if character.isprintable())
-    return f"{kind} '{name}'"
+    rule = f", {RANKED[True]} ranked" if dataset.repeats else ""
+    return f"{kind} '{name}'{rule}"
 
 
 def title(dataset: Dataset, config: Config, best_epoch: int) -> str:

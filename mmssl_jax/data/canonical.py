@@ -11,7 +11,7 @@ that repeats train.json as a pickle, and item_attribute.csv with titles.
 """
 
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,14 @@ from mmssl_jax.errors import InputError
 
 FILES = tuple(f"{split}.json" for split in SPLITS)
 ABOUT, _TRAIN_MAT = "dataset.json", "train_mat"
-_ABOUT_TYPES = {"name": str, "synthetic": bool, "users": int, "items": int, "sha256": dict}
+_ABOUT_TYPES = {
+    "name": str,
+    "synthetic": bool,
+    "repeats": bool,
+    "users": int,
+    "items": int,
+    "sha256": dict,
+}
 
 
 def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
@@ -51,7 +58,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     items = findings.attempt("ids", _read_table, folder / "items.tsv", shape[1])
     items = items or attributes.read(folder, shape[1], findings)
     values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
-    dataset = assemble(
+    return assemble(
         folder,
         about.get("name", folder.resolve().name),
         shape,
@@ -62,10 +69,10 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
         item_titles=_column(items, 2),
         present=present,
         synthetic=about.get("synthetic", False),
+        repeats=about.get("repeats", False),
+        recorded=about.get("sha256"),
         findings=findings,
     )
-    _check_fingerprints(folder, dataset, splits, about.get("sha256", {}), findings)
-    return dataset
 
 
 def write(
@@ -123,6 +130,7 @@ def _write_files(dataset: Dataset, folder: Path, source: Mapping[str, Any]) -> N
     about = {
         "name": dataset.name,
         "synthetic": dataset.synthetic,
+        "repeats": dataset.repeats,
         "users": dataset.num_users,
         "items": dataset.num_items,
         "pairs": {split: getattr(dataset, split).nnz for split in SPLITS},
@@ -169,18 +177,6 @@ def _check_train_mat(path: Path, train: Split | None, counts: Counts, findings: 
                 "train_mat",
                 f"{path}: {differing} pairs are in it or in train.json but not in both; train.json "
                 "is what is read",
-            )
-
-
-def _check_fingerprints(
-    folder: Path, dataset: Dataset, readable: Container[str], recorded: dict, findings: Findings
-) -> None:
-    for split, actual in dataset.split_fingerprints.items():
-        if split in readable and recorded.get(split, actual) != actual:
-            findings.error(
-                "fingerprint",
-                f"{folder / split}.json: does not have the sha256 that {ABOUT} records, so it was "
-                f"edited or damaged; import the data again, or remove 'sha256' from {ABOUT}",
             )
 
 

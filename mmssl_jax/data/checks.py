@@ -18,6 +18,12 @@ from scipy.sparse import csr_array
 from mmssl_jax.errors import InputError
 
 ERROR, WARNING = "error", "warning"
+ERROR_OF_REPEATS, DROP, KEEP = REPEATS = ("error", "drop", "keep")
+
+WITHOUT_VAL = (
+    "data without a validation split: python -m mmssl_jax.data import FOLDER --to data/NAME "
+    "--val-from-train holds one out of the training pairs"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +35,28 @@ class Finding:
     message: str
 
 
-class Findings:
-    """All that was found. With `collect`, errors are kept too and reading goes on where it can."""
+@dataclasses.dataclass(frozen=True)
+class SplitRules:
+    """What is done about splits as they come.
 
-    def __init__(self, collect: bool = False):
+    `repeats` is for pairs that return in a later split: an error (unless the folder was imported
+    with them), or these are dropped from it, or kept. `val_seed` draws a validation split from the
+    training pairs, for data that has none.
+    """
+
+    repeats: str = ERROR_OF_REPEATS
+    val_seed: int | None = None
+
+
+class Findings:
+    """All that was found. With `collect`, errors are kept too and reading goes on where it can.
+
+    It goes through every reader, and so carries the rules that decide what of the splits is wrong.
+    """
+
+    def __init__(self, collect: bool = False, rules: SplitRules = SplitRules()):  # noqa: B008
         self.collect = collect
+        self.rules = rules
         self.listed: list[Finding] = []
 
     def warn(self, check: str, message: str) -> None:
@@ -60,33 +83,51 @@ class Findings:
         return [finding.message for finding in self.listed if finding.level == level]
 
 
-def check_splits(findings: Findings, where: Path | str, splits: Mapping[str, csr_array]) -> None:
+def check_splits(
+    findings: Findings, where: Path | str, splits: Mapping[str, csr_array], keep: bool = False
+) -> None:
     """Checks the [U, I] matrices of those of train, val and test that could be read.
 
     An empty split is an error (selection needs val, the result needs test), and so are pairs that
-    two splits share. One case of sharing is a warning only: val equal to test, which is how the
-    public Netflix data comes.
+    two splits share, unless `keep` says that they may. One case of sharing is a warning only: val
+    equal to test, which is how the public Netflix data comes.
     """
     for split, matrix in splits.items():
         if matrix.nnz == 0:
+            hint = f"; {WITHOUT_VAL}" if split == "val" else ""
             findings.error(
                 "empty",
-                f"{where}: the {split} split is empty; training needs pairs in train, val and test",
+                f"{where}: the {split} split is empty; training needs pairs in train, val and test"
+                f"{hint}",
             )
-    val_is_test = {"val", "test"} <= splits.keys() and _same_pairs(splits["val"], splits["test"])
-    if val_is_test:
+    if _val_is_test(splits):
         findings.warn(
             "val is test",
             f"{where}: val IS THE SAME AS test, so the model is selected on the data it is tested "
             "on and the test figures are too good",
         )
     for one, other in itertools.combinations(splits, 2):
-        if not (val_is_test and {one, other} == {"val", "test"}):
-            _check_overlap(findings, where, splits, one, other)
+        shared = shared_pairs(splits, one, other)
+        if shared is not None and shared.nnz and not keep:
+            _refuse_shared(findings, where, shared, one, other)
     if "train" in splits:
         _check_cold(findings, where, splits["train"])
     if len(splits) == 3:
         _check_unused(findings, where, sum(splits.values()))
+
+
+def check_recorded(
+    findings: Findings, where: Path | str, recorded: Mapping[str, str], actual: Mapping[str, str]
+) -> None:
+    """Refuses splits whose fingerprint is not the one that the folder's dataset.json records."""
+    for split, fingerprint in actual.items():
+        if recorded.get(split, fingerprint) != fingerprint:
+            findings.error(
+                "fingerprint",
+                f"{Path(where) / split}.json: does not have the sha256 that dataset.json records, "
+                "so it was edited or damaged; import the data again, or remove 'sha256' from "
+                "dataset.json",
+            )
 
 
 def checked_ids(
@@ -143,20 +184,32 @@ def check_features(
             )
 
 
-def _check_overlap(
-    findings: Findings, where: Path | str, splits: Mapping[str, csr_array], one: str, other: str
+def _refuse_shared(
+    findings: Findings, where: Path | str, shared: csr_array, one: str, other: str
 ) -> None:
-    shared = splits[one].multiply(splits[other]).tocoo()
-    if shared.nnz:
-        user, item = min(zip(shared.row.tolist(), shared.col.tolist(), strict=True))
-        findings.error(
-            "overlap",
-            f"{where}: {shared.nnz} pairs are in both {one} and {other}, the first is "
-            f"user {user}, item {item}; each pair may be in one split only",
-        )
+    pairs = shared.tocoo()
+    user, item = min(zip(pairs.row.tolist(), pairs.col.tolist(), strict=True))
+    findings.error(
+        "overlap",
+        f"{where}: {shared.nnz} pairs are in both {one} and {other}, the first is user {user}, "
+        f"item {item}; --repeats of import, or --config.data.repeats, decides: 'drop' leaves them "
+        f"out of {other}, 'keep' ranks all items, known ones too, for people who buy again",
+    )
 
 
-def _same_pairs(one: csr_array, other: csr_array) -> bool:
+def shared_pairs(splits: Mapping[str, csr_array], one: str, other: str) -> csr_array | None:
+    """The pairs [U, I] that are in both; None where val as a whole is test, or one is missing."""
+    if not {one, other} <= splits.keys():
+        return None
+    if {one, other} == {"val", "test"} and _val_is_test(splits):
+        return None
+    return splits[one].multiply(splits[other]).tocsr()
+
+
+def _val_is_test(splits: Mapping[str, csr_array]) -> bool:
+    if not {"val", "test"} <= splits.keys():
+        return False
+    one, other = splits["val"], splits["test"]
     return (
         one.nnz > 0
         and np.array_equal(one.indptr, other.indptr)

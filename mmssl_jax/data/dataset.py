@@ -9,16 +9,14 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array, get_index_dtype
 
-from mmssl_jax.data import checks
+from mmssl_jax.data import checks, split_rules
+from mmssl_jax.data.splits import SPLITS, Pairs
 from mmssl_jax.errors import InputError
-
-SPLITS = ("train", "val", "test")
 
 # A stray id of two billion, or of 49 million in a tiny file, would cost gigabytes of row pointers.
 MAX_COUNT = 50_000_000
 FEW, MAX_RATIO = 1_000_000, 100
 
-Pairs = tuple[np.ndarray, np.ndarray]  # (users [n], items [n]), integers
 _NO_PAIRS = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
@@ -31,7 +29,8 @@ class Dataset:
     for a model without content. `user_ids`, `item_ids` and `item_titles` are by index, where known.
     `present` maps a modality that some items lack to bool [I]: whose features are real. The rows of
     the others are zero, until `content.prepare` puts something there. `synthetic` is true for
-    generated data. `warnings` are for the caller to print and to store.
+    generated data. `warnings` are for the caller to print and to store. With `repeats`, pairs may
+    return in a later split, and what a user has trained on is ranked like the rest.
     """
 
     name: str
@@ -45,6 +44,7 @@ class Dataset:
     warnings: tuple[str, ...]
     item_titles: tuple[str, ...] | None = None
     present: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    repeats: bool = False
 
     @property
     def num_users(self) -> int:
@@ -56,6 +56,15 @@ class Dataset:
         """I, items without any interaction included."""
         return self.train.shape[1]  # pyright: ignore[reportOptionalSubscript]
 
+    @property
+    def unranked(self) -> csr_array:
+        """[U, I]: the items that are left out of each user's ranking; the training pairs, or none.
+
+        With `repeats`, masking would hide the right answers, and masking all but these would give
+        them away, so nothing is masked.
+        """
+        return csr_array(self.train.shape, dtype=np.float32) if self.repeats else self.train
+
     @functools.cached_property
     def split_fingerprints(self) -> dict[str, str]:
         """sha256 of each split's pairs in sorted order, as little-endian int64 [n, 2]."""
@@ -63,8 +72,9 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """sha256 over the shape and the fingerprint of each split; features have no part in it."""
+        """sha256 over the shape, each split's fingerprint and `repeats`; features have no part."""
         lines = [f"{self.num_users} {self.num_items}", *self.split_fingerprints.values()]
+        lines += ["repeats"] * self.repeats  # the same pairs, ranked by another rule
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     @functools.cached_property
@@ -92,15 +102,19 @@ def assemble(
     item_titles: tuple[str, ...] | None = None,
     present: Mapping[str, np.ndarray] | None = None,
     synthetic: bool = False,
+    repeats: bool = False,
+    recorded: Mapping[str, str] | None = None,
     findings: checks.Findings | None = None,
 ) -> Dataset:
     """Checks what a layout has read and makes the `Dataset`; `where` is named in messages.
 
     Every pair must lie within `shape` = (U, I). `present` holds bool [I] for any of the features,
     whose rows become zero where it is false. Raises InputError for a shape that `check_counts`
-    refuses and, unless `findings` collects errors, for an empty or overlapping split; what is only
-    suspicious is added to `findings`, whose warnings become the dataset's. Where errors are
-    collected, `pairs` may lack the splits that cannot be read: they are then empty.
+    refuses and, unless `findings` collects errors, for an empty or overlapping split and for one
+    whose fingerprint is not the `recorded` one; what is only suspicious is added to `findings`,
+    whose warnings become the dataset's. `repeats` says that the data was made with pairs that
+    return; its rules can say so too, or otherwise. Where errors are collected, `pairs` may lack the
+    splits that cannot be read: they are then empty.
     """
     findings = findings or checks.Findings()
     check_counts(where, *shape)
@@ -112,9 +126,16 @@ def assemble(
         if repeats:
             message = f"{where}: {repeats} repeated pairs in the {split} split were merged"
             findings.warn("duplicates", message)
-    checks.check_splits(
-        findings, where, {split: splits[split] for split in SPLITS if split in pairs}
-    )
+    read = {split: splits[split] for split in SPLITS if split in pairs}
+    if recorded:
+        actual = {split: _fingerprint(matrix) for split, matrix in read.items()}
+        checks.check_recorded(findings, where, recorded, actual)
+    rule = findings.rules.repeats
+    if rule == checks.ERROR_OF_REPEATS and repeats:
+        rule = checks.KEEP
+    read = split_rules.settle(findings, where, read, rule)
+    splits |= read
+    checks.check_splits(findings, where, read, keep=rule == checks.KEEP)
     present = {key: mask for key, mask in (present or {}).items() if not mask.all()}
     for modality, mask in present.items():
         features = dict(features) | {modality: np.where(mask[:, None], features[modality], 0)}
@@ -129,6 +150,7 @@ def assemble(
         warnings=tuple(findings.messages(checks.WARNING)),
         item_titles=item_titles,
         present=present,
+        repeats=rule == checks.KEEP,
     )
 
 

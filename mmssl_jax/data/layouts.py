@@ -7,27 +7,30 @@ from pathlib import Path
 from types import ModuleType
 
 from mmssl_jax.data import canonical, demo, diffmm, features, lattice, mmrec
-from mmssl_jax.data.checks import Findings
-from mmssl_jax.data.dataset import Dataset
+from mmssl_jax.data.checks import ERROR_OF_REPEATS, WITHOUT_VAL, Findings, SplitRules
+from mmssl_jax.data.dataset import SPLITS, Dataset
 from mmssl_jax.errors import InputError
 
 DEMO = ":demo:"
 
 # A layout is a module with FILES (names or patterns, which it must all find in the folder) and
-# read(folder, modalities, findings).
+# read(folder, modalities, findings). Of three FILES the second is the validation split.
 LAYOUTS = (canonical, diffmm, lattice, mmrec)
 
 
-def load(path: str, modalities: str = "", demo_seed: int = 0) -> Dataset:
+def load(
+    path: str, modalities: str = "", demo_seed: int = 0, repeats: str = ERROR_OF_REPEATS
+) -> Dataset:
     """Reads and checks the data folder `path`; `DEMO` generates the demo data from `demo_seed`.
 
     `modalities` is a comma-separated list: empty takes every modality found (at least one),
-    "none" takes no content and reads no features. Raises InputError for a folder that is missing
-    or of no known layout, and for everything in it that cannot be used.
+    "none" takes no content and reads no features. `repeats` is for pairs that return in a later
+    split (`checks.SplitRules`). Raises InputError for a folder that is missing or of no known
+    layout, and for everything in it that cannot be used.
     """
     if path == DEMO:
         return _demo(modalities, demo_seed)
-    return read(existing(path), modalities, Findings())
+    return read(existing(path), modalities, Findings(rules=SplitRules(repeats)))
 
 
 def existing(path: str) -> Path:
@@ -69,8 +72,12 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
         names = canonical.FILES if core and layout is lattice else layout.FILES
         present = [name for name in names if _has(folder, name)]
         missing = [name for name in names if name not in present]
-        if present and missing:
-            findings.error("files", f"{folder}: {', '.join(missing)} missing beside {present[0]}")
+        without_val = len(names) == len(SPLITS) and missing == [names[1]]
+        if present and missing and not (without_val and findings.rules.val_seed is not None):
+            hint = f"; {WITHOUT_VAL}" if without_val else ""
+            findings.error(
+                "files", f"{folder}: {', '.join(missing)} missing beside {present[0]}{hint}"
+            )
         if present:
             chosen = lattice if core else layout
             _warn_of_others(folder, chosen, known, findings)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mmssl_jax.data.dataset import SPLITS, Pairs
+SPLITS = ("train", "val", "test")
+Pairs = tuple[np.ndarray, np.ndarray]  # (users [n], items [n]), integers
 
 _TRAIN, _VAL, _TEST = range(len(SPLITS))
 _FEWEST = 3  # pairs of a user, below which all of them are trained on
@@ -27,6 +28,16 @@ def per_user(users: np.ndarray, seed: int) -> np.ndarray:
     held = np.where(counts < 10, 2, counts // 5)
     held[counts < _FEWEST] = 0
     return np.select([rank < held // 2, rank < held], [_TEST, _VAL], _TRAIN).astype(np.int8)
+
+
+def some_per_user(users: np.ndarray, seed: int) -> np.ndarray:
+    """Random pairs of every user for a validation split: a tenth, rounded down, but at least one.
+
+    Users with fewer than 3 pairs hold out none. Arguments as of `per_user`; bool [n].
+    """
+    key = np.random.default_rng(seed).random(len(users))
+    rank, counts = _rank(users, np.lexsort((key, users)))
+    return (counts >= _FEWEST) & (rank < np.maximum(counts // 10, 1))
 
 
 def leave_last(users: np.ndarray, times: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -155,7 +155,7 @@ def _train(
     run_steps = compile_steps(step, state, constants, per_call)
     stand_in = fallback.fallback(dataset.train)
     block = config.evaluation.user_block
-    task = evaluation.ranking_task(dataset.train, dataset.val, block, stand_in)
+    task = evaluation.ranking_task(dataset.unranked, dataset.val, block, stand_in)
     embed = jax.jit(model.embed)
 
     def validate(state):

@@ -1,0 +1,87 @@
+"""What is done where splits that come with the data share pairs, or lack one for validation."""
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from mmssl_jax.data import checks, splits
+from mmssl_jax.errors import InputError
+
+Matrices = Mapping[str, csr_array]
+
+
+def settle(
+    findings: checks.Findings, where: Path | str, given: Matrices, repeats: str
+) -> dict[str, csr_array]:
+    """The splits by the rules that `findings` carries, with what was done as warnings.
+
+    Args:
+      findings: the `val_seed` of its rules asks for a validation split of the training pairs.
+      where: for messages.
+      given: [U, I] matrices of those of train, val and test that could be read.
+      repeats: what becomes of pairs of an earlier split in a later one, one of `checks.REPEATS`;
+        under `ERROR` they stay, and `checks.check_splits` refuses them.
+
+    Raises:
+      InputError: a validation split is asked for, and there is one.
+    """
+    settled = dict(given)
+    if findings.rules.val_seed is not None and "train" in given:
+        if "val" in given and given["val"].nnz:
+            raise InputError(
+                f"{where}: has {given['val'].nnz} validation pairs already; leave out "
+                "--val-from-train"
+            )
+        settled |= _hold_out(given["train"], findings.rules.val_seed)
+        findings.warn(
+            "val from train",
+            f"{where}: {settled['val'].nnz} training pairs, drawn at random, were held out as its "
+            "validation split",
+        )
+    if repeats == checks.ERROR_OF_REPEATS:
+        return settled
+    counts = []
+    for one, other in itertools.combinations(("train", "val", "test"), 2):
+        shared = checks.shared_pairs(settled, one, other)
+        if shared is not None and shared.nnz:
+            counts.append(f"{shared.nnz} pairs of {one} return in {other}")
+            if repeats == checks.DROP:
+                settled[other] = _without(settled[other], shared)
+    if counts:
+        done = {
+            checks.DROP: "and were left out there (to rank them: repeats keep)",
+            checks.KEEP: "and are kept, so EVERY item is ranked, those trained on included",
+        }[repeats]
+        findings.warn("repeats", f"{where}: {', '.join(counts)} {done}")
+    return settled
+
+
+def _hold_out(train: csr_array, seed: int) -> dict[str, csr_array]:
+    users = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
+    held = splits.some_per_user(users, seed)
+    return {"train": _only(train, ~held), "val": _only(train, held)}
+
+
+def _without(matrix: csr_array, others: csr_array) -> csr_array:
+    """The pairs of a matrix that are not among `others`, which are all in it."""
+    width = max(matrix.shape[1], 1)
+    keys, gone = (_keys(each, width) for each in (matrix, others))
+    return _only(matrix, ~np.isin(keys, gone))
+
+
+def _keys(matrix: csr_array, width: int) -> np.ndarray:
+    users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return users * width + matrix.indices
+
+
+def _only(matrix: csr_array, kept: np.ndarray) -> csr_array:
+    """The entries for which `kept` [nnz] holds, in the same form."""
+    before = np.concatenate([[0], np.cumsum(kept)]).astype(matrix.indptr.dtype)
+    result = csr_array(
+        (matrix.data[kept], matrix.indices[kept], before[matrix.indptr]), shape=matrix.shape
+    )
+    result.has_canonical_format = True
+    return result
