@@ -111,7 +111,7 @@ def test_layouts_that_are_named(tmp_path, capsys, monkeypatch):
     assert about("c")["source"]["layout"] == "netflix"
     line = refused(capsys, monkeypatch, both, "--from", "mmrec")
     assert "no known data layout; expected *.inter" in line
-    assert "is not a file" in refused(capsys, monkeypatch, both, "--from", "table")
+    assert "holds no tables" in refused(capsys, monkeypatch, both, "--from", "table")
     assert "invalid choice" in refused(capsys, monkeypatch, both, "--from", "nonsense")
 
 

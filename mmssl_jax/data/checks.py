@@ -21,8 +21,8 @@ ERROR, WARNING = "error", "warning"
 ERROR_OF_REPEATS, DROP, KEEP = REPEATS = ("error", "drop", "keep")
 
 WITHOUT_VAL = (
-    "data without a validation split: python -m mmssl_jax.data import FOLDER --to data/NAME "
-    "--val-from-train holds one out of the training pairs"
+    "where the data has no validation split, 'python -m mmssl_jax.data import PATH --to data/NAME "
+    "--val-from-train' holds one out of the training pairs"
 )
 
 

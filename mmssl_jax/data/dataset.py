@@ -122,9 +122,9 @@ def assemble(
     item_ids = checks.checked_ids(findings, where, "item", item_ids)
     splits = {}
     for split in SPLITS:
-        splits[split], repeats = _matrix(pairs.get(split, _NO_PAIRS), shape)
-        if repeats:
-            message = f"{where}: {repeats} repeated pairs in the {split} split were merged"
+        splits[split], merged = _matrix(pairs.get(split, _NO_PAIRS), shape)
+        if merged:
+            message = f"{where}: {merged} repeated pairs in the {split} split were merged"
             findings.warn("duplicates", message)
     read = {split: splits[split] for split in SPLITS if split in pairs}
     if recorded:

@@ -21,6 +21,10 @@ def show(dataset: Dataset, source: Mapping[str, Any], folder: Path | None) -> No
         if kind in source:
             steps = ", ".join(f"{name} {value}" for name, value in source[kind].items())
             console.print(printable(f"{kind}: {steps}"))
+    if "split" in source:
+        since = "".join(f", {name} since {when}" for name, when in source.get("since", {}).items())
+        whole = "" if source["k_core"] > 1 else ", no k-core"
+        console.print(printable(f"split: {source['split']}{since}{whole}"))
     console.print(_table(dataset))
     for warning in dataset.warnings:
         console.print(printable(f"warning: {warning}"), style="yellow")

@@ -22,11 +22,11 @@ from mmssl_jax.data import (
     import_report,
     lattice,
     layouts,
-    splits,
-    tables,
+    mmrec,
+    table_import,
 )
-from mmssl_jax.data.checks import Findings
-from mmssl_jax.data.dataset import Dataset, assemble
+from mmssl_jax.data.checks import ERROR_OF_REPEATS, Findings, SplitRules
+from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.splits_json import read_json_object
 from mmssl_jax.errors import InputError
 
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         _check_destination(options)
     progress = Console(stderr=True)
     with progress.status("reading"):
-        dataset, source, paths = (_read_table if options.of_table else _read_folder)(options)
+        dataset, source, paths = _read(options)
         zeros_missing = options.zero_rows == "missing"
         dataset = added_features.add(
             dataset, options.path, options.modality, options.item_order, zeros_missing
@@ -78,62 +78,31 @@ def _added(options: argparse.Namespace) -> list[Path]:
     return [*options.modality.values(), *order]
 
 
-def _read_table(options: argparse.Namespace) -> tuple[Dataset, dict[str, Any], dict[str, Path]]:
-    """The data set of a table, where it came from, and the files that were read, by name."""
-    path = options.path
-    asked = {"user": options.user_column, "item": options.item_column}
-    if options.split == import_options.LEAVE_LAST:
-        asked["time"] = options.time_column
-    if options.min_rating is not None:
-        asked["rating"] = options.rating_column
-    table = tables.read(
-        path,
-        asked,
-        separator=options.separator,
-        header=options.header,
-        min_rating=options.min_rating,
-        k_core=options.k_core,
+def _read(options: argparse.Namespace) -> tuple[Dataset, dict[str, Any], dict[str, Path]]:
+    """The data set, where it came from, and the files that were read, by name."""
+    val_seed = (options.seed or 0) if options.val_from_train else None
+    findings = Findings(rules=SplitRules(options.repeats or ERROR_OF_REPEATS, val_seed))
+    dataset, source, paths = (table_import.read if options.of_table else _read_folder)(
+        options, findings
     )
-    shape = (len(table.user_ids), len(table.item_ids))
-    if options.split == import_options.LEAVE_LAST:
-        labels = splits.leave_last(table.users, table.times, table.rows)
-    elif options.split == import_options.COLD_ITEMS:
-        labels = splits.cold_items(table.items, shape[1], options.seed)
-    else:
-        labels = splits.per_user(table.users, options.seed)
-    findings = Findings()
-    for warning in table.warnings:
-        findings.warn("table", warning)
-    dataset = assemble(
-        path,
-        path.stem if options.name is None else options.name,
-        shape,
-        splits.by_label(table.users, table.items, labels),
-        {},
-        user_ids=table.user_ids,
-        item_ids=table.item_ids,
-        findings=findings,
-    )
-    source = {
-        "layout": import_options.TABLE,
-        "columns": table.columns,
-        "pairs": table.counts,
-        "min_rating": options.min_rating,
-        "k_core": options.k_core,
-        "split": options.split,
-        "seed": options.seed,
-    }
-    return dataset, source, {path.name: path}
+    if options.repeats is not None:
+        source["repeats"] = options.repeats
+    if val_seed is not None:
+        source |= {"val_from_train": True, "seed": val_seed}
+    return dataset, source, paths
 
 
-def _read_folder(options: argparse.Namespace) -> tuple[Dataset, dict[str, Any], dict[str, Path]]:
-    """As `_read_table`, for a folder; the files are those that belong to its layout."""
-    folder = layouts.existing(str(options.path))
-    findings = Findings()
+def _read_folder(
+    options: argparse.Namespace, findings: Findings
+) -> tuple[Dataset, dict[str, Any], dict[str, Path]]:
+    """`_read` for a folder, or for the table of MMRec's; the files are those of its layout."""
+    folder = options.path
+    if not (folder.is_file() and options.layout in (None, "mmrec")):
+        folder = layouts.existing(str(folder))
     known = layouts.LAYOUTS
     if options.layout is not None:
         known = (import_options.LAYOUTS[options.layout],)
-    layout = layouts.find(folder, findings, known)
+    layout = mmrec if folder.is_file() else layouts.find(folder, findings, known)
     in_core = layout is lattice and lattice.is_core(folder)
     top = layouts.top(layout, folder)
     features.warn_of_unread(top, findings, but=options.modality.values())
@@ -147,6 +116,7 @@ def _read_folder(options: argparse.Namespace) -> tuple[Dataset, dict[str, Any], 
         source["imported_from"] = read_json_object(folder / canonical.ABOUT).get("source")
     core = os.path.basename(os.path.abspath(folder))
     own = [f"{core}/{name}" for name in canonical.FILES] if in_core else layout.FILES
+    own = [folder.name] if folder.is_file() else own
     paths = sorted({path for pattern in (*_BESIDE, *own) for path in top.glob(pattern)})
     return dataset, source, {str(path.relative_to(top)): path for path in paths if path.is_file()}
 

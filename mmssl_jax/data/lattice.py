@@ -9,7 +9,6 @@ The folder itself is its 5-core; the path of the 0-core, FOLDER/0-core, is a dat
 """
 
 import os
-import re
 from pathlib import Path
 
 from mmssl_jax.data import canonical, features, raw_ids
@@ -17,11 +16,9 @@ from mmssl_jax.data.checks import Findings
 from mmssl_jax.data.counts import Counts
 from mmssl_jax.data.dataset import Dataset, assemble
 from mmssl_jax.data.splits_json import read_splits
-from mmssl_jax.errors import InputError
 
 WARM, COLD = "5-core", "0-core"
 FILES = tuple(f"{WARM}/{name}" for name in canonical.FILES)
-_LINE = re.compile(r"(.*\S)[ \t]+([0-9]{1,10})[ \t]*")
 
 
 def is_core(folder: Path) -> bool:
@@ -46,8 +43,8 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     chosen = findings.attempt("modalities", features.choose, modalities, found, top) or ()
     splits = read_splits(core, findings)
     users_path, items_path = (_list(top, name) for name in ("user_list.txt", "item_list.txt"))
-    user_ids = findings.attempt("ids", _read_list, users_path)
-    item_ids = findings.attempt("ids", _read_list, items_path)
+    user_ids = findings.attempt("ids", raw_ids.read_list, users_path)
+    item_ids = findings.attempt("ids", raw_ids.read_list, items_path)
     counts = Counts(folder, splits.values())
     counts.add_rows(found, chosen, findings)
     counts.add(users_path.name, users=None if user_ids is None else len(user_ids))
@@ -70,22 +67,3 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
 
 def _list(top: Path, name: str) -> Path:
     return top / name if (top / name).is_file() else top / WARM / name
-
-
-def _read_list(path: Path) -> tuple[str, ...] | None:
-    """The raw ids by index, None without the file; the first line may name the columns."""
-    if not path.is_file():
-        return None
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    rows = [line.rstrip("\r") for line in lines if line.strip()]
-    if rows and not _LINE.fullmatch(rows[0]):
-        del rows[0]  # such as: org_id remap_id
-    matches = [_LINE.fullmatch(row) for row in rows]
-    if bad := [row for row, match in zip(rows, matches, strict=True) if not match]:
-        raise InputError(f"{path}: {bad[0][:40]!a} is not a raw id and an index")
-    return raw_ids.by_index(
-        path, [int(match[2]) for match in matches], [match[1] for match in matches]
-    )

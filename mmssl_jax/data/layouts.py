@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from mmssl_jax.data import canonical, demo, diffmm, features, lattice, mmrec
+from mmssl_jax.data import canonical, demo, diffmm, features, lattice, lightgcn, mmrec, presplit
 from mmssl_jax.data.checks import ERROR_OF_REPEATS, WITHOUT_VAL, Findings, SplitRules
 from mmssl_jax.data.dataset import SPLITS, Dataset
 from mmssl_jax.errors import InputError
@@ -15,7 +15,7 @@ DEMO = ":demo:"
 
 # A layout is a module with FILES (names or patterns, which it must all find in the folder) and
 # read(folder, modalities, findings). Of three FILES the second is the validation split.
-LAYOUTS = (canonical, diffmm, lattice, mmrec)
+LAYOUTS = (canonical, diffmm, lattice, mmrec, lightgcn)
 
 
 def load(
@@ -56,9 +56,16 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
 
 
 def top(layout: ModuleType, folder: Path) -> Path:
-    """Where the features are: the folder, or the one above where it is a core of LATTICE's."""
+    """Where the features are: the folder, or the one above a core of LATTICE's or a file."""
     in_core = layout is lattice and lattice.is_core(folder)
-    return Path(os.path.abspath(folder / "..")) if in_core else folder
+    return Path(os.path.abspath(folder / "..")) if in_core or folder.is_file() else folder
+
+
+def seen(folder: Path) -> ModuleType | None:
+    """The layout of which a folder has any file."""
+    if lattice.is_core(folder):
+        return lattice
+    return next((each for each in LAYOUTS if any(_has(folder, name) for name in each.FILES)), None)
 
 
 def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS) -> ModuleType:
@@ -82,6 +89,12 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
             chosen = lattice if core else layout
             _warn_of_others(folder, chosen, known, findings)
             return chosen
+    if tables := presplit.folds(folder):
+        files = presplit.said(next(iter(tables.values())))
+        raise InputError(
+            f"{folder}: holds tables ({files}), which are imported first: python -m mmssl_jax.data "
+            f"import {folder} --to data/NAME"
+        )
     expected = " or ".join(", ".join(layout.FILES) for layout in known)
     raise InputError(f"{folder}: no known data layout; expected {expected} (docs/data.md)")
 

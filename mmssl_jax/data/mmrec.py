@@ -4,9 +4,11 @@
     <modality>_feat.npy                   row i is item i
     u_id_mapping.csv i_id_mapping.csv     raw id and index, with a header (optional)
 
-A label is 0 for train, 1 for val and 2 for test.
+A label is 0 for train, 1 for val and 2 for test. A table without labels, as RecBole has it, is only
+imported.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +27,19 @@ _USER_IDS, _ITEM_IDS = "u_id_mapping.csv", "i_id_mapping.csv"
 
 
 def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
-    """Reads the one .inter file and the chosen *_feat.npy; raises InputError.
+    """Reads the one .inter file, or the one that `folder` is, and the chosen *_feat.npy beside it.
+
+    Raises InputError.
 
     There are as many users and items as the largest of: the ids in the table, the rows of the
     mapping, and for items the rows of every feature file.
     """
-    tables = sorted(path for path in folder.glob(FILES[0]) if path.is_file())
-    if len(tables) != 1:
-        listed = ", ".join(path.name for path in tables)
-        raise InputError(f"{folder}: must hold one .inter file, not {listed or 'none'}")
+    if folder.is_file():
+        tables, folder = [folder], folder.parent
+    else:
+        tables = sorted(path for path in folder.glob(FILES[0]) if path.is_file())
+        if len(tables) != 1:
+            raise InputError(several(folder, tables))
     found = features.find(folder)
     chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
     splits = findings.attempt("split", _read_splits, tables[0]) or {}
@@ -58,13 +64,33 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     )
 
 
+def is_one(path: Path) -> bool:
+    """Whether a file is a table of this layout, by its name and first line."""
+    if not path.name.endswith(".inter"):
+        return False
+    try:
+        with path.open("rb") as file:
+            first = file.readline(1 << 16).removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+    except OSError:
+        return False
+    return {_USER, _ITEM, _LABEL} <= set(first.decode(errors="replace").split("\t"))
+
+
+def several(folder: Path, tables: Sequence[Path]) -> str:
+    """The message for a folder that has not one table."""
+    names = ", ".join(path.name for path in tables[:12]) or "none"
+    hint = f"; give import the path of one, such as {tables[0]}" if tables else ""
+    return f"{folder}: must hold one .inter file, not {names}{hint}"
+
+
 def _read_splits(path: Path) -> dict[str, Split]:
     """The splits of the table; raises InputError for a missing column and for a bad value."""
     frame = _read_text(path, "\t", quoted=False)
     if missing := [name for name in (_USER, _ITEM, _LABEL) if name not in frame.columns]:
         raise InputError(
             f"{path}: has no column {' and no '.join(missing)}; its first line must name the "
-            f"columns {_USER}, {_ITEM} and {_LABEL}, separated by tabs"
+            f"columns {_USER}, {_ITEM} and {_LABEL}, separated by tabs; without {_LABEL} it is a "
+            "table to be split: python -m mmssl_jax.data import PATH --to data/NAME"
         )
     users, items = (_whole_numbers(path, frame, name, MAX_ID) for name in (_USER, _ITEM))
     labels = _whole_numbers(path, frame, _LABEL, len(SPLITS) - 1)

@@ -1,5 +1,6 @@
 """Raw ids by index, from the lists that other projects keep beside their data."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from mmssl_jax.data.checks import Findings
 from mmssl_jax.errors import InputError
+
+_LINE = re.compile(r"(.*\S)[ \t]+([0-9]{1,10})[ \t]*")
 
 
 def by_index(
@@ -34,3 +37,20 @@ def complete(
         )
         return None
     return ids
+
+
+def read_list(path: Path) -> tuple[str, ...] | None:
+    """The raw ids by index, None without the file; the first line may name the columns."""
+    if not path.is_file():
+        return None
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    rows = [line.rstrip("\r") for line in lines if line.strip()]
+    if rows and not _LINE.fullmatch(rows[0]):
+        del rows[0]  # such as: org_id remap_id
+    matches = [_LINE.fullmatch(row) for row in rows]
+    if bad := [row for row, match in zip(rows, matches, strict=True) if not match]:
+        raise InputError(f"{path}: {bad[0][:40]!a} is not a raw id and an index")
+    return by_index(path, [int(match[2]) for match in matches], [match[1] for match in matches])

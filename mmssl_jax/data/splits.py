@@ -77,6 +77,12 @@ def cold_items(items: np.ndarray, num_items: int, seed: int) -> np.ndarray:
     return split[items]
 
 
+def seen(users: np.ndarray, items: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which pairs are of users and items that have a training pair; bool [n]."""
+    trained = labels == _TRAIN
+    return np.isin(users, users[trained]) & np.isin(items, items[trained])
+
+
 def by_label(users: np.ndarray, items: np.ndarray, labels: np.ndarray) -> dict[str, Pairs]:
     """The pairs of each split, from the labels that the rules return."""
     return {

@@ -22,7 +22,9 @@ _NAMES = {
     "item": ("itemid", "item", "iid", "asin", "parentasin", "movieid", "productid", "businessid"),
     "time": ("timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date"),
     "rating": ("rating", "overall", "stars", "score"),
+    "split": ("split", "xlabel", "subset", "partition", "fold", "set", "usage"),
 }
+SPLIT = "split"  # the one role that a table may lack, where no name is given
 _PARQUET = b"PAR1"
 _NOT_TEXT = {
     b"\x1f\x8b": "is compressed; unpack it first",
@@ -42,8 +44,8 @@ def read_columns(
 ) -> tuple[pl.DataFrame, dict[str, str], list[str]]:
     """The columns that `columns` asks for, named by their roles; their own names; warnings.
 
-    'user' and 'item' are text, and rows without one of them are left out. The others are as the
-    file has them: text, unless it is Parquet. Arguments and errors are those of `tables.read`.
+    'user', 'item' and 'split' are text, and rows without a user or an item are left out. The others
+    are as the file has them: text, unless it is Parquet. Arguments and errors are those of `tables.read`.
     """
     with _refusing(path):
         if not path.is_file():
@@ -109,7 +111,11 @@ def _read(
     expected: int | None,
 ) -> tuple[pl.DataFrame, dict[str, str], list[str]]:
     names = table.collect_schema().names()
-    taken = {role: _column(path, names, role, asked, header) for role, asked in columns.items()}
+    taken = {
+        role: _column(path, names, role, asked, header)
+        for role, asked in columns.items()
+        if role != SPLIT or asked is not None or (header and _names_splits(table))
+    }
     if len(set(taken.values())) < len(taken):
         raise InputError(f"{path}: a column is asked for twice: {listed(list(taken.values()))}")
     # All columns are parsed, or a line with a field too many would shift the others unseen.
@@ -180,15 +186,28 @@ def _column(path: Path, names: Sequence[str], role: str, asked: str | None, head
         return names[int(asked) - 1]
     if asked in names:
         return asked
-    plain = {_plain(name): name for name in reversed(names)}
-    for known in _NAMES[role] if asked is None else ():
-        if known in plain:
-            return plain[known]
+    if asked is None and (guess := _guess(names, role)):
+        return guess
+    order = ", or --time-order rows where the rows are in order" if role == "time" else ""
     what = f"column '{asked}'" if asked is not None else f"column that looks like the {role}"
     raise InputError(
-        f"{path}: has no {what}; give --{role}-column, one of {listed(names)} (or --separator, if "
-        "that is not how its lines are divided)"
+        f"{path}: has no {what}; give --{role}-column, one of {listed(names)}{order} (or "
+        "--separator, if that is not how its lines are divided)"
     )
+
+
+def _guess(names: Sequence[str], role: str) -> str | None:
+    """The column that goes by the likeliest name."""
+    plain = {_plain(name): name for name in reversed(names)}
+    return next((plain[known] for known in _NAMES[role] if known in plain), None)
+
+
+def _names_splits(table: pl.LazyFrame) -> bool:
+    """Whether a column seems to name the split, by its name and the type of its values."""
+    kinds = table.collect_schema()
+    name = _guess(kinds.names(), SPLIT)
+    text = (pl.String, pl.Categorical, pl.Enum)
+    return name is not None and (kinds[name] in text or kinds[name].is_integer())
 
 
 def _plain(name: str) -> str:
@@ -200,11 +219,12 @@ def _plain(name: str) -> str:
 def _values(path: Path, column: pl.Series, role: str, name: str) -> pl.Series:
     """A column as text or, of a Parquet file, numbers or dates; null where it is blank."""
     kind = column.dtype
-    if kind in (pl.Categorical, pl.Enum, pl.Null) or (role in IDS and kind.is_integer()):
+    as_text = (*IDS, SPLIT)
+    if kind in (pl.Categorical, pl.Enum, pl.Null) or (role in as_text and kind.is_integer()):
         column = column.cast(pl.String)
     elif not (
         kind == pl.String
-        or (role not in IDS and kind.is_numeric())
+        or (role not in as_text and kind.is_numeric())
         or (role == "time" and kind in (pl.Date, pl.Datetime))
     ):
         raise InputError(f"{path}: column {listed([name])} holds {kind}, which is no {role}")
