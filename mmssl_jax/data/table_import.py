@@ -131,6 +131,8 @@ def _by_time(
                 for name in SPLITS[1:]
             )
         )
+        if cuts.val >= cuts.test:
+            raise InputError("--val-since must be before --test-since")
     labels = time_split.labels(times, cuts)
     kind = "rows" if table.times is None else "dates" if table.dated else "numbers"
     since = {

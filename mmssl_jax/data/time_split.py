@@ -13,11 +13,14 @@ _UNITS = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"), (1e8, "s"))  # by size, of t
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
+Time = int | float  # as in the table: a double has no room for microseconds since 1970
+
+
 class Cuts(NamedTuple):
     """Pairs before `val` are trained on, those from `test` on are tested, the rest validates."""
 
-    val: float
-    test: float
+    val: Time
+    test: Time
 
 
 def by_fractions(times: np.ndarray, fractions: Sequence[float]) -> Cuts:
@@ -38,7 +41,7 @@ def labels(times: np.ndarray, cuts: Cuts) -> np.ndarray:
     return (times >= cuts.val).astype(np.int8) + (times >= cuts.test)
 
 
-def moment(text: str, times: np.ndarray, dated: bool, split: str) -> float:
+def moment(text: str, times: np.ndarray, dated: bool, split: str) -> Time:
     """A point in time, as an option has it, in the unit of the table's times.
 
     Args:
@@ -55,7 +58,7 @@ def moment(text: str, times: np.ndarray, dated: bool, split: str) -> float:
     flag = f"--{split}-since"
     with contextlib.suppress(ValueError):
         if not dated and np.isfinite(number := float(text)):
-            return int(text) if text.isdecimal() else number
+            return int(text) if text.isdecimal() and number < 2**63 else number
     try:
         when = datetime.datetime.fromisoformat(text)
     except ValueError as error:
@@ -74,7 +77,7 @@ def moment(text: str, times: np.ndarray, dated: bool, split: str) -> float:
     return microseconds * _PER_SECOND[unit] // 1_000_000
 
 
-def shown(value: float, times: np.ndarray, kind: str) -> str:
+def shown(value: Time, times: np.ndarray, kind: str) -> str:
     """A point in time for people.
 
     Args:
