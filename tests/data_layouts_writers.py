@@ -81,12 +81,29 @@ def write_lattice(
     return folder
 
 
+def write_lightgcn(dataset: Dataset, folder: Path, header: str = "org_id remap_id\n") -> Path:
+    """As LightGCN: a line for each user, of indices; lists of ids with a header."""
+    _write_features(dataset, folder)
+    for split in SPLITS:
+        lists = [[user] for user in range(dataset.num_users)]
+        for user, item in _pairs(dataset, split):
+            lists[user].append(item)
+        lines = [" ".join(map(str, each)) for each in lists]
+        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    for name, ids in (("user_list.txt", dataset.user_ids), ("item_list.txt", dataset.item_ids)):
+        if ids is not None:
+            lines = [f"{raw} {index}\n" for index, raw in enumerate(ids)]
+            (folder / name).write_text(header + "".join(lines), newline="")
+    return folder
+
+
 WRITERS: dict[str, Callable[[Dataset, Path], Path]] = {
     "canonical": write_canonical,
     "mmssl": write_mmssl,
     "diffmm": write_diffmm,
     "mmrec": write_mmrec,
     "lattice": write_lattice,
+    "lightgcn": write_lightgcn,
 }
 
 

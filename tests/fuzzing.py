@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import data_layouts_writers as writers
+import fuzzing_splits
 import numpy as np
 import polars as pl
 import scipy.sparse
@@ -82,6 +83,8 @@ def targets(top: Path) -> dict[str, Target]:
                 found[name] = Target(path, functools.partial(_read_folder, folder))
     for path in _tables(top):
         found[path.name] = Target(path, functools.partial(_read_table, path))
+    for name, (path, read) in fuzzing_splits.targets(top).items():
+        found[name] = Target(path, read)
     order, items, features = top / "order.txt", top / "items.csv", top / "added.npy"
     order.write_text("".join(f"{raw}\n" for raw in reversed(dataset.item_ids)))
     items.write_text("".join(f'{raw},"Text, {raw}"\n' for raw in ("asin", *dataset.item_ids)))

@@ -70,9 +70,9 @@ def test_kept_pairs_are_ranked_against_every_item():
     assert "EVERY item is ranked" in said
     scores = -np.arange(25, dtype=np.float32) * np.ones((6, 1), np.float32)
     task = evaluation.ranking_task(data.unranked, data.test, 4)
-    top = evaluation.rank(scores, task, 20, lambda representation, users: representation[users])
-    assert top.top[:, :3].tolist() == [[0, 1, 2]] * 4  # what is trained on as well
-    assert top.hits[:2].sum(axis=1).tolist() == [1, 0]  # user 0's item 0; user 1's 20 is too far
+    ranking = evaluation.rank(scores, task, 25, lambda all_scores, users: all_scores[users])
+    assert ranking.places.above.tolist() == ranking.items.tolist() == [0, 20, 3, 21]
+    assert ranking.places.tied.tolist() == [1] * 4
 
 
 def test_dropping_can_leave_a_split_empty():
