@@ -135,9 +135,7 @@ def test_a_column_that_is_named(capsys):
     flags = ("--no-header", "--user-column", "1", "--item-column", "2")
     assert raw(run("t.csv", *flags, "--split-column", "3", to="number")) == sorted(ROWS)
     assert about(run("t.csv", *flags) and "out")["split"] == "per-user"
-    assert "--split makes another" in refused(
-        "t.csv", "--split", "per-user", "--split-column", "3"
-    )
+    assert "--split makes another" in refused("t.csv", "--split", "per-user", "--split-column", "3")
 
 
 def test_a_split_that_is_not_used_is_said(capsys):
@@ -147,8 +145,12 @@ def test_a_split_that_is_not_used_is_said(capsys):
     output = capsys.readouterr().out
     assert "the split by 'x_label' is not used, as --split per-user is given" in output
     assert "split" not in about()["columns"]
-    table("t.csv", [(*row[:2], number % 5) for number, row in enumerate(ROWS)], "user,item,fold",
-          (0, 1, 2))
+    table(
+        "t.csv",
+        [(*row[:2], number % 5) for number, row in enumerate(ROWS)],
+        "user,item,fold",
+        (0, 1, 2),
+    )
     run("t.csv")
     assert "the split by 'fold' is not used, as it holds '3', which names no split" in (
         capsys.readouterr().out
@@ -278,10 +280,30 @@ def test_files_that_do_not_belong_together():
     assert "no known data layout" in refused("f")
 
 
+def test_what_lies_beside_tables_is_said(capsys):
+    for split in SPLITS:
+        table(f"f/{split}.csv", [row for row in ROWS if row[2] == split])
+    data = run("f/train.csv", "--k-core", "0")
+    assert data.num_users == USERS
+    said = capsys.readouterr().out
+    assert (
+        "f/train.csv: is read alone, and train train.csv, val val.csv, test test.csv look" in said
+    )
+    np.save("f/image_feat.npy", np.ones((data.num_items, 2), np.float32))
+    run("f")
+    said = capsys.readouterr().out
+    assert (
+        "f/image_feat.npy: is not read, as items go by their sorted ids; --modality image=" in said
+    )
+    importing.main(["f", "--to", "with", "--modality", "image=f/image_feat.npy"])
+    assert "is not read" not in capsys.readouterr().out
+    assert list(load("with").features) == ["image"]
+
+
 def test_training_on_tables_says_the_command():
     table("f/train.csv", ROWS)
     table("f/test.csv", ROWS)
-    with pytest.raises(InputError, match="mmssl_jax.data import f --to data/NAME"):
+    with pytest.raises(InputError, match=r"mmssl_jax\.data import f --to data/NAME"):
         load("f", "none")
     table("g/a.inter", ROWS, "user_id:token\titem_id:token", separator="\t")
     with pytest.raises(InputError, match=r"mmssl_jax.data import PATH --to data/NAME"):
@@ -296,7 +318,9 @@ def test_what_falls_out_is_counted_and_can_be_left_out(capsys):
     assert raw(data) == sorted(rows)
     trained = [row for row in rows if row[2] == "train"]
     users, items = ({row[place] for row in trained} for place in (0, 1))
-    lost = [row for row in rows if row[2] != "train" and (row[0] not in users or row[1] not in items)]
+    lost = [
+        row for row in rows if row[2] != "train" and (row[0] not in users or row[1] not in items)
+    ]
     count = sum(row[2] == "test" for row in lost)
     assert f"{count} of {sum(row[2] == 'test' for row in rows)} test pairs are of 1 users or" in (
         capsys.readouterr().out
@@ -315,7 +339,9 @@ def test_what_falls_out_is_counted_and_can_be_left_out(capsys):
 
 def inter(path, rows, label=True):
     header = "userID\titemID" + "\tx_label" * label
-    lines = [f"{user[1:]},{int(item[1:])}" + f",{LABEL[split]}" * label for user, item, split in rows]
+    lines = [
+        f"{user[1:]},{int(item[1:])}" + f",{LABEL[split]}" * label for user, item, split in rows
+    ]
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text("\n".join([header, *lines]).replace(",", "\t") + "\n")
 
@@ -386,7 +412,10 @@ def without_val(layout):
         elif layout == "tables":
             table(folder / f"{split}.csv", pairs)
     if layout == "inter":
-        inter(folder / "toy.inter", [(*row[:2], "train" if row[2] == "val" else row[2]) for row in ROWS])
+        inter(
+            folder / "toy.inter",
+            [(*row[:2], "train" if row[2] == "val" else row[2]) for row in ROWS],
+        )
     if layout == "column":
         rows = [(*row[:2], "train" if row[2] == "val" else row[2]) for row in ROWS]
         table(folder / "t.csv", rows, "user,item,split", (0, 1, 2))
@@ -421,7 +450,9 @@ def test_a_validation_split_is_held_out_of_train(layout, capsys):
 
 def test_options_of_val_from_train():
     table("t.csv", ROWS)
-    assert "for data that is split already, and t.csv is not" in refused("t.csv", "--val-from-train")
+    assert "for data that is split already, and t.csv is not" in refused(
+        "t.csv", "--val-from-train"
+    )
     assert "--split per-user makes a" in refused("t.csv", "--val-from-train", "--split", "per-user")
     without_val("json")
     assert "--seed is for tables and for --val-from-train" in refused("json", "--seed", "1")
@@ -432,7 +463,10 @@ PAIRS = st.sets(st.tuples(st.integers(0, 4), st.integers(0, 30)), min_size=1, ma
 
 @given(PAIRS, st.integers(0, 3))
 def test_what_is_held_out_of_train(pairs, seed):
-    given_pairs = {"train": tuple(np.array(sorted(pairs)).T), "test": (np.arange(5), np.full(5, 31))}
+    given_pairs = {
+        "train": tuple(np.array(sorted(pairs)).T),
+        "test": (np.arange(5), np.full(5, 31)),
+    }
     findings = Findings(collect=True, rules=SplitRules(val_seed=seed))
     data = assemble("x", "x", (5, 32), given_pairs, {}, findings=findings)
     train, val = (
@@ -473,7 +507,9 @@ def test_lines_of_lightgcn():
 def test_lists_of_ids_and_features_of_lightgcn():
     folder = text("0 1\n1 0 2\n", "0 3\n", val="1 3\n")
     (folder / "user_list.txt").write_text("org_id remap_id\nann 0\nbob 1\n")
-    (folder / "item_list.txt").write_text("org_id remap_id\n" + "".join(f"b{i} {i}\n" for i in range(4)))
+    (folder / "item_list.txt").write_text(
+        "org_id remap_id\n" + "".join(f"b{i} {i}\n" for i in range(4))
+    )
     np.save(folder / "text_feat.npy", np.ones((4, 2), np.float32))
     data = load(str(folder))
     assert data.user_ids == ("ann", "bob")
@@ -502,7 +538,7 @@ def test_a_pair_a_line():
 )
 def test_text_that_is_refused(content, says):
     folder = text(content, val="0 3\n")
-    with pytest.raises(InputError, match="train.txt: ") as caught:
+    with pytest.raises(InputError, match=r"train\.txt: ") as caught:
         load(str(folder), "none")
     assert says in str(caught.value)
     assert str(caught.value).isprintable()
@@ -518,7 +554,9 @@ def test_two_validation_files():
 @given(st.dictionaries(st.integers(0, 9), st.sets(st.integers(0, 30)), min_size=1))
 def test_no_pair_of_text_is_lost_or_doubled(tmp_path_factory, lists):
     path = tmp_path_factory.mktemp("text") / "train.txt"
-    path.write_text("".join(" ".join(map(str, (user, *items))) + "\n" for user, items in lists.items()))
+    path.write_text(
+        "".join(" ".join(map(str, (user, *items))) + "\n" for user, items in lists.items())
+    )
     part = lightgcn.read_split(path)
     assert sorted(zip(part.users.tolist(), part.items.tolist(), strict=True)) == sorted(
         (user, item) for user, items in lists.items() for item in items
@@ -531,7 +569,9 @@ def test_no_pair_of_text_is_lost_or_doubled(tmp_path_factory, lists):
 # By properties
 
 LABELLED = st.lists(
-    st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from(SPLITS)), min_size=1, max_size=40
+    st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from(SPLITS)),
+    min_size=1,
+    max_size=40,
 )
 
 

@@ -36,7 +36,9 @@ def made(rules: SplitRules = SplitRules(), *, val=VAL, test=TEST, collect=False,
 
 
 def test_an_error_names_the_options_that_allow_them():
-    with pytest.raises(InputError, match="1 pairs are in both train and val.*user 0, item 0") as one:
+    with pytest.raises(
+        InputError, match=r"1 pairs are in both train and val.*user 0, item 0"
+    ) as one:
         made()
     for option in ("--repeats", "--config.data.repeats", "'drop'", "'keep'"):
         assert option in str(one.value)

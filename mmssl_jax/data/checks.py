@@ -54,7 +54,7 @@ class Findings:
     It goes through every reader, and so carries the rules that decide what of the splits is wrong.
     """
 
-    def __init__(self, collect: bool = False, rules: SplitRules = SplitRules()):  # noqa: B008
+    def __init__(self, collect: bool = False, rules: SplitRules = SplitRules()):
         self.collect = collect
         self.rules = rules
         self.listed: list[Finding] = []

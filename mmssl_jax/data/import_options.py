@@ -3,13 +3,19 @@
 import argparse
 import contextlib
 import math
-import os
-import re
 from pathlib import Path
 
 from mmssl_jax import command
-from mmssl_jax.data import canonical, diffmm, features, lattice, lightgcn, mmrec, table_sources
-from mmssl_jax.data.checks import REPEATS
+from mmssl_jax.data import (
+    canonical,
+    diffmm,
+    features,
+    lattice,
+    lightgcn,
+    mmrec,
+    split_options,
+    table_sources,
+)
 from mmssl_jax.errors import InputError
 
 TABLE = "table"
@@ -23,28 +29,14 @@ LAYOUTS = {
     "mmrec": mmrec,
     "lightgcn": lightgcn,
 }
-PER_USER, LEAVE_LAST, COLD_ITEMS, BY_TIME = SPLITS = (
-    *("per-user", "leave-last", "cold-items", "by-time"),
-)
-_BY_TIME = ("fractions", "val_since", "test_since")
 _OF_TABLES = {  # what has no meaning for a folder, and the defaults
     "user_column": None,
     "item_column": None,
-    "time_column": None,
     "rating_column": None,
     "separator": None,
     "header": True,
     "min_rating": None,
-    "k_core": None,
-    "split": None,
-    "split_column": None,
-    "fold": None,
-    "time_order": None,
-    "fractions": None,
-    "val_since": None,
-    "test_since": None,
-    "unseen": "keep",
-}
+} | split_options.OF_TABLES
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -72,42 +64,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
         setattr(options, name, _OF_TABLES[name])
     if options.rating_column is not None and options.min_rating is None:
         raise InputError("--rating-column is read only for --min-rating; give both or neither")
-    _check_split(options)
+    if options.time_column is not None and options.split not in split_options.TIMED:
+        raise InputError(
+            f"--time-column is read only for --split {' or '.join(split_options.TIMED)}; give both "
+            "or neither"
+        )
+    split_options.check(options)
     return options
-
-
-def _check_split(options: argparse.Namespace) -> None:
-    """Raises InputError for options of the split that have no meaning together."""
-    timed = options.split in (LEAVE_LAST, BY_TIME)
-    for name in ("time_column", "time_order"):
-        if getattr(options, name) is not None and not timed:
-            flag = name.replace("_", "-")
-            raise InputError(
-                f"--{flag} is read only for --split {LEAVE_LAST} or {BY_TIME}; give both or neither"
-            )
-    if options.time_column is not None and options.time_order is not None:
-        raise InputError("--time-order rows takes no column of times; leave out --time-column")
-    given = [f"--{name.replace('_', '-')}" for name in _BY_TIME if getattr(options, name)]
-    if given and options.split != BY_TIME:
-        raise InputError(f"{given[0]} is for --split {BY_TIME}; give both or neither")
-    if given not in ([], ["--fractions"], ["--val-since", "--test-since"]):
-        raise InputError(
-            f"{' and '.join(given)}: give --fractions, or --val-since and --test-since, or none"
-        )
-    if options.split_column is not None and options.split is not None:
-        raise InputError("--split-column takes the split that is there, --split makes another")
-    if options.val_from_train and options.split is not None:
-        raise InputError(
-            f"--val-from-train is for data that is split already; --split {options.split} makes a "
-            "validation split"
-        )
-    if options.seed is not None and not options.of_table and not options.val_from_train:
-        raise InputError("--seed is for tables and for --val-from-train")
-    if options.repeats is not None and options.of_table and options.split and not timed:
-        raise InputError(
-            f"--repeats is for data that is split already, and for --split {LEAVE_LAST} and "
-            f"{BY_TIME}: {options.split} knows no earlier and later"
-        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "path",
         type=command.path,
-        help="a folder of any layout, or of tables train, val and test; or a table: CSV, TSV or "
+        help="a folder of any layout, or of tables of train, val and test; or a table: CSV, TSV or "
         "Parquet",
     )
     add("--to", type=command.path, metavar="FOLDER", help="the folder to write, such as data/NAME")
@@ -154,19 +117,9 @@ def _parser() -> argparse.ArgumentParser:
         default="keep",
         help="take items whose features are all zero as having none (default: keep)",
     )
-    add(
-        "--repeats",
-        choices=REPEATS,
-        help="pairs that return in a later split: an error, or left out of it (drop), or kept, so "
-        "that all items are ranked, known ones too (default: error)",
-    )
-    add(
-        "--val-from-train",
-        action="store_true",
-        help="for data without a validation split: hold one out of the training pairs, at random",
-    )
-    add("--seed", type=_count, metavar="N", help="of what is random in a split (default: 0)")
+    split_options.add_to_all(add)
     _add_table_options(parser.add_argument_group("tables"))
+    split_options.add_to_tables(parser.add_argument_group("which pairs of a table go where"))
     return parser
 
 
@@ -187,42 +140,6 @@ def _add_table_options(group) -> None:
         help="the first line is a pair, not the names of columns",
     )
     add("--min-rating", type=_finite, metavar="X", help="keep only rows rated X or more")
-    add(
-        "--k-core",
-        type=_count,
-        metavar="K",
-        help="leave out users and items with fewer than K pairs (default: 5, or 0 for data that "
-        "is split already; 0 keeps all)",
-    )
-    add(
-        "--split",
-        choices=SPLITS,
-        help="how pairs are held out (default: as the data is split already, else per-user)",
-    )
-    add(
-        "--split-column",
-        metavar="COLUMN",
-        help="names each row's split: train, val or test, or 0, 1, 2 (default: guessed)",
-    )
-    add("--fold", metavar="NAME", help="which of several splits in a folder, such as u1")
-    add(
-        "--time-order",
-        choices=("rows",),
-        help="rows are in order of time, where no column tells it",
-    )
-    add(
-        "--fractions",
-        type=_fractions,
-        metavar="T,V,T",
-        help="by-time: of train, val and test (default: .8,.1,.1)",
-    )
-    for name in ("val", "test"):
-        add(f"--{name}-since", metavar="TIME", help=f"by-time: a date or number that starts {name}")
-    add(
-        "--unseen",
-        choices=("keep", "drop"),
-        help="pairs of val and test whose user or item training lacks (default: keep)",
-    )
 
 
 def _modality(text: str) -> tuple[str, Path]:
@@ -249,19 +166,3 @@ def _finite(text: str) -> float:
         if math.isfinite(value := float(text)):
             return value
     raise argparse.ArgumentTypeError(f"{text!a} is not a number")
-
-
-def _fractions(text: str) -> tuple[float, ...]:
-    with contextlib.suppress(ValueError):
-        parts = tuple(float(part) for part in text.split(","))
-        if len(parts) == 3 and all(0 < part < 1 for part in parts) and abs(sum(parts) - 1) < 1e-6:
-            return parts
-    raise argparse.ArgumentTypeError(
-        f"{text!a} is not three fractions of train, val and test with sum 1, such as .8,.1,.1"
-    )
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number from 0 to 999999999")
-    return int(text)

@@ -1,9 +1,9 @@
 """The folder of LightGCN, NGCF and KGAT: a line for each user, of indices alone.
 
-    train.txt test.txt                 user index, space, item indices
-    val.txt or valid.txt               the same (optional: import makes one of the training pairs)
-    user_list.txt item_list.txt        raw id and index (optional)
-    <modality>_feat.npy                row i is item i
+train.txt test.txt                 user index, space, item indices
+val.txt or valid.txt               the same (optional: import makes one of the training pairs)
+user_list.txt item_list.txt        raw id and index (optional)
+<modality>_feat.npy                row i is item i
 """
 
 import re

@@ -92,7 +92,7 @@ def labels_of(path: Path, values: pl.Series, name: str) -> np.ndarray | str:
     if any(value in _SPLIT_OF for value in distinct):
         count = int(plain.is_in(unknown).sum())
         raise InputError(
-            f"{path}: column {ascii(name[:40])} names splits, but holds {shown} in one of {count} "
+            f"{path}: column {name[:40]!a} names splits, but holds {shown} in one of {count} "
             "rows that name none; correct it, or give --split to split anew"
         )
     return f"it holds {shown}, which names no split"

@@ -45,7 +45,8 @@ def read_columns(
     """The columns that `columns` asks for, named by their roles; their own names; warnings.
 
     'user', 'item' and 'split' are text, and rows without a user or an item are left out. The others
-    are as the file has them: text, unless it is Parquet. Arguments and errors are those of `tables.read`.
+    are as the file has them: text, unless it is Parquet. Arguments and errors are those of
+    `tables.read`.
     """
     with _refusing(path):
         if not path.is_file():

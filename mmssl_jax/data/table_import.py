@@ -7,12 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from mmssl_jax.data import import_options, splits, table_sources, tables, time_split
+from mmssl_jax.data import (
+    features,
+    import_options,
+    presplit,
+    split_options,
+    splits,
+    table_sources,
+    tables,
+    time_split,
+)
 from mmssl_jax.data.checks import KEEP, Findings
 from mmssl_jax.data.dataset import SPLITS, Dataset, assemble
 from mmssl_jax.errors import InputError
 
-_TIMED = (import_options.LEAVE_LAST, import_options.BY_TIME)
 _FRACTIONS = (0.8, 0.1, 0.1)
 GIVEN = "as given"
 
@@ -28,16 +36,17 @@ def read(
     path = table_sources.files(options.path, options.fold)
     table = _read(path, options)
     given = table.labels is not None
-    split = GIVEN if given else options.split or import_options.PER_USER
+    split = GIVEN if given else options.split or split_options.PER_USER
     _check(options, split)
     for warning in table.warnings:
         findings.warn("table", warning)
-    if split in _TIMED and options.repeats != KEEP:
+    _warn_of_files(path, options, findings)
+    if split in split_options.TIMED and options.repeats != KEEP:
         _warn_of_repeats(table, options.path, findings)
     labels, details = (table.labels, {}) if given else _labels(table, options, split)
     if options.unseen == "drop":
         table, labels = _seen_alone(table, labels, options.path, findings)
-    elif given or split == import_options.BY_TIME:
+    elif given or split == split_options.BY_TIME:
         _warn_of_unseen(table, labels, options.path, findings)
     top = options.path.resolve()
     dataset = assemble(
@@ -64,7 +73,7 @@ def read(
 
 def _read(path: Path | dict[str, Path], options: argparse.Namespace) -> tables.Table:
     asked = {"user": options.user_column, "item": options.item_column}
-    if options.split in _TIMED and options.time_order is None:
+    if options.split in split_options.TIMED and options.time_order is None:
         asked["time"] = options.time_column
     if options.min_rating is not None:
         asked["rating"] = options.rating_column
@@ -79,7 +88,7 @@ def _read(path: Path | dict[str, Path], options: argparse.Namespace) -> tables.T
         header=options.header,
         min_rating=options.min_rating,
         k_core=options.k_core,
-        repeats=options.split in _TIMED and options.repeats == KEEP,
+        repeats=options.split in split_options.TIMED and options.repeats == KEEP,
         split_anew=options.split,
     )
 
@@ -91,12 +100,12 @@ def _check(options: argparse.Namespace, split: str) -> None:
             f"--val-from-train is for data that is split already, and {options.path} is not; leave "
             "it out, as --split makes a validation split"
         )
-    if options.repeats is not None and split not in (*_TIMED, GIVEN):
+    if options.repeats is not None and split not in (*split_options.TIMED, GIVEN):
         raise InputError(
-            f"--repeats is for data that is split already, or by --split {' or '.join(_TIMED)}: "
-            f"{split} knows no earlier and later"
+            "--repeats is for data that is split already, or by --split "
+            f"{' or '.join(split_options.TIMED)}: {split} knows no earlier and later"
         )
-    if options.unseen == "drop" and split == import_options.COLD_ITEMS:
+    if options.unseen == "drop" and split == split_options.COLD_ITEMS:
         raise InputError(f"--unseen drop would leave nothing to test of --split {split}")
 
 
@@ -106,12 +115,12 @@ def _labels(
     """For each pair the index of its split, int8 [n], and what dataset.json says of it besides."""
     times = table.rows if table.times is None else table.times
     order = {"time_order": "rows"} if options.time_order else {}
-    if split == import_options.LEAVE_LAST:
+    if split == split_options.LEAVE_LAST:
         return splits.leave_last(table.users, times, table.rows), order
-    if split == import_options.BY_TIME:
+    if split == split_options.BY_TIME:
         labels, since = _by_time(table, times, options)
         return labels, order | {"since": since}
-    if split == import_options.COLD_ITEMS:
+    if split == split_options.COLD_ITEMS:
         return splits.cold_items(table.items, len(table.item_ids), options.seed or 0), {}
     return splits.per_user(table.users, options.seed or 0), {}
 
@@ -136,8 +145,7 @@ def _by_time(
     labels = time_split.labels(times, cuts)
     kind = "rows" if table.times is None else "dates" if table.dated else "numbers"
     since = {
-        name: time_split.shown(cut, times, kind)
-        for name, cut in zip(SPLITS[1:], cuts, strict=True)
+        name: time_split.shown(cut, times, kind) for name, cut in zip(SPLITS[1:], cuts, strict=True)
     }
     counts = np.bincount(labels, minlength=len(SPLITS))
     if not counts.all():
@@ -147,6 +155,30 @@ def _by_time(
             f"pairs are {held}; choose other points by --val-since and --test-since, or --fractions"
         )
     return labels, since
+
+
+def _warn_of_files(
+    path: Path | dict[str, Path], options: argparse.Namespace, findings: Findings
+) -> None:
+    """Warns of what lies beside the tables and seems to belong to them, but is not read."""
+    if isinstance(path, Path):
+        for fold in presplit.folds(path.parent).values():
+            if path in fold.values():
+                findings.warn(
+                    "files",
+                    f"{path}: is read alone, and {presplit.said(fold)} look like the splits of one "
+                    f"data set; give {path.parent} to import them as such",
+                )
+    if options.path.is_dir():
+        used = {other.absolute() for other in options.modality.values()}
+        for name, other in features.find(options.path).items():
+            if other.absolute() not in used:
+                findings.warn(
+                    "unread",
+                    f"{other}: is not read, as items go by their sorted ids; --modality "
+                    f"{name}=FILE takes it, with --item-order if its rows have another order",
+                )
+        features.warn_of_unread(options.path, findings, but=options.modality.values())
 
 
 def _warn_of_repeats(table: tables.Table, path: Path, findings: Findings) -> None:

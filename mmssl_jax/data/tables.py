@@ -58,7 +58,8 @@ def read(
     """Reads the pairs of a table, or of the tables of each split.
 
     Ids are text as it is in the file: 7 and 007 are two. A pair that is there more than once counts
-    once in each split, at its earliest time, or with `repeats` once at each time. Rows without a user or an item are left out, with a warning.
+    once in each split, at its earliest time, or with `repeats` once at each time. Rows without a
+    user or an item are left out, with a warning.
 
     Args:
       path: a Parquet file, or UTF-8 text with a pair a line; or one for each split.
