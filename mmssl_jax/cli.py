@@ -28,6 +28,7 @@ USAGE = """usage: {program} --config FILE [--workdir DIR]{options} [--config.FIE
   --workdir DIR     the run's folder (default: runs/<config name>){details}
 """
 
+_RENAMED = {"include-seen": "--exclude-known none"}
 GOES_ON = "the same command goes on from the last epoch"
 
 
@@ -113,6 +114,7 @@ def parse(
         sys.exit(0)
     file = _config_file(argv)
     _check_fields(argv)
+    _check_renamed(argv)
     values = flags.FlagValues()
     try:
         config_flags.DEFINE_config_file(
@@ -218,6 +220,14 @@ def _check_fields(argv: list[str]) -> None:
             raise InputError(
                 f"unknown config field '{path}'; {hint}all fields are in mmssl_jax/config.py"
             )
+
+
+def _check_renamed(argv: list[str]) -> None:
+    """Raises InputError for a flag that has another name now."""
+    for argument in argv[1:]:
+        name = argument.lstrip("-").partition("=")[0]
+        if argument.startswith("-") and name in _RENAMED:
+            raise InputError(f"--{name} is {_RENAMED[name]} now")
 
 
 def _one_line(error: BaseException, file: str) -> str:

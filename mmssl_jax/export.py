@@ -9,21 +9,32 @@ import jax
 import numpy as np
 import polars as pl
 
-from mmssl_jax import cli, command, fallback, ranked_lists, results, training
+from mmssl_jax import (
+    cli,
+    command,
+    fallback,
+    ranked_lists,
+    results,
+    serving_options,
+    training,
+)
 from mmssl_jax.data.new_folder import new_folder
 from mmssl_jax.errors import InputError
 from mmssl_jax.evaluation import dot_scores
 from mmssl_jax.ranked_lists import RankedLists
 
 USAGE = """usage: python -m mmssl_jax.export --config FILE --to FOLDER [--workdir DIR]
-           [--top N] [--format npz|parquet|tsv] [--include-seen]
+           [--top N] [--format npz|parquet|tsv]
+           [--exclude-known all|train|none]
 
   --config FILE     the config that the run was trained with
   --to FOLDER       where vectors and lists are written; must be new or empty
   --workdir DIR     the run's folder (default: runs/<config name>)
   --top N           items for each user (default: 20)
   --format NAME     of the lists: npz, parquet or tsv (default: npz)
-  --include-seen    a user's training items may be in the list
+  --exclude-known RULE
+                    what a list leaves out: all, a user's items of train, val and test (the
+                    default); train, those of training alone; or none
 
 The run's own config.json is used; only --config.data.path may be given on top.
 """
@@ -37,21 +48,21 @@ def main(argv: list[str]) -> None:
     values = cli.parse(
         argv,
         USAGE,
-        switches=("include-seen",),
         to="folder to write to",
         top="items for each user",
         format="of the lists",
+        **{"exclude-known": "all, train or none"},
     )
     kind = values["format"].value or FORMATS[0]
     if kind not in FORMATS:
         raise InputError(f"--format is {kind!r}; it must be one of {', '.join(FORMATS)}")
+    rule = serving_options.known_rule(values["exclude-known"].value)
     folder = cli.path(values, "to")
     if folder is None:
         raise InputError("no --to given; name a folder for what is exported")
     _check_empty(folder)
     config, dataset, run = cli.open_run(values, "export")
     top = ranked_lists.parse_top(values["top"].value, 20, dataset)
-    with_seen = values["include-seen"].value
     best_epoch, model, state = training.best_of_run(config, dataset, run)
     representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
     lists = ranked_lists.rank(
@@ -59,7 +70,7 @@ def main(argv: list[str]) -> None:
         model.score,
         np.arange(dataset.num_users),
         top,
-        None if with_seen else dataset.train,
+        serving_options.known_pairs(rule, dataset),
         config.evaluation.user_block,
         dataset,
     )
@@ -74,7 +85,7 @@ def main(argv: list[str]) -> None:
             "known_users": known,
         }
     about = results.about_run(config, dataset, model)
-    about |= {"best_epoch": best_epoch, "top": top, "include_seen": with_seen}
+    about |= {"best_epoch": best_epoch, "top": top, "exclude_known": rule}
     try:
         with new_folder(folder) as partial:
             _write_lists(partial, kind, lists, ids)
@@ -85,6 +96,7 @@ def main(argv: list[str]) -> None:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot write {folder}: {reason}") from error
     print(f"{folder / f'lists.{kind}'}: the best {top} items for each of {dataset.num_users} users")
+    print(serving_options.LEFT_OUT[rule])
     if vectors:
         width = vectors["users"].shape[1]
         print(f"{folder / 'vectors.npz'}: {width} numbers for every user and item")

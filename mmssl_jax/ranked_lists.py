@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 
-from mmssl_jax import fallback
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.evaluation import ScoreFn
+from mmssl_jax.fallback import Fallback, fallback
 
 
 class RankedLists(NamedTuple):
@@ -33,6 +33,8 @@ def rank(
     seen: scipy.sparse.csr_array | None,
     user_block: int,
     dataset: Dataset,
+    allowed: np.ndarray | None = None,
+    stand_in: Fallback | None = None,
 ) -> RankedLists:
     """The `top` best items of each user; those without a training pair get the fallback's.
 
@@ -44,9 +46,11 @@ def rank(
       seen: pairs [users, items] that are left out, such as those of training; None leaves none out.
       user_block: users ranked at a time.
       dataset: what the model was trained on.
+      allowed: bool [items], whether an item may be in a list at all; None allows all.
+      stand_in: which users are not known, and their scores; None takes what `dataset` says.
     """
     order = jnp.asarray(dataset.tie_order, jnp.int32)
-    stand_in = fallback.fallback(dataset.train)
+    stand_in = stand_in or fallback(dataset.train)
     block = min(user_block, len(users))
     parts = [users[start : start + block] for start in range(0, len(users), block)]
     pairs = [_pairs(seen, part) for part in parts]
@@ -63,6 +67,7 @@ def rank(
             stand_in.known[padded],
             stand_in.scores,
             dropped,
+            allowed,
             order,
             score=score,
             top=top,
@@ -99,9 +104,13 @@ def _pairs(seen: scipy.sparse.csr_array | None, users: np.ndarray) -> np.ndarray
 
 
 @functools.partial(jax.jit, static_argnames=("score", "top"))
-def _best(representation, users, known, popularity, seen, order, *, score: ScoreFn, top: int):
+def _best(
+    representation, users, known, popularity, seen, allowed, order, *, score: ScoreFn, top: int
+):
     scores = score(representation, jnp.asarray(users))
     scores = jnp.where(known[:, None], scores, popularity[None, :])
     scores = scores.at[seen[:, 0], seen[:, 1]].set(-jnp.inf, mode="drop")
+    if allowed is not None:
+        scores = jnp.where(allowed[None, :], scores, -jnp.inf)
     best, place = jax.lax.top_k(scores[:, order], top)  # of equal ones the first
     return best, order[place]

@@ -1,33 +1,52 @@
 """Prints what a run recommends to some users: python -m mmssl_jax.recommend --help"""
 
-import difflib
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from scipy.sparse import csr_array
 
-from mmssl_jax import cli, command, files, ranked_lists, results, training
+from mmssl_jax import cli, command, files, ranked_lists, results, serving_options, training
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
+from mmssl_jax.evaluation import ScoreFn
+from mmssl_jax.fallback import Fallback, fallback
+from mmssl_jax.models import Model
 from mmssl_jax.ranked_lists import RankedLists
 
 USAGE = """usage: python -m mmssl_jax.recommend --config FILE --users ID[,ID...] [--workdir DIR]
-           [--top N] [--include-seen] [--json FILE]
+           [--top N] [--exclude ID,...] [--only ID,...]
+           [--exclude-known all|train|none] [--json FILE]
+       python -m mmssl_jax.recommend --config FILE --history ID[,ID...] ...
 
   --config FILE     the config that the run was trained with
   --users ID,...    raw ids, or indices where the data has no raw ids
+  --history ID,...  instead of --users: the items of one new user (EASE and popularity)
   --workdir DIR     the run's folder (default: runs/<config name>)
   --top N           items for each user (default: 10)
-  --include-seen    a user's training items may be in the list
+  --exclude ID,...  items that are in no list
+  --only ID,...     only these items are ranked
+  --exclude-known RULE
+                    what a list leaves out: all, a user's items of train, val and test (the
+                    default); train, those of training alone; or none
   --json FILE       also write the lists as JSON
 
 The run's own config.json is used; only --config.data.path may be given on top.
 """
 
-_FEW = 20_000  # among so many users, names that are like another are found at once
+
+class Asked(NamedTuple):
+    """Who gets lists: users of the data, or one that is known by his items alone."""
+
+    score: ScoreFn
+    users: np.ndarray  # rows of `owned`, and what `score` takes
+    owned: csr_array | None  # pairs that are left out
+    stand_in: Fallback  # for those of whom the model knows nothing
+    about: list[dict[str, Any]]  # each of them, as JSON values
 
 
 def main(argv: list[str]) -> None:
@@ -35,60 +54,92 @@ def main(argv: list[str]) -> None:
     values = cli.parse(
         argv,
         USAGE,
-        switches=("include-seen",),
         users="raw ids",
+        history="raw ids of items",
         top="items for each user",
+        exclude="raw ids of items",
+        only="raw ids of items",
         json="file to write the lists to",
+        **{"exclude-known": "all, train or none"},
     )
-    if values["users"].value is None:
-        raise InputError("no --users given; name one or more, with commas between")
+    users, history = values["users"].value, values["history"].value
+    if users is None and history is None:
+        raise InputError(
+            "no --users given; name one or more, with commas between, or give --history, the "
+            "items of a new user"
+        )
+    if users is not None and history is not None:
+        raise InputError("--users are in the data, --history is of a new user; give one of them")
+    rule = serving_options.known_rule(values["exclude-known"].value)
     to_json = cli.path(values, "json")
     if to_json is not None:
         files.check_writable(to_json)
     config, dataset, run = cli.open_run(values, "recommend")
     top = ranked_lists.parse_top(values["top"].value, 10, dataset)
-    users = find_users(values["users"].value, dataset)
+    allowed = serving_options.allowed_items(values["only"].value, values["exclude"].value, dataset)
+    flag, text, kind = ("--users", users, "user") if users else ("--history", history, "item")
+    found = serving_options.find(flag, text, kind, dataset)
     best_epoch, model, state = training.best_of_run(config, dataset, run)
+    asked = (of_users if users else of_history)(found, model, rule, dataset)
     lists = ranked_lists.rank(
         jax.jit(model.embed)(state.params, model.inputs, state.held),
-        model.score,
-        users,
+        asked.score,
+        asked.users,
         top,
-        None if values["include-seen"].value else dataset.train,
+        asked.owned,
         config.evaluation.user_block,
         dataset,
+        allowed,
+        asked.stand_in,
     )
-    found = described(users, lists, dataset)
-    Console().print(_table(found, results.title(dataset, config, best_epoch)))
+    found = described(asked.about, lists, dataset)
+    title = f"{results.title(dataset, config, best_epoch)}\n{serving_options.LEFT_OUT[rule]}"
+    Console().print(_table(found, title))
     if to_json is not None:
         files.write_json(to_json, found)
 
 
-def find_users(text: str, dataset: Dataset) -> np.ndarray:
-    """The indices of comma-separated ids, each once; InputError for an unknown one."""
-    known, _ = ranked_lists.user_and_item_ids(dataset)
-    index = {name: place for place, name in enumerate(known)}
-    names = [text] if text in index else [name.strip() for name in text.split(",")]
-    for name in names:
-        if name in index:
-            continue
-        if dataset.user_ids is None:
-            raise InputError(
-                f"--users has {name[:60]!a}; the data has no raw ids, so users are numbers from 0 "
-                f"to {len(known) - 1}"
-            )
-        close = difflib.get_close_matches(name, known, cutoff=0.7) if len(known) <= _FEW else []
-        hint = f"; did you mean {' or '.join(ascii(each) for each in close)}?" if close else ""
-        raise InputError(f"--users has {name[:60]!a}, which is no user of the data{hint}")
-    return np.array(list(dict.fromkeys(index[name] for name in names)))
+def of_users(users: np.ndarray, model: Model, rule: str, dataset: Dataset) -> Asked:
+    """Users of the data, by their indices."""
+    ids, _ = ranked_lists.user_and_item_ids(dataset)
+    stand_in = fallback(dataset.train)
+    about = [
+        {"user_id": ids[user], "user": user, "known": bool(stand_in.known[user])}
+        for user in users.tolist()
+    ]
+    owned = serving_options.known_pairs(rule, dataset)
+    return Asked(model.score, users, owned, stand_in, about)
 
 
-def described(users: np.ndarray, lists: RankedLists, dataset: Dataset) -> list[dict]:
+def of_history(items: np.ndarray, model: Model, rule: str, dataset: Dataset) -> Asked:
+    """A user who is not in the data but has these items; InputError where no score is defined."""
+    score_history = model.score_history
+    if score_history is None:
+        raise InputError(
+            "this model has scores only for the users that it was trained on, and none for a "
+            "--history; ease and popularity have"
+        )
+    _, ids = ranked_lists.user_and_item_ids(dataset)
+    history = [ids[item] for item in items.tolist()]
+    ones = np.ones(len(items), np.float32)
+    owned = csr_array((ones, items, [0, len(items)]), shape=(1, dataset.num_items))
+    popularity = fallback(dataset.train).scores
+    known = bool(popularity[items].any())  # of items that nobody had, a model knows nothing
+    return Asked(
+        score=lambda representation, users: score_history(representation, items)[None, :],
+        users=np.zeros(1, np.int32),
+        owned=None if rule == "none" else owned,
+        stand_in=Fallback(np.array([known]), popularity),
+        about=[{"user_id": None, "user": None, "known": known, "history": history}],
+    )
+
+
+def described(about: list[dict], lists: RankedLists, dataset: Dataset) -> list[dict]:
     """The lists with raw ids, and titles where they are known, as JSON values."""
-    user_ids, item_ids = ranked_lists.user_and_item_ids(dataset)
+    _, item_ids = ranked_lists.user_and_item_ids(dataset)
     titles: Sequence[str] | None = dataset.item_titles
     result = []
-    for user, items, scores in zip(users.tolist(), *map(np.ndarray.tolist, lists), strict=True):
+    for each, items, scores in zip(about, *map(np.ndarray.tolist, lists), strict=True):
         left = [(item, score) for item, score in zip(items, scores, strict=True) if item >= 0]
         entries = [
             {
@@ -100,12 +151,19 @@ def described(users: np.ndarray, lists: RankedLists, dataset: Dataset) -> list[d
             }
             for rank, (item, score) in enumerate(left, start=1)
         ]
-        result.append({"user_id": user_ids[user], "user": user, "items": entries})
+        result.append(each | {"items": entries})
     return result
 
 
 def _table(found: list[dict], title: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    unknown = sum(not each["known"] for each in found)
+    note = f"* by popularity: {unknown} without a training pair, of whom no model knows anything"
+    table = Table(
+        title=title,
+        title_justify="left",
+        caption=note if unknown else None,
+        caption_justify="left",
+    )
     with_titles = any(entry["title"] for each in found for entry in each["items"])
     table.add_column("user")
     table.add_column("rank", justify="right")
@@ -114,8 +172,11 @@ def _table(found: list[dict], title: str) -> Table:
         table.add_column("title")
     table.add_column("score", justify="right")
     for each in found:
+        who = ("(new)" if each["user_id"] is None else each["user_id"]) + " *" * (not each["known"])
+        if not each["items"]:
+            table.add_row(_shown(who), "-", "no item is left")
         for entry in each["items"]:
-            cells = [each["user_id"] if entry["rank"] == 1 else "", str(entry["rank"])]
+            cells = [who if entry["rank"] == 1 else "", str(entry["rank"])]
             cells += [entry["item_id"], *([entry["title"]] if with_titles else [])]
             table.add_row(*map(_shown, cells), f"{entry['score']:.4f}")
         table.add_section()

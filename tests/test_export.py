@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import json
@@ -15,12 +16,22 @@ import polars as pl
 import pytest
 from worlds import ITEMS, ROOT, USERS, Place, snapshot, world
 
-from mmssl_jax import cli, command, evaluation, export, ranked_lists, recommend, training
+from mmssl_jax import (
+    cli,
+    command,
+    evaluation,
+    export,
+    ranked_lists,
+    recommend,
+    serving_options,
+    training,
+)
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import SPLITS, assemble
 from mmssl_jax.errors import InputError
 
 COLD, BUSY, LEFT = 5, 6, 9  # a user without training pairs, and one with few items left
+HELD_OUT = 6  # pairs of every user in val and test
 CONTENT = "--config.data.modalities="
 MODELS = {
     "vbpr": (CONTENT,),
@@ -118,22 +129,23 @@ def as_lists(items: np.ndarray) -> list[list[int]]:
 def test_lists_are_the_naive_ranking_of_the_models_scores(model, places, tmp_path, capsys):
     place = places(model)
     scores, dataset, *_ = run_of(place)
-    seen = dataset.train.toarray() > 0
+    known = (dataset.train + dataset.val + dataset.test).toarray() > 0
     capsys.readouterr()
     lists = exported(place, tmp_path / "to", "--config.data.path=" + str(place.data))
     output = capsys.readouterr().out
-    assert as_lists(lists["items"]) == naive(scores, seen, 20)
+    assert as_lists(lists["items"]) == naive(scores, known, 20)
+    assert "what a user is known to have, be it in train, val or test" in output
     ranked = np.take_along_axis(scores, lists["items"], axis=1)
     expected = np.where(lists["items"] >= 0, ranked, -np.inf)
     np.testing.assert_allclose(lists["scores"], expected, rtol=1e-5, atol=1e-6)
-    assert (lists["items"][BUSY] >= 0).sum() == LEFT
+    assert (lists["items"][BUSY] >= 0).sum() == LEFT - HELD_OUT
     assert (lists["items"][COLD] >= 0).all()
     assert lists["items"].dtype == np.int32
     assert lists["scores"].dtype == np.float32
     assert lists["user_ids"].tolist() == list(USER_IDS)
     assert lists["item_ids"].tolist() == list(ITEM_IDS)
-    everything = exported(place, tmp_path / "all", "--include-seen", f"--top={ITEMS}")
-    assert as_lists(everything["items"]) == naive(scores, np.zeros_like(seen), ITEMS)
+    everything = exported(place, tmp_path / "all", "--exclude-known=none", f"--top={ITEMS}")
+    assert as_lists(everything["items"]) == naive(scores, np.zeros_like(known), ITEMS)
     vectors = tmp_path / "to" / "vectors.npz"
     if model in ("ease", "popularity"):
         assert f"no vectors, as the scores of {model} are no inner products" in output
@@ -157,7 +169,8 @@ def test_lists_and_evaluation_agree_on_what_is_above_an_item(places, tmp_path):
     task = evaluation.ranking_task(dataset.train, dataset.test, config.evaluation.user_block)
     ranking = evaluation.rank(representation, task, 20, model.score)
     users, above, tied, _ = ranking.places
-    found = exported(place, tmp_path / "to")["items"][ranking.users[users]]
+    lists = exported(place, tmp_path / "to", "--exclude-known=train")["items"]
+    found = lists[ranking.users[users]]
     standing = np.argmax(found == ranking.items[:, None], axis=1)  # of the truth, in its list
     listed = (found == ranking.items[:, None]).any(axis=1)
     assert listed.sum() > USERS
@@ -194,7 +207,7 @@ def test_tables_have_the_same_lists(places, tmp_path, kind):
         )
         if item >= 0
     ]
-    assert len(rows) == 12 * USERS - (12 - LEFT)
+    assert len(rows) == 12 * USERS - (12 - (LEFT - HELD_OUT))
     assert [row[:5] for row in frame.rows()] == [row[:5] for row in rows]
     np.testing.assert_allclose(frame["score"], [row[5] for row in rows], rtol=1e-6)
     if kind == "tsv":
@@ -209,7 +222,7 @@ def test_what_an_export_says_of_itself(places, tmp_path):
     results = place.results
     for key in ("model", "data", "data_fingerprint", "seed", "best_epoch", "version/jax"):
         assert about[key] == results[key]
-    assert (about["top"], about["include_seen"]) == (3, False)
+    assert (about["top"], about["exclude_known"]) == (3, "all")
     assert sorted(path.name for path in (tmp_path / "to").iterdir()) == [
         "export.json",
         "lists.npz",
@@ -259,7 +272,8 @@ def refused(main, argv: list[str], capsys, monkeypatch) -> str:
         (["--to=~nobody-of-this-name/to"], "--to ~nobody-of-this-name/to: "),
         (["--to=to", "--config.train.seed=1"], "--config.train.seed cannot be given to export"),
         (["--to=to", "--workdir=no-run"], "no-run holds no run"),
-        (["--to=to", "--include-seen=maybe"], "flag --include-seen=maybe: "),
+        (["--to=to", "--exclude-known=val"], "--exclude-known is 'val'; it must be one of all, tr"),
+        (["--to=to", "--include-seen"], "--include-seen is --exclude-known none now"),
     ],
 )
 def test_export_refuses(places, tmp_path, capsys, monkeypatch, flags, message):
@@ -292,12 +306,12 @@ def test_recommend_prints_titles_and_writes_the_exported_lists(places, tmp_path,
     lists = exported(place, tmp_path / "to", "--top=5")
     capsys.readouterr()
     path = tmp_path / "lists.json"
-    flags = (f"--users={USER_IDS[BUSY]}, {USER_IDS[COLD]},{USER_IDS[BUSY]}", "--top=5")
+    flags = (f"--users={USER_IDS[1]}, {USER_IDS[COLD]},{USER_IDS[1]}", "--top=5")
     recommend.main(place.argv(*flags, f"--json={path}"))
     output = capsys.readouterr().out
     found = json.loads(path.read_text())
     assert [(each["user_id"], each["user"]) for each in found] == [
-        (USER_IDS[BUSY], BUSY),
+        (USER_IDS[1], 1),
         (USER_IDS[COLD], COLD),
     ]
     for each in found:
@@ -309,7 +323,7 @@ def test_recommend_prints_titles_and_writes_the_exported_lists(places, tmp_path,
             assert entry["item_id"] == ITEM_IDS[entry["item"]]
             assert entry["title"] in output.replace("\x1b", "") or entry["item"] < 2
             assert f"{entry['score']:.4f}" in output
-    recommend.main(place.argv(*flags, "--include-seen", f"--top={ITEMS}", f"--json={path}"))
+    recommend.main(place.argv(*flags, "--exclude-known=none", f"--top={ITEMS}", f"--json={path}"))
     assert all(len(each["items"]) == ITEMS for each in json.loads(path.read_text()))
     output = capsys.readouterr().out
     assert "\x1b" not in output
@@ -320,12 +334,13 @@ def test_users_are_found_by_their_ids():
     dataset = dataclasses.replace(
         uneven_world(), user_ids=("a,b", "a", "b", *map(str, range(3, USERS)))
     )
-    assert recommend.find_users("a,b", dataset).tolist() == [0]
-    assert recommend.find_users("b, a,b", dataset).tolist() == [2, 1]
+    find = functools.partial(serving_options.find, "--users", kind="user", dataset=dataset)
+    assert find("a,b").tolist() == [0]
+    assert find("b, a,b").tolist() == [2, 1]
     with pytest.raises(
         InputError, match=r"--users has '\\u202eAnna', which is no user of the data"
     ):
-        recommend.find_users("a,\u202eAnna", dataset)
+        find("a,\u202eAnna")
 
 
 @pytest.mark.parametrize(
@@ -382,6 +397,6 @@ def test_the_documents_way_to_read(places, tmp_path):
 @pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason="needs faiss-cpu")
 def test_the_documents_index_finds_the_exact_lists(places, tmp_path):
     _, searching = blocks()
-    exported(places("vbpr"), tmp_path / "exported", "--include-seen")
+    exported(places("vbpr"), tmp_path / "exported", "--exclude-known=none")
     output = ran(searching, tmp_path)
     assert output == "1.0000 of the exact lists are found\n"  # among so few items

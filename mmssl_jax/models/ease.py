@@ -74,10 +74,16 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         )  # padding repeats users at the end
         return user_scores(weights, sampling.seen_pairs(tables, users, most), len(users))
 
+    def score_history(representation, items):
+        seen = sampling.SeenPairs(jnp.zeros_like(items), items, jnp.ones(items.shape, bool))
+        return user_scores(representation[0], seen, 1)[0]
+
     gram = jnp.asarray((dataset.train.T @ dataset.train).toarray(), jnp.float32)
     inputs = gram, sampling.sampling_tables(dataset.train)
     held = jnp.zeros_like(gram)
-    return Model(inputs, lambda key: {}, {}, embed, score, held, refresh)
+    return Model(
+        inputs, lambda key: {}, {}, embed, score, held, refresh, score_history=score_history
+    )
 
 
 def user_scores(

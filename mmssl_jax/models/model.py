@@ -31,6 +31,8 @@ class Model(NamedTuple):
       score: (representation, users [b]) -> scores [b, items].
       held: what the model keeps between steps besides parameters, such as learned graphs.
       refresh: (params, inputs, held, step) -> held, called at the start of every step.
+      score_history: (representation, items [n], each once) -> scores [items] of a user who was not
+        trained on and has these items; None where a model has no such scores.
     """
 
     inputs: Any
@@ -40,3 +42,4 @@ class Model(NamedTuple):
     score: Callable[[Any, Array], Array] = dot_scores
     held: Any = ()
     refresh: Callable[[Params, Any, Any, Array], Any] = hold_nothing
+    score_history: Callable[[Any, Array], Array] | None = None
