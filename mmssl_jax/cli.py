@@ -15,7 +15,7 @@ from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
 
-from mmssl_jax import command, data, files, groups, results, training
+from mmssl_jax import command, data, files, groups, models, results, training
 from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
@@ -152,7 +152,7 @@ def resolved(config: Config) -> Config:
         raise InputError(
             f"config field 'model.name' is {config.model.name!r}; it must be one of {known}"
         )
-    return configs.resolve(config, MODELS[config.model.name].DEFAULTS)
+    return models.resolve(config)
 
 
 def load(config: Config) -> data.Dataset:

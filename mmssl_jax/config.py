@@ -143,7 +143,7 @@ class NGCF(_Section):
 
 @_section
 class EASE(_Section):
-    l2: tuple[float, ...] = (1.0, 10.0, 50.0, 200.0)  # lambdas; an epoch tries one, in this order
+    l2: tuple[float, ...] = (1.0, 10.0, 50.0, 200.0)  # lambdas; an epoch each
 
 
 @_section

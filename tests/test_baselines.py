@@ -34,7 +34,7 @@ def config_of(name: str, **values) -> Config:
     config.train.epochs, config.train.evaluate_every = 2, 1
     config.evaluation.cutoffs = (5, 20)
     flat = configs.flatten(config) | {k.replace("__", "."): v for k, v in values.items()}
-    return configs.resolve(configs.unflatten(flat), MODELS[name].DEFAULTS)
+    return models.resolve(configs.unflatten(flat))
 
 
 def without_features(dataset: Dataset) -> Dataset:
@@ -133,9 +133,29 @@ def test_ease_scores_are_rows_times_weights():
     np.testing.assert_allclose(scores[:4], wanted[:4], rtol=1e-5, atol=1e-5)
 
 
-def test_ease_refuses_lambdas_that_no_epoch_would_try():
-    with pytest.raises(InputError, match=r"ease\.l2.* 4 values"):
-        ease.build(config_of("ease"), world(), 4)
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"train__epochs": 1},
+        {"train__epochs": 30},
+        {"train__epochs": 5, "train__patience": 0},
+        {"train__epochs": 5, "train__evaluate_every": 5},
+    ],
+)
+def test_every_lambda_is_tried_whatever_the_schedule(given, tmp_path):
+    config = config_of("ease", ease__l2=(1e6, 1e5, 1.0), **given)
+    summary = training.train(config, without_features(world()), tmp_path)
+    rows = Workdir(tmp_path).read_metrics(up_to_epoch=99)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert summary["epochs"] == 3
+    assert rows[summary["best_epoch"] - 1]["val/recall@20"] == summary["val/recall@20"]
+
+
+def test_popularity_is_counted_once_and_other_schedules_are_as_given(tmp_path):
+    config = config_of("popularity", train__epochs=30, train__evaluate_every=7)
+    assert training.train(config, world(), tmp_path)["epochs"] == 1
+    train = config_of("mf", train__epochs=30, train__evaluate_every=7, train__patience=0).train
+    assert (train.epochs, train.evaluate_every, train.patience) == (30, 7, 0)
 
 
 def test_vbpr_is_the_formula_of_the_paper():

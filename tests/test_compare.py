@@ -306,12 +306,25 @@ def test_an_interrupted_comparison_goes_on(two, tmp_path, monkeypatch, capsys):
 
 
 def test_more_epochs_go_on_and_fewer_are_refused(tmp_path, trained, capsys):
-    place, flags = Place(tmp_path), ("--models=popularity", "--seeds=1")
+    place, flags = Place(tmp_path), ("--models=mf", "--seeds=1")
     assert run(place, *flags, "--config.train.epochs=1") == 0
     assert run(place, *flags) == 0
     assert len(trained) == 2
     assert run(place, *flags, "--config.train.epochs=1") == 2
     assert "has 2 epochs, more than train.epochs, 1; choose" in capsys.readouterr().err
+
+
+def test_epochs_for_all_models_cut_no_lambda_of_ease(tmp_path, trained):
+    place, flags = Place(tmp_path), ("--models=mf,ease,popularity", "--seeds=1")
+    assert run(place, *flags, "--config.train.epochs=2") == 0
+    runs = json.loads((place.run / "compare.json").read_text())["runs"]
+    assert {name: one[0]["epochs"] for name, one in runs.items()} == {
+        "mf": 2,
+        "ease": 4,
+        "popularity": 1,
+    }
+    assert run(place, *flags, "--config.train.epochs=4") == 0
+    assert trained == ["mf/seed-2022", "ease/seed-2022", "popularity/seed-2022", "mf/seed-2022"]
 
 
 def test_a_failing_model_is_reported_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):

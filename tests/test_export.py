@@ -36,7 +36,7 @@ CONTENT = "--config.data.modalities="
 MODELS = {
     "vbpr": (CONTENT,),
     "mmssl": (CONTENT,),
-    "ease": ("--config.train.epochs=4",),
+    "ease": (),
     "popularity": (),
 }
 USER_IDS = tuple(f"reader {index}" for index in range(USERS))

@@ -34,16 +34,13 @@ def _compile_fast():
 
 @pytest.fixture(scope="module", name="places")
 def _places(tmp_path_factory):
-    """model -> a run of it on `uneven_world`, trained when first asked for."""
+    """model -> a run of it, trained when first asked for."""
     places: dict[str, Place] = {}
 
     def of(model: str) -> Place:
         if model not in places:
             places[model] = Place(tmp_path_factory.mktemp(model), catalogue())
-            flags = ("--config.train.patience=3",) if model == "ease" else ()
-            epochs = 4 if model == "ease" else 1
-            flags += (f"--config.model.name={model}", f"--config.train.epochs={epochs}")
-            places[model].train(*flags)
+            places[model].train(f"--config.model.name={model}", "--config.train.epochs=1")
         return places[model]
 
     return of
@@ -160,7 +157,7 @@ def test_where_nothing_is_known_the_list_is_the_popular_items(places, tmp_path, 
 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_which_models_take_a_history(name):
-    built = models.MODELS[name].build(config_of(name, ease__l2=(9.0,)), catalogue(), 4)
+    built = models.MODELS[name].build(config_of(name), catalogue(), 4)
     assert (built.score_history is not None) == (name in ("ease", "popularity"))
 
 

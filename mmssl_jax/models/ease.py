@@ -4,6 +4,8 @@ Every epoch solves for the next of the config's lambdas; validation chooses amon
 does for a model that is trained.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -11,7 +13,6 @@ from jaxtyping import Array, Float
 from mmssl_jax import sampling
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.errors import InputError
 from mmssl_jax.models.model import Model
 
 # An epoch for each lambda. Nothing is trained by steps: the rates have no effect.
@@ -30,6 +31,13 @@ DEFAULTS = {
 PAIRS_AT_A_TIME = 512
 
 
+def schedule(config: Config) -> dict[str, Any]:
+    """An epoch and its validation for each lambda, so that no other model's schedule cuts any."""
+    count = len(config.ease.l2)
+    patience = max(config.train.patience, count - 1)
+    return {"train.epochs": count, "train.evaluate_every": 1, "train.patience": patience}
+
+
 def solve(gram: Float[Array, "items items"], l2: Array | float) -> Float[Array, "items items"]:
     """The B with a zero diagonal that minimises `|A - A B|^2 + l2 |B|^2`, from `A^T A`.
 
@@ -46,14 +54,6 @@ def solve(gram: Float[Array, "items items"], l2: Array | float) -> Float[Array, 
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """EASE; it holds one dense [items, items] matrix, and solving makes a few more."""
     values = config.ease.l2
-    if config.train.evaluate_every > 1 or len(values) > min(
-        config.train.epochs, config.train.patience + 1
-    ):
-        raise InputError(
-            f"config field 'ease.l2' has {len(values)} values, and each takes an epoch and its "
-            "validation: train.epochs and train.patience + 1 must be at least as many, and "
-            "train.evaluate_every 1"
-        )
 
     def refresh(params, inputs, weights, step):
         del params
