@@ -73,6 +73,8 @@ def _row(entry: Entry, reference: Entry) -> dict[str, Any]:
             found = (*found[:2], None)  # means over more seeds are finer: the signs are not even
         names = ("difference", "t_test_p", "wilcoxon_p")
         row |= {f"{metric}/{name}": value for name, value in zip(names, found, strict=True)}
+    shares = [run.summary.get("test/unscored_share") for run in runs]  # the same for every seed
+    row["test/unscored_share"] = shares[0] if shares else None
     row["seconds"] = statistics.fmean(run.seconds for run in runs) if runs else None
     row["parameters"] = runs[0].parameters if runs else None
     row["best_epochs"] = [run.summary["best_epoch"] for run in runs]

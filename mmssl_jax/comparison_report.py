@@ -13,6 +13,7 @@ from rich.table import Table
 
 from mmssl_jax import files
 from mmssl_jax.comparison import PAIRED, SCORES, Entry, Run
+from mmssl_jax.data import cold
 
 Row = Mapping[str, Any]  # of comparison.rows
 
@@ -123,6 +124,12 @@ def markdown(rows: Sequence[Row], heading: str) -> str:
     lines += [_line(list(row.values())) for row in cells]
     users = next(row["test_users"] for row in rows if row["test_users"] is not None)
     lines += ["", _NOTES.format(against=rows[0]["against"], users=users)]
+    for row in rows:
+        if (share := row["test/unscored_share"]) and share > cold.MUCH:
+            lines.append(
+                f"- {row['model']} has no score for {share:.0%} of the test pairs: no training "
+                "pair has their items."
+            )
     errors = [f"- {row['model']}, {error}" for row in rows for error in row["errors"]]
     return "\n".join(lines + (["Failed:", "", *errors, ""] if errors else []))
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from mmssl_jax import evaluation, fallback, metrics, provenance
 from mmssl_jax.config import Config
-from mmssl_jax.data import Dataset
+from mmssl_jax.data import Dataset, cold
 from mmssl_jax.models import Model
 
 SPLITS = ("val", "test")
@@ -75,7 +75,7 @@ def _unknown(dataset: Dataset) -> dict[str, int]:
 
 def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table:
     """The scores as a table: metrics in rows, splits and cutoffs in columns."""
-    note = fallback.note(scores)
+    note = "\n".join(filter(None, (fallback.note(scores), _unscored(scores))))
     result = Table(title=title, title_justify="left", caption=note, caption_justify="left")
     result.add_column("metric")
     for split in SPLITS:
@@ -85,6 +85,12 @@ def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table
         keys = [f"{split}/{metric}@{cutoff}" for split in SPLITS for cutoff in cutoffs]
         result.add_row(metric, *(f"{scores[key]:.4f}" for key in keys))
     return result
+
+
+def _unscored(scores: dict[str, Any]) -> str:
+    """One line on the truth that the model has no score for, empty where that is not much."""
+    text = cold.said(scores, SPLITS)
+    return f"Missed by '{scores['model']}', which cannot score them: {text}." if text else ""
 
 
 def kind_of_data(dataset: Dataset) -> str:

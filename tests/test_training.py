@@ -98,6 +98,7 @@ def test_results_have_the_keys_asked_for(run):
         *("model", "variant", "critic", "seed", "commit", "device"),
         *("cores", "python"),
         *("best_epoch", "epochs", "seconds_per_epoch", "compile_seconds"),
+        *(f"{s}/unscored_{what}" for s in ("val", "test") for what in ("pairs", "share")),
         *(f"version/{package}" for package in provenance._PACKAGES),
         *(f"{s}/{m}@{k}" for s in ("val", "test") for m in METRICS for k in (5, 20)),
     }

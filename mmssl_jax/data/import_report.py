@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmssl_jax.command import printable
+from mmssl_jax.data import cold
 from mmssl_jax.data.dataset import SPLITS, Dataset
 from mmssl_jax.data.features import NONE
 
@@ -28,6 +29,10 @@ def show(dataset: Dataset, source: Mapping[str, Any], folder: Path | None) -> No
     console.print(_table(dataset))
     for warning in dataset.warnings:
         console.print(printable(f"warning: {warning}"), style="yellow")
+    splits = SPLITS[1:]
+    if text := cold.said(cold.unscored(dataset, False, splits), splits):
+        line = f"warning: {text}, which most models cannot score; {cold.ABLE}"
+        console.print(line, style="yellow")
     if folder is None:
         console.print("nothing was written; give --to FOLDER without --dry-run to import it")
         return
@@ -58,5 +63,7 @@ def _next(dataset: Dataset, folder: Path) -> str:
     config = Path("configs") / f"{folder.name}.py"
     config = config if config.is_file() else Path("configs") / "baby.py"
     content = "" if dataset.features else f" --config.data.modalities={NONE}"
+    if dataset.features and cold.unscored(dataset, False, ["val"])["val/unscored_share"] == 1.0:
+        content = f" --config.model.name={cold.ABLE.partition(',')[0]}"
     path = shlex.quote(str(folder))
     return f"python train.py --config {config} --config.data.path={path}{content}"

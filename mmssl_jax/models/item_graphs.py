@@ -214,4 +214,5 @@ def build(
         embed=embed_rebuilt,
         held=jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), empty),
         refresh=refresh,
+        scores_cold_items=True,
     )

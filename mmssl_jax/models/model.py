@@ -31,6 +31,8 @@ class Model(NamedTuple):
       score: (representation, users [b]) -> scores [b, items].
       held: what the model keeps between steps besides parameters, such as learned graphs.
       refresh: (params, inputs, held, step) -> held, called at the start of every step.
+      scores_cold_items: whether an item's features give it a score where it has no training pair;
+        otherwise such a score is an accident of the random start.
       score_history: (representation, items [n], each once) -> scores [items] of a user who was not
         trained on and has these items; None where a model has no such scores.
     """
@@ -42,4 +44,5 @@ class Model(NamedTuple):
     score: Callable[[Any, Array], Array] = dot_scores
     held: Any = ()
     refresh: Callable[[Params, Any, Any, Array], Any] = hold_nothing
+    scores_cold_items: bool = False
     score_history: Callable[[Any, Array], Array] | None = None

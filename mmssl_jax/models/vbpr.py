@@ -120,4 +120,5 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         return user_vectors(own, all_users), item_vectors(own, inputs, all_items)
 
     features = {name: jnp.asarray(array) for name, array in dataset.features.items()}
-    return Model(Inputs(features, missing.present(config, dataset)), init, {"model": loss}, embed)
+    inputs = Inputs(features, missing.present(config, dataset))
+    return Model(inputs, init, {"model": loss}, embed, scores_cold_items=True)

@@ -16,7 +16,7 @@ from mmssl_jax import config as configs
 from mmssl_jax import evaluation, fallback, files, groups, provenance, results, sampling
 from mmssl_jax.checkpoint import Checkpoints, abstract
 from mmssl_jax.config import Config
-from mmssl_jax.data import Dataset, content
+from mmssl_jax.data import Dataset, cold, content
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS, Model
 from mmssl_jax.sharding import make_mesh, place
@@ -55,10 +55,12 @@ def train(
       The content of results.json.
 
     Raises:
-      InputError: the folder holds another run, or a loss became NaN or infinite.
+      InputError: the folder holds another run, a loss became NaN or infinite, or val has only
+        items that the model cannot score.
     """
     evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
     model, steps_per_epoch = build_model(config, dataset)
+    cold.check(dataset, config.model.name, model.scores_cold_items, splits)
     mesh, workdir = make_mesh(config.mesh), Workdir(folder)
     with workdir.open(config, dataset), Checkpoints(workdir.checkpoints) as checkpoints:
         return _train(
@@ -76,6 +78,7 @@ def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str
     rankings = results.rank_splits(model, state, dataset, config)
     scores = results.scores_of(rankings, config.evaluation.cutoffs)
     scores |= groups.scores_of(rankings, dataset)
+    scores |= cold.unscored(dataset, model.scores_cold_items, results.SPLITS)
     return results.about_run(config, dataset, model) | {"best_epoch": best_epoch} | scores
 
 
@@ -203,6 +206,7 @@ def _train(
         "seconds_per_epoch": statistics.median(row["seconds"] for row in rows) if rows else None,
         "compile_seconds": compile_seconds,
     }
+    summary |= cold.unscored(dataset, model.scores_cold_items, splits)
     summary |= results.score_splits(model, best, dataset, config, splits)
     files.write_json(workdir.results, summary)
     return summary

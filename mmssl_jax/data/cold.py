@@ -1,0 +1,57 @@
+"""Truth that is of cold items: those without a training pair, which many models cannot score."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmssl_jax.data.dataset import Dataset
+from mmssl_jax.errors import InputError
+
+MUCH = 0.2  # a share of the truth that is worth a word
+ABLE = "lattice, micro and vbpr can, by features of the items"  # tests hold it to the models
+
+
+def unscored(dataset: Dataset, able: bool, splits: Sequence[str]) -> dict[str, Any]:
+    """'test/unscored_pairs': how many pairs of a split a model has no score for, and their share.
+
+    Args:
+      dataset: the data.
+      able: whether the model scores cold items: then there are none.
+      splits: the splits that are looked at.
+    """
+    cold = np.bincount(dataset.train.indices, minlength=dataset.num_items) == 0
+    found = {}
+    for split in splits:
+        truth = getattr(dataset, split)
+        count = 0 if able else int(np.count_nonzero(cold[truth.indices]))
+        found[f"{split}/unscored_pairs"] = count
+        found[f"{split}/unscored_share"] = count / max(truth.nnz, 1)
+    return found
+
+
+def said(found: dict[str, Any], splits: Sequence[str]) -> str:
+    """What is to be said of `unscored`: empty where it is not much in any of the splits."""
+    parts = [
+        f"{found[f'{split}/unscored_pairs']} {split} pairs ({share:.0%})"
+        for split in splits
+        if (share := found.get(f"{split}/unscored_share", 0.0)) > MUCH
+    ]
+    return f"{' and '.join(parts)} are of items without a training pair" if parts else ""
+
+
+def check(dataset: Dataset, model: str, able: bool, splits: Sequence[str]) -> None:
+    """Prints how much of the truth a model has no score for, where it is much.
+
+    Raises:
+      InputError: it has none for all of val, by which the epoch would be chosen.
+    """
+    found = unscored(dataset, able, splits)
+    if dataset.val.nnz and found["val/unscored_share"] == 1.0:
+        raise InputError(
+            f"all {dataset.val.nnz} val pairs are of items without a training pair, which model "
+            f"'{model}' cannot score, so that no epoch would be better than another; {ABLE}"
+        )
+    if text := said(found, splits):
+        print(f"warning: {text}, which model '{model}' cannot score; {ABLE}", file=sys.stderr)
