@@ -15,11 +15,10 @@ from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
 
-from mmssl_jax import command, data, files, groups, models, results, training
+from mmssl_jax import command, data, files, final_run, groups, models, results, training
 from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
-from mmssl_jax.models import MODELS
 from mmssl_jax.workdir import Workdir, check_dataset
 
 USAGE = """usage: {program} --config FILE [--workdir DIR]{options} [--config.FIELD=VALUE ...]
@@ -28,17 +27,26 @@ USAGE = """usage: {program} --config FILE [--workdir DIR]{options} [--config.FIE
   --workdir DIR     the run's folder (default: runs/<config name>){details}
 """
 
+_FINAL = """
+  --final           trains on all pairs, those of val and test too, for serving: no validation, no
+                    scores; needs --config.train.epochs=N; default folder: runs/<config name>-final
+  --final-from RUN  the same, by the config of a finished run (its folder), up to its best epoch"""
+
 _RENAMED = {"include-seen": "--exclude-known none"}
+resolved = models.resolve
+
 GOES_ON = "the same command goes on from the last epoch"
 
 
 def train_main(argv: list[str]) -> None:
     """`train.py`: trains, or goes on with a stopped run, and prints the table of the best epoch."""
-    values = parse(argv, USAGE.format(program="train.py", options="", details=""))
-    config = resolved(values.config)
-    dataset = load(config)
+    usage = USAGE.format(
+        program="train.py", options=" [--final | --final-from RUN]", details=_FINAL
+    )
+    values = parse(argv, usage, switches=("final",), **{"final-from": "a finished run"})
+    config, dataset, folder = _planned(values)
     try:
-        summary = training.train(config, dataset, workdir(values))
+        summary = training.train(config, dataset, folder)
     except training.OUT_OF_MEMORY as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
@@ -46,7 +54,30 @@ def train_main(argv: list[str]) -> None:
             "train.batch_size needs less memory, critic.enabled=False least"
         ) from error
     title = results.title(dataset, config, summary["best_epoch"])
-    Console().print(results.table(summary, config.evaluation.cutoffs, title))
+    if dataset.final:
+        Console().print(f"{title}\nin {folder}, for recommend and export --workdir", soft_wrap=True)
+    else:
+        Console().print(results.table(summary, config.evaluation.cutoffs, title))
+
+
+def _planned(values: flags.FlagValues) -> tuple[Config, data.Dataset, pathlib.Path]:
+    """The config, data set and folder of the run that `train.py` is to make."""
+    source, overrides = path(values, "final-from"), values["config"].override_values
+    if source is None and not values["final"].value:
+        config = resolved(values.config)
+        return config, load(config), workdir(values)
+    folder = workdir(values)
+    if values.workdir is None:
+        folder = folder.with_name(f"{folder.name}-final")
+    how = ""
+    if source is None:
+        config = final_run.config_for(values.config, overrides)
+    else:
+        config, how = final_run.config_from(Workdir(source), overrides)
+    dataset = load(config, final=True)
+    line = f"all {dataset.train.nnz} pairs are trained on, without validation and test"
+    print(f"{line}; {how}" if how else line, file=sys.stderr)
+    return config, dataset, folder
 
 
 def evaluate_main(argv: list[str]) -> None:
@@ -89,7 +120,7 @@ def open_run(values: flags.FlagValues, program: str) -> tuple[Config, data.Datas
     stored, known = run.read()
     stored.data.path = overrides.get("data.path", stored.data.path)
     config = resolved(stored)
-    dataset = load(config)
+    dataset = load(config, final=bool(known.get("final")))
     check_dataset(known, dataset, run.folder)
     return config, dataset, run
 
@@ -145,20 +176,10 @@ def parse(
     return values
 
 
-def resolved(config: Config) -> Config:
-    """The config with its model's defaults, checked and frozen; InputError for an unknown model."""
-    if config.model.name not in MODELS:
-        known = ", ".join(MODELS)
-        raise InputError(
-            f"config field 'model.name' is {config.model.name!r}; it must be one of {known}"
-        )
-    return models.resolve(config)
-
-
-def load(config: Config) -> data.Dataset:
-    """The data set of a config; its warnings go to stderr."""
+def load(config: Config, *, final: bool = False) -> data.Dataset:
+    """The data set of a config, with all pairs in train if `final`; its warnings go to stderr."""
     of = config.data
-    dataset = data.load(of.path, of.modalities, of.demo_seed, of.repeats)
+    dataset = data.load(of.path, of.modalities, of.demo_seed, of.repeats, final=final)
     for warning in dataset.warnings:
         print(f"warning: {command.printable(warning)}", file=sys.stderr)
     return dataset

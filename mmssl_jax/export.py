@@ -56,12 +56,12 @@ def main(argv: list[str]) -> None:
     kind = values["format"].value or FORMATS[0]
     if kind not in FORMATS:
         raise InputError(f"--format is {kind!r}; it must be one of {', '.join(FORMATS)}")
-    rule = serving_options.known_rule(values["exclude-known"].value)
     folder = cli.path(values, "to")
     if folder is None:
         raise InputError("no --to given; name a folder for what is exported")
     _check_empty(folder)
     config, dataset, run = cli.open_run(values, "export")
+    rule = serving_options.known_rule(values["exclude-known"].value, dataset)
     top = ranked_lists.parse_top(values["top"].value, 20, dataset)
     best_epoch, model, state = training.best_of_run(config, dataset, run)
     representation = jax.jit(model.embed)(state.params, model.inputs, state.held)

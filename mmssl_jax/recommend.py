@@ -70,11 +70,11 @@ def main(argv: list[str]) -> None:
         )
     if users is not None and history is not None:
         raise InputError("--users are in the data, --history is of a new user; give one of them")
-    rule = serving_options.known_rule(values["exclude-known"].value)
     to_json = cli.path(values, "json")
     if to_json is not None:
         files.check_writable(to_json)
     config, dataset, run = cli.open_run(values, "recommend")
+    rule = serving_options.known_rule(values["exclude-known"].value, dataset)
     top = ranked_lists.parse_top(values["top"].value, 10, dataset)
     allowed = serving_options.allowed_items(values["only"].value, values["exclude"].value, dataset)
     flag, text, kind = ("--users", users, "user") if users else ("--history", history, "item")

@@ -55,6 +55,7 @@ def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
             "data": dataset.name,
             "data_is_synthetic": dataset.synthetic,
             "data_fingerprint": dataset.fingerprint,
+            "final": dataset.final,
             "data_warnings": list(dataset.warnings),
             "ranked": RANKED[dataset.repeats],
             "modalities": list(dataset.features),
@@ -105,7 +106,10 @@ def title(dataset: Dataset, config: Config, best_epoch: int) -> str:
     """One line that says what a table of scores is of."""
     modalities = ", ".join(dataset.features) or "none"
     variant = f" ({config.model.variant})" if config.model.name == "mmssl" else ""
+    epoch = f"best validation epoch {best_epoch}"
+    if dataset.final:
+        epoch = f"all pairs trained on, {best_epoch} epoch{'s' if best_epoch > 1 else ''}"
     return rich.markup.escape(
         f"{config.model.name}{variant} on {kind_of_data(dataset)}, modalities: {modalities}, "
-        f"seed {config.train.seed}, best validation epoch {best_epoch}"
+        f"seed {config.train.seed}, {epoch}"
     )

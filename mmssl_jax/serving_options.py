@@ -10,7 +10,7 @@ from mmssl_jax import ranked_lists
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 
-# The rules of --exclude-known, and what is printed of each; the first is the default.
+# The rules of --exclude-known, and what is printed of each.
 LEFT_OUT = {
     "all": "left out: what a user is known to have, be it in train, val or test",
     "train": "left out: a user's items of train; those of val and test may be in the list",
@@ -20,9 +20,9 @@ LEFT_OUT = {
 _FEW = 20_000  # among so many ids, those that are like another are found at once
 
 
-def known_rule(text: str | None) -> str:
-    """The rule that --exclude-known names."""
-    rule = next(iter(LEFT_OUT)) if text is None else text
+def known_rule(text: str | None, dataset: Dataset) -> str:
+    """The rule that --exclude-known names; by default all, and none where people buy again."""
+    rule = text or ("none" if dataset.repeats else "all")
     if rule not in LEFT_OUT:
         raise InputError(f"--exclude-known is {rule!r}; it must be one of {', '.join(LEFT_OUT)}")
     return rule

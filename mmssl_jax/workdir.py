@@ -143,6 +143,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "synthetic": dataset.synthetic,
         "fingerprint": dataset.fingerprint,
+        "final": dataset.final,
         "users": dataset.num_users,
         "items": dataset.num_items,
         "modalities": {name: array.shape[1] for name, array in dataset.features.items()},
@@ -168,6 +169,11 @@ def _feature_sha256(dataset: Dataset, modality: str) -> str:
 def check_dataset(known: dict[str, Any], dataset: Dataset, folder: pathlib.Path) -> None:
     """Raises InputError where a run in `folder` was trained on other data."""
     now = describe(dataset)
+    if bool(known.get("final")) != dataset.final:
+        how = "without" if dataset.final else "with"
+        raise InputError(
+            f"{folder} holds a run that was trained {how} --final; choose another --workdir"
+        )
     for key in ("fingerprint", "modalities", "features", "ids"):
         if known.get(key) != now[key]:
             raise InputError(

@@ -84,6 +84,21 @@ def test_what_is_known_of_a_user_is_left_out(places, tmp_path, capsys, flags, sp
     assert set(items[items >= 0].tolist()) == listed(entry)
 
 
+def test_people_who_buy_again_get_known_items_unless_told_otherwise(tmp_path):
+    place = Place(tmp_path, uneven_world())
+    train = json.loads((place.data / "train.json").read_text())
+    test = json.loads((place.data / "test.json").read_text())
+    test[str(READER)].append(train[str(READER)][0])
+    (place.data / "test.json").write_text(json.dumps(test))
+    place.train("--config.model.name=popularity", "--config.data.repeats=keep")
+    (entry,) = asked(place, tmp_path / "x", f"--users={USER_IDS[READER]}")
+    assert listed(entry) == set(range(ITEMS))
+    flags = (f"--users={USER_IDS[READER]}", "--exclude-known=all")
+    (entry,) = asked(place, tmp_path / "x", *flags)
+    known = train[str(READER)] + test[str(READER)] + list(pairs_of(READER, "val"))
+    assert listed(entry) == set(range(ITEMS)) - set(known)
+
+
 def test_filters_choose_among_the_items_and_keep_their_order(places, tmp_path):
     place, who = places("lightgcn"), f"--users={USER_IDS[READER]},{USER_IDS[8]}"
     whole = asked(place, tmp_path / "x", who, "--exclude-known=train")

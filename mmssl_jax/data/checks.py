@@ -24,6 +24,7 @@ WITHOUT_VAL = (
     "where the data has no validation split, 'python -m mmssl_jax.data import PATH --to data/NAME "
     "--val-from-train' holds one out of the training pairs"
 )
+TRAIN_ON_ALL = "to train on all pairs for serving, without validation, add --final to train.py"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +42,13 @@ class SplitRules:
 
     `repeats` is for pairs that return in a later split: an error (unless the folder was imported
     with them), or these are dropped from it, or kept. `val_seed` draws a validation split from the
-    training pairs, for data that has none.
+    training pairs, for data that has none. `final` puts the pairs of every split into train, for
+    serving.
     """
 
     repeats: str = ERROR_OF_REPEATS
     val_seed: int | None = None
+    final: bool = False
 
 
 class Findings:
@@ -93,12 +96,16 @@ def check_splits(
     equal to test, which is how the public Netflix data comes.
     """
     for split, matrix in splits.items():
-        if matrix.nnz == 0:
-            hint = f"; {WITHOUT_VAL}" if split == "val" else ""
+        if matrix.nnz == 0 and not (findings.rules.final and split != "train"):
+            hint = {
+                "train": "",
+                "val": f"; {WITHOUT_VAL}; {TRAIN_ON_ALL}",
+                "test": f"; {TRAIN_ON_ALL}",
+            }
             findings.error(
                 "empty",
                 f"{where}: the {split} split is empty; training needs pairs in train, val and test"
-                f"{hint}",
+                f"{hint[split]}",
             )
     if _val_is_test(splits):
         findings.warn(

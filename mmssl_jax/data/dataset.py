@@ -65,6 +65,11 @@ class Dataset:
         """
         return csr_array(self.train.shape, dtype=np.float32) if self.repeats else self.train
 
+    @property
+    def final(self) -> bool:
+        """Whether every pair is in train: nothing is left to validate or to test on."""
+        return not (self.val.nnz or self.test.nnz)
+
     @functools.cached_property
     def split_fingerprints(self) -> dict[str, str]:
         """sha256 of each split's pairs in sorted order, as little-endian int64 [n, 2]."""

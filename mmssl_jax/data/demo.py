@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mmssl_jax.data.checks import Findings
 from mmssl_jax.data.dataset import Dataset, Pairs, assemble
 
 NAME = "demo (synthetic)"
@@ -25,7 +26,7 @@ VIEWS = {
 }
 
 
-def generate(seed: int) -> Dataset:
+def generate(seed: int, findings: Findings | None = None) -> Dataset:
     """The demo data, wholly determined by `seed`: 3000 users, 2400 items, three modalities.
 
     Items lie around topics on a sphere of latent tastes, and users prefer the items near their
@@ -39,7 +40,8 @@ def generate(seed: int) -> Dataset:
     users = _around(rng, items, NUM_USERS, USER_SPREAD)
     pairs = _split(rng, _liked(rng, users, items))
     features = {name: _view(rng, items[:, seen], width) for name, (width, seen) in VIEWS.items()}
-    return assemble(NAME, NAME, (NUM_USERS, NUM_ITEMS), pairs, features, synthetic=True)
+    shape = (NUM_USERS, NUM_ITEMS)
+    return assemble(NAME, NAME, shape, pairs, features, synthetic=True, findings=findings)
 
 
 def _liked(rng: np.random.Generator, users: np.ndarray, items: np.ndarray) -> np.ndarray:

@@ -19,18 +19,24 @@ LAYOUTS = (canonical, diffmm, lattice, mmrec, lightgcn)
 
 
 def load(
-    path: str, modalities: str = "", demo_seed: int = 0, repeats: str = ERROR_OF_REPEATS
+    path: str,
+    modalities: str = "",
+    demo_seed: int = 0,
+    repeats: str = ERROR_OF_REPEATS,
+    *,
+    final: bool = False,
 ) -> Dataset:
     """Reads and checks the data folder `path`; `DEMO` generates the demo data from `demo_seed`.
 
     `modalities` is a comma-separated list: empty takes every modality found (at least one),
     "none" takes no content and reads no features. `repeats` is for pairs that return in a later
-    split (`checks.SplitRules`). Raises InputError for a folder that is missing or of no known
-    layout, and for everything in it that cannot be used.
+    split, `final` puts all pairs into train (`checks.SplitRules`). Raises InputError for a folder
+    that is missing or of no known layout, and for everything in it that cannot be used.
     """
+    findings = Findings(rules=SplitRules(repeats, final=final))
     if path == DEMO:
-        return _demo(modalities, demo_seed)
-    return read(existing(path), modalities, Findings(rules=SplitRules(repeats)))
+        return _demo(modalities, demo_seed, findings)
+    return read(existing(path), modalities, findings)
 
 
 def existing(path: str) -> Path:
@@ -80,7 +86,9 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
         present = [name for name in names if _has(folder, name)]
         missing = [name for name in names if name not in present]
         without_val = len(names) == len(SPLITS) and missing == [names[1]]
-        if present and missing and not (without_val and findings.rules.val_seed is not None):
+        rules = findings.rules
+        settled = without_val and (rules.final or rules.val_seed is not None)
+        if present and missing and not settled:
             hint = f"; {WITHOUT_VAL}" if without_val else ""
             findings.error(
                 "files", f"{folder}: {', '.join(missing)} missing beside {present[0]}{hint}"
@@ -121,7 +129,7 @@ def _has(folder: Path, pattern: str) -> bool:
     return any(path.is_file() for path in folder.glob(pattern))
 
 
-def _demo(modalities: str, seed: int) -> Dataset:
-    dataset = demo.generate(seed)
+def _demo(modalities: str, seed: int, findings: Findings) -> Dataset:
+    dataset = demo.generate(seed, findings)
     chosen = features.choose(modalities, dataset.features, dataset.name)
     return dataclasses.replace(dataset, features={name: dataset.features[name] for name in chosen})

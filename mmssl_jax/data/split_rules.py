@@ -28,6 +28,8 @@ def settle(
     Raises:
       InputError: a validation split is asked for, and there is one.
     """
+    if findings.rules.final:
+        return _all_in_train(given)
     settled = dict(given)
     if findings.rules.val_seed is not None and "train" in given:
         if "val" in given and given["val"].nnz:
@@ -57,6 +59,14 @@ def settle(
         }[repeats]
         findings.warn("repeats", f"{where}: {', '.join(counts)} {done}")
     return settled
+
+
+def _all_in_train(given: Matrices) -> dict[str, csr_array]:
+    shape = next(iter(given.values())).shape
+    empty = csr_array(shape, dtype=np.float32)
+    train = sum(given.values(), empty)
+    train.data[:] = 1
+    return {"train": train, "val": empty, "test": empty.copy()}
 
 
 def _hold_out(train: csr_array, seed: int) -> dict[str, csr_array]:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from mmssl_jax import sampling
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
 from mmssl_jax.models.model import Model
 
 # An epoch for each lambda. Nothing is trained by steps: the rates have no effect.
@@ -38,6 +39,11 @@ def schedule(config: Config) -> dict[str, Any]:
     return {"train.epochs": count, "train.evaluate_every": 1, "train.patience": patience}
 
 
+def at_epoch(config: Config, epoch: int) -> dict[str, Any]:
+    """The lambda of an epoch, alone."""
+    return {"ease.l2": (config.ease.l2[epoch - 1],)}
+
+
 def solve(gram: Float[Array, "items items"], l2: Array | float) -> Float[Array, "items items"]:
     """The B with a zero diagonal that minimises `|A - A B|^2 + l2 |B|^2`, from `A^T A`.
 
@@ -54,6 +60,11 @@ def solve(gram: Float[Array, "items items"], l2: Array | float) -> Float[Array, 
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """EASE; it holds one dense [items, items] matrix, and solving makes a few more."""
     values = config.ease.l2
+    if dataset.final and len(values) > 1:
+        raise InputError(
+            f"config field 'ease.l2' has {len(values)} values, and without validation none is "
+            f"chosen; give one, such as --config.ease.l2={values[0]:g}, or --final-from RUN"
+        )
 
     def refresh(params, inputs, weights, step):
         del params

@@ -41,7 +41,9 @@ def train(
     """Trains a model, or goes on with a run that was stopped, and scores its best epoch.
 
     The run ends after `train.epochs`, or at the (`train.patience` + 1)-th validation in a row
-    without a new best Recall@20. The test split is scored once, at the end.
+    without a new best Recall@20. The test split is scored once, at the end. Where all pairs are in
+    train (`Dataset.final`), it ends after `train.epochs`, the last epoch is the best, and there are
+    no scores.
 
     Args:
       config: resolved.
@@ -58,7 +60,7 @@ def train(
       InputError: the folder holds another run, a loss became NaN or infinite, or val has only
         items that the model cannot score.
     """
-    evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
+    splits = () if dataset.final else splits
     model, steps_per_epoch = build_model(config, dataset)
     cold.check(dataset, config.model.name, model.scores_cold_items, splits)
     mesh, workdir = make_mesh(config.mesh), Workdir(folder)
@@ -74,6 +76,11 @@ def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str
     Raises:
       InputError: there is no checkpoint, or it does not fit the config and the data.
     """
+    if dataset.final:
+        raise InputError(
+            f"the run in {workdir.folder} was trained with --final, on all pairs: there are none "
+            "left to score it on; recommend and export take it"
+        )
     best_epoch, model, state = best_of_run(config, dataset, workdir)
     rankings = results.rank_splits(model, state, dataset, config)
     scores = results.scores_of(rankings, config.evaluation.cutoffs)
@@ -88,7 +95,6 @@ def best_of_run(
     """The best epoch of a run, its model, and the state after that epoch; raises the same."""
     if not workdir.checkpoints.is_dir():
         raise InputError(f"{workdir.folder} holds no checkpoint yet; run train.py first")
-    evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
     model, steps_per_epoch = build_model(config, dataset)
     transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
     like = jax.eval_shape(partial(states.init_state, model, transforms), jax.random.key(0))
@@ -102,6 +108,8 @@ def best_of_run(
 
 def build_model(config: Config, dataset: Dataset) -> tuple[Model, int]:
     """The model of a config for this data, its content prepared, and the steps of an epoch."""
+    if not dataset.final:
+        evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
     steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
     prepared = content.prepare(
         dataset,
@@ -156,15 +164,7 @@ def _train(
     )
     per_call = min(config.train.steps_per_call, config.train.evaluate_every * steps_per_epoch)
     run_steps = compile_steps(step, state, constants, per_call)
-    stand_in = fallback.fallback(dataset.train)
-    block = config.evaluation.user_block
-    task = evaluation.ranking_task(dataset.unranked, dataset.val, block, stand_in)
-    embed = jax.jit(model.embed)
-
-    def validate(state):
-        representation = embed(state.params, constants[1], state.held)
-        return evaluation.evaluate(representation, task, config.evaluation.cutoffs, model.score)
-
+    validate = _validation(config, dataset, model, constants[1])
     validate(state)
     compile_seconds = time.perf_counter() - started
 
@@ -180,18 +180,20 @@ def _train(
             _check_parameters(state)
             done += epochs
             scores = validate(state)
-            state = states.with_score(state, scores["recall@20"], done)
+            # Without validation the last epoch is the best.
+            score = float(done) if dataset.final else scores["recall@20"]
+            state = states.with_score(state, score, done)
             state = place(state, mesh, table_rows)
             row = {"epoch": done, "step": int(state.step), "commit": provenance.commit()} | terms
             row |= {f"val/{name}": value for name, value in scores.items()}
             rows.append(row | {"seconds": (time.perf_counter() - started) / epochs})
             workdir.write_metrics(rows)
-            checkpoints.save(done, state, scores["recall@20"], stored)
+            checkpoints.save(done, state, score, stored)
             rows[-1]["seconds"] = (time.perf_counter() - started) / epochs
             workdir.write_metrics(rows)
             progress.epoch(rows[-1], int(state.best_epoch))
             if watch:
-                watch(done, scores["recall@20"])
+                watch(done, score)
 
     # 4. The best epoch's scores; those on the test split once.
     best_epoch = int(state.best_epoch)
@@ -210,6 +212,23 @@ def _train(
     summary |= results.score_splits(model, best, dataset, config, splits)
     files.write_json(workdir.results, summary)
     return summary
+
+
+def _validation(
+    config: Config, dataset: Dataset, model: Model, inputs: Any
+) -> Callable[[states.TrainState], dict[str, float]]:
+    """The function from a state to its metrics on val; to none where all pairs are in train."""
+    if dataset.final:
+        return lambda state: {}
+    stand_in, block = fallback.fallback(dataset.train), config.evaluation.user_block
+    task = evaluation.ranking_task(dataset.unranked, dataset.val, block, stand_in)
+    embed = jax.jit(model.embed)
+
+    def validate(state):
+        representation = embed(state.params, inputs, state.held)
+        return evaluation.evaluate(representation, task, config.evaluation.cutoffs, model.score)
+
+    return validate
 
 
 def _call_lengths(steps: int, per_call: int) -> list[int]:

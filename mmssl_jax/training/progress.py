@@ -41,15 +41,18 @@ class Progress:
         self._bar.update(self._task, advance=count, description=f"{losses}  {self._validation}")
 
     def epoch(self, row: dict[str, Any], best_epoch: int) -> None:
-        """An epoch was validated; `row` is its row of metrics.jsonl."""
+        """An epoch is done; `row` is its row of metrics.jsonl."""
         self._seconds.append(row["seconds"])
         left = (self._epochs - row["epoch"]) * statistics.median(self._seconds)
-        self._validation = (
-            f"val recall@20 {row['val/recall@20']:.4f} ndcg@20 {row['val/ndcg@20']:.4f}"
-        )
+        best = "no validation"
+        if "val/recall@20" in row:
+            self._validation = (
+                f"val recall@20 {row['val/recall@20']:.4f} ndcg@20 {row['val/ndcg@20']:.4f}"
+            )
+            best = f"{self._validation}  best epoch {best_epoch}"
         self.say(
-            f"epoch {row['epoch']}/{self._epochs}  {_losses(row)}  {self._validation}  "
-            f"best epoch {best_epoch}  {row['seconds']:.2f} s/epoch  "
+            f"epoch {row['epoch']}/{self._epochs}  {_losses(row)}  {best}  "
+            f"{row['seconds']:.2f} s/epoch  "
             f"ETA {datetime.timedelta(seconds=round(left))}"
         )
 
