@@ -10,6 +10,7 @@ training refuses; nothing of the file is run, nothing is written, and memory and
 
 import contextlib
 import functools
+import gzip
 import io
 import json
 import os
@@ -18,6 +19,7 @@ import re
 import resource
 import signal
 import sys
+import tempfile
 import time
 import warnings
 import zipfile
@@ -37,10 +39,14 @@ from mmssl_jax.data import (
     Dataset,
     added_features,
     doctor,
+    id_spelling,
     item_table,
+    likes,
     load,
     parquet_trial,
     tables,
+    titles,
+    unpacked,
 )
 from mmssl_jax.data.checks import ERROR
 from mmssl_jax.data.dataset import assemble
@@ -91,6 +97,9 @@ def targets(top: Path) -> dict[str, Target]:
     np.save(features, np.ones((8, 2), np.float32))
     found["order.txt"] = Target(order, functools.partial(_add, dataset, order, features))
     found["added.npy"] = Target(features, functools.partial(_add, dataset, order, features))
+    named = top / "titles.csv"
+    named.write_text("asin,title\n" + items.read_text().partition("\n")[2])
+    found["titles.csv"] = Target(named, functools.partial(_add_titles, dataset, named))
     found["items.csv"] = Target(items, functools.partial(_read_items, top / "canonical", items))
     return found
 
@@ -126,12 +135,19 @@ def _tables(top: Path) -> list[Path]:
             "item_id": [f"B{number:03}" for number in rng.integers(8, size=40)],
             "rating": rng.integers(1, 6, size=40).astype(float),
             "timestamp": rng.integers(1 << 30, size=40),
+            "event": [("view", "buy")[number] for number in rng.integers(2, size=40)],
+            "item_title": [f"Title {number}" for number in rng.integers(8, size=40)],
         }
     )
-    paths = [top / f"table.{kind}" for kind in ("csv", "tsv", "parquet")]
+    kinds = ("csv", "tsv", "parquet", "jsonl", "json", "csv.gz", "jsonl.gz")
+    paths = [top / f"table.{kind}" for kind in kinds]
     frame.write_csv(paths[0])
     frame.write_csv(paths[1], separator="\t")
     frame.write_parquet(paths[2])
+    frame.write_ndjson(paths[3])
+    paths[4].write_text(json.dumps(frame.to_dicts()))
+    for packed, plain in ((paths[5], paths[0]), (paths[6], paths[3])):
+        packed.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
     return paths
 
 
@@ -155,15 +171,29 @@ def _read_folder(folder: Path) -> None:
 
 
 def _read_table(path: Path) -> None:
+    """Reads a table with all that can be asked of it, and with nothing."""
     columns: dict[str, str | None] = dict.fromkeys(("user", "item", "time", "rating"))
-    table = tables.read(path, columns, min_rating=1.0, k_core=1)
-    for message in table.warnings:
-        assert message.isprintable(), message
+    rules = tables.Rules(likes.Rule(1.0, likes.LATEST), id_spelling.KEEP, id_spelling.KEEP)
+    for asked, rule in ((columns, rules), (dict.fromkeys(("user", "item")), tables.Rules())):
+        table = tables.read(path, asked, rules=rule, k_core=1)
+        assert len(table.users) == len(table.items) == len(table.rows)
+        for message in table.warnings:
+            assert message.isprintable(), message
+        for title in table.titles or ():
+            assert title.isprintable() or title.split() == title.split(" "), title
 
 
 def _add(dataset: Dataset, order: Path, features: Path) -> None:
     added = added_features.add(dataset, order, {"sound": features}, order, zeros_missing=True)
     assert added.features["sound"].shape[0] == dataset.num_items
+
+
+def _add_titles(dataset: Dataset, named: Path) -> None:
+    added = titles.add(dataset, named, named, None, id_spelling.JOIN)
+    assert added.item_titles is not None
+    assert len(added.item_titles) == dataset.num_items
+    assert not any(set(title) & set("\t\n\r\x1b") for title in added.item_titles)
+    assert all(message.isprintable() for message in added.warnings)
 
 
 def _read_items(folder: Path, items: Path) -> None:
@@ -178,8 +208,9 @@ def _read_items(folder: Path, items: Path) -> None:
 def spoil(rng: Rng, name: str, good: bytes, others: list[bytes], canary: Path) -> bytes:
     """The bytes `good` of the target `name`, damaged or replaced."""
     suffix = name.rpartition(".")[2]
-    kind = {"pkl": "pickle"}.get(suffix, suffix)
-    if kind not in ("json", "npy", "pickle", "parquet"):
+    kind = {"pkl": "pickle", "jsonl": "rows"}.get(suffix, suffix)
+    kind = "rows" if name == "table.json" else kind
+    if kind not in ("json", "npy", "pickle", "parquet", "rows", "gz"):
         kind = "pickle" if name.endswith("train_mat") else "table"
     bad = hostile(str(canary))
     ways: list[Callable[[], bytes]] = [
@@ -198,6 +229,8 @@ def spoil(rng: Rng, name: str, good: bytes, others: list[bytes], canary: Path) -
         "pickle": lambda: _pickle(rng),
         "table": lambda: _cell(rng, good),
         "parquet": lambda: _flipped(rng, good),
+        "rows": lambda: _objects(rng, good),
+        "gz": lambda: _packed(rng, name, good, others, canary),
     }
     return _pick(rng, [*ways, *[own[kind]] * 6])()
 
@@ -292,6 +325,34 @@ def _json(rng: Rng, good: bytes) -> bytes:
         case _:
             content[str(value)] = _pick(rng, [[1], [7], [], value, content[key]])
     return json.dumps(content).encode()
+
+
+def _objects(rng: Rng, good: bytes) -> bytes:
+    """JSON objects, an object a line or a list, with a value or key replaced, or a line spoilt."""
+    if good.startswith(b"["):
+        rows = json.loads(good)
+        place = rng.integers(len(rows))
+        row = json.loads(_json(rng, json.dumps(rows[place]).encode()))
+        rows[place] = _pick(rng, [row, row, row, [row], None, 7, {}])
+        return json.dumps(rows, indent=_pick(rng, [None, 1])).encode()
+    lines = good.splitlines()
+    place = rng.integers(len(lines))
+    spoilt = [b"", b"{", b"[]", b"[" * 9000, b'{"user_id": ' * 9000, b"\xff"]
+    ways = [lambda: _json(rng, lines[place])] * 3 + [
+        lambda: _pick(rng, spoilt),
+        lambda: _spliced(rng, lines[place], b""),
+    ]
+    lines[place] = _pick(rng, ways)()
+    repeat = _pick(rng, [1, 1, 1, 20])  # so that one bad line is one of many
+    return b"\n".join(lines + lines[:place] * repeat + lines[place + 1 :] * repeat)
+
+
+def _packed(rng: Rng, name: str, good: bytes, others: list[bytes], canary: Path) -> bytes:
+    """What is packed is spoilt and packed again, or is very much."""
+    if not rng.integers(8):
+        return _bomb(16 + zlib.MAX_WBITS)
+    plain = spoil(rng, name.removesuffix(".gz"), gzip.decompress(good), others, canary)
+    return gzip.compress(plain, mtime=0) + _pick(rng, [b"", b"", b"", b"\0" * 9, b"more"])
 
 
 def _npy(rng: Rng, good: bytes) -> bytes:
@@ -412,6 +473,29 @@ def hostile(canary: str) -> dict[str, list[bytes]]:
         _bomb(zlib.MAX_WBITS),
         _bomb(zlib.MAX_WBITS + 16),  # gzip
     ]
+    row = b'{"user_id": "u", "item_id": "i", "timestamp": 7, "rating": 3}\n'
+    rows = [
+        *jsons,
+        row * 50 + b'{"user_id": ' * 50_000 + b"\n",
+        row * 50 + b"[" * 300_000 + b"\n",
+        b"[" + row * 50,
+        b"[" + b'{"user_id": [' * 100_000,
+        b"[" + b" " * 3_000_000 + row + b"]",
+        b'{"user_id": "' + b"u" * 2_000_000 + b'"}',
+        b'{"user_id": ' + b"9" * 500_000 + b', "item_id": 1e999, "timestamp": -1e400}\n',
+        b"{" + b", ".join(b'"k%d": 1' % number for number in range(50_000)) + b"}\n",
+        row.replace(b'"u"', b'"\\ud800"') * 50,
+        row.replace(b'"u"', b"NaN").replace(b"7", b"Infinity") * 50,
+        b'{"user_id": {"$oid": "u"}, "item_id": ["i"]}\n' * 50,
+    ]
+    packed = [
+        *(gzip.compress(content, mtime=0) for content in (*rows, *tables[:7])),
+        gzip.compress(row * 200_000, mtime=0)[:-9],
+        gzip.compress((row[:-1] + b" " * 500_000 + b"\n") * 300, mtime=0),
+        _bomb(zlib.MAX_WBITS + 16),
+        gzip.compress(gzip.compress(row, mtime=0), mtime=0),
+        gzip.compress(row, mtime=0) * 10_000,
+    ]
     wide = pl.DataFrame({f"c{number}": [1] for number in range(2000)})
     nested = pl.DataFrame({"user_id": [[1]], "item_id": [{"a": 1}]})
     constant = pl.select(user_id=pl.repeat("u" * 99, 1 << 24), item_id=pl.repeat("i", 1 << 24))
@@ -423,6 +507,8 @@ def hostile(canary: str) -> dict[str, list[bytes]]:
         "json": jsons,
         "table": tables,
         "parquet": parquets,
+        "rows": rows,
+        "gz": packed,
         "npy": arrays,
     }
 
@@ -496,13 +582,19 @@ class Watch:
             self.seen.append(f"exec {arguments[0].co_filename}")
         elif event == "open" and self._writes(arguments):
             self.seen.append(f"open {arguments[0]} to write")
-        elif event in self._CHANGE:
+        elif event in self._CHANGE and not self._temporary(arguments[0]):
             self.seen.append(f"{event} {arguments[0]}")
+
+    def _temporary(self, path: Any) -> bool:
+        """Whether it is what a packed table is unpacked to, which is opened as its folder."""
+        return isinstance(path, str) and (
+            path == tempfile.gettempdir() or Path(path).name.startswith(unpacked.PREFIX)
+        )
 
     def _writes(self, arguments: tuple) -> bool:
         path, mode, flags = arguments
         writes = set(mode or "") & set("wax+") or (flags or 0) & (os.O_WRONLY | os.O_RDWR)
-        return bool(writes) and path != os.devnull
+        return bool(writes) and path != os.devnull and not self._temporary(path)
 
 
 def run(folder: Path, seed: int, count: int, first: int = 0) -> dict[str, Any]:

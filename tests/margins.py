@@ -7,6 +7,7 @@ ties have tests of their own, on scores that are exact.
 
 import numpy as np
 
+
 def assert_margin(scores, k: int, *, ordered: bool = False, share: float = 1e-3) -> None:
     """The k best of every row stand apart from the rest of it, if `ordered` also from each other.
 

@@ -151,6 +151,23 @@ def test_a_data_set_keeps_its_order_whatever_that_of_the_table(folder, tmp_path,
     assert not dataset.features["text"][3].any()
 
 
+def test_ids_in_another_spelling_are_found(folder, tmp_path, fake, capsys):
+    ids = ["12", "\u00e9toile", "c", "d"]
+    lines = "".join(f"{index}\t{raw_id}\n" for index, raw_id in enumerate(ids))
+    (folder / "items.tsv").write_text(lines, encoding="utf-8")
+    table, images = tmp_path / "t.csv", tmp_path / "images"
+    table.write_text("id,text\n12.0,twelve\ne\u0301toile ,star\nc,see\nc.0,no\n", encoding="utf-8")
+    images.mkdir()
+    poster(images / "e\u0301toile.png")
+    encode(folder, "--items", table, "--text", "text", "--images", images)
+    assert encoded(folder, "text") == numbers("twelve", "star", "see", None)
+    assert [each is not None for each in encoded(folder, "image")] == [False, True, False, False]
+    said = capsys.readouterr().err
+    assert "spells 2 items in another way, such as '12.0' for '12'" in said
+    assert "spells 1 items in another way" in said
+    assert "1 ids are not in" in said
+
+
 def test_titles_of_the_folder_are_the_default(folder, fake):
     encode(folder, "--text", "title")
     assert encoded(folder, "text") == numbers("Bee", '"Ay', None, None)

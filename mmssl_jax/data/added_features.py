@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmssl_jax.data import features
+from mmssl_jax.data import features, id_spelling
 from mmssl_jax.data.checks import WARNING, Findings, check_features
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.errors import InputError
@@ -20,6 +20,7 @@ def add(
     paths: Mapping[str, Path],
     order: Path | None,
     zeros_missing: bool,
+    spelling: str = id_spelling.JOIN,
 ) -> Dataset:
     """The data set with the features in `paths` added.
 
@@ -30,6 +31,7 @@ def add(
       order: a file with a raw id on each line, the item of the row at the same place. Items that it
         does not have are missing.
       zeros_missing: items whose row is all zero are missing as well, in every modality, old or new.
+      spelling: how `order` and raw ids are matched, as in `id_spelling.places`.
 
     Raises:
       InputError: a file cannot be read, its rows do not match, or no item has the modality.
@@ -39,7 +41,8 @@ def add(
     stale = _warnings(where, dataset)
     values, known = dict(dataset.features), dict(dataset.present)
     if order is not None:
-        rows, count = _rows(order, dataset.item_ids, where)
+        rows, count, said = _rows(order, dataset.item_ids, where, spelling)
+        dataset = dataclasses.replace(dataset, warnings=(*dataset.warnings, *said))
     for name, path in paths.items():
         if order is None:
             _check_rows(path, dataset.num_items, f"row i must be item i of {where}", name, dataset)
@@ -68,8 +71,10 @@ def _warnings(where: Path, dataset: Dataset) -> list[str]:
     return findings.messages(WARNING)
 
 
-def _rows(order: Path, item_ids: Sequence[str] | None, where: Path) -> tuple[np.ndarray, int]:
-    """The row of each item, int [I], -1 where `order` does not have it; and how many rows."""
+def _rows(
+    order: Path, item_ids: Sequence[str] | None, where: Path, spelling: str
+) -> tuple[np.ndarray, int, list[str]]:
+    """The row of each item, int [I], -1 where `order` does not have it; how many rows; warnings."""
     if item_ids is None:
         raise InputError(
             f"{where}: has no raw ids, so --item-order has nothing to go by; give features whose "
@@ -81,18 +86,18 @@ def _rows(order: Path, item_ids: Sequence[str] | None, where: Path) -> tuple[np.
         lines = order.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, ValueError) as error:
         raise InputError(f"{order}: cannot be read as UTF-8 text ({error})") from error
-    places: dict[str, int] = {}
+    seen: dict[str, int] = {}
     for place, line in enumerate(lines):
-        if not line or places.setdefault(line, place) != place:
-            problem = f"repeats {line[:60]!a} of line {places[line] + 1}" if line else "is empty"
+        if not line or seen.setdefault(line, place) != place:
+            problem = f"repeats {line[:60]!a} of line {seen[line] + 1}" if line else "is empty"
             raise InputError(f"{order}: line {place + 1} {problem}; it must hold a raw id a line")
-    rows = np.array([places.get(raw_id, -1) for raw_id in item_ids])
+    rows = id_spelling.places(lines, item_ids, spelling)
     if (rows < 0).all():
         raise InputError(
             f"{order}: has no item of {where}; its lines are like {lines[0][:60]!a}, the "
             f"items like {item_ids[0][:60]!a}"
         )
-    return rows, len(lines)
+    return rows, len(lines), id_spelling.said_of_matches(order, lines, item_ids, rows)
 
 
 def _check_rows(path: Path, expected: int, why: str, name: str, dataset: Dataset) -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mmssl_jax import command, files
-from mmssl_jax.data import canonical, encoders, features, item_table
+from mmssl_jax.data import canonical, encoders, features, id_spelling, item_table
 from mmssl_jax.data.item_table import Items
 from mmssl_jax.data.partial_rows import PartialRows
 from mmssl_jax.data.splits_json import read_json_object
@@ -137,7 +137,11 @@ def _jobs(options: argparse.Namespace, items: Items) -> Iterator[Job]:
         yield job
     if options.images:
         found = encoders.find_images(options.images)
-        paths = [found.get(name) for name in items.ids]
+        stems, images = list(found), list(found.values())
+        places = id_spelling.places(stems, items.ids)
+        for message in id_spelling.said_of_matches(options.images, stems, items.ids, places):
+            _warn(message)
+        paths = [images[place] if place >= 0 else None for place in places]
         name, model = options.image_name, options.image_model
         job = Job(name, "image", model, size, paths, encoders.read_image)
         suffixes = ", ".join(encoders.SUFFIXES)

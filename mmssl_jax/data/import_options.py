@@ -12,7 +12,9 @@ from mmssl_jax.data import (
     features,
     lattice,
     lightgcn,
+    likes,
     mmrec,
+    reading_options,
     split_options,
     table_sources,
 )
@@ -32,11 +34,11 @@ LAYOUTS = {
 _OF_TABLES = {  # what has no meaning for a folder, and the defaults
     "user_column": None,
     "item_column": None,
-    "rating_column": None,
     "separator": None,
     "header": True,
-    "min_rating": None,
-} | split_options.OF_TABLES
+    **reading_options.OF_TABLES,
+    **split_options.OF_TABLES,
+}
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -62,13 +64,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
         raise InputError(f"--{flag} is for tables, but {options.path} is read as a folder")
     for name in set(_OF_TABLES) - set(given):
         setattr(options, name, _OF_TABLES[name])
-    if options.rating_column is not None and options.min_rating is None:
-        raise InputError("--rating-column is read only for --min-rating; give both or neither")
-    if options.time_column is not None and options.split not in split_options.TIMED:
+    latest = options.rating_of == likes.LATEST
+    if options.time_column is not None and options.split not in split_options.TIMED and not latest:
         raise InputError(
-            f"--time-column is read only for --split {' or '.join(split_options.TIMED)}; give both "
-            "or neither"
+            f"--time-column is read only for --split {' or '.join(split_options.TIMED)} and "
+            f"--rating-of {likes.LATEST}; give both or neither"
         )
+    reading_options.check(options)
     split_options.check(options)
     return options
 
@@ -83,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "path",
         type=command.path,
-        help="a folder of any layout, or of tables of train, val and test; or a table: CSV, TSV or "
-        "Parquet",
+        help="a folder of any layout, or of tables of train, val and test; or a table: CSV, TSV, "
+        "JSON lines or Parquet",
     )
     add("--to", type=command.path, metavar="FOLDER", help="the folder to write, such as data/NAME")
     add(
@@ -117,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         default="keep",
         help="take items whose features are all zero as having none (default: keep)",
     )
+    reading_options.add_to_all(add)
     split_options.add_to_all(add)
     _add_table_options(parser.add_argument_group("tables"))
     split_options.add_to_tables(parser.add_argument_group("which pairs of a table go where"))
@@ -140,6 +143,7 @@ def _add_table_options(group) -> None:
         help="the first line is a pair, not the names of columns",
     )
     add("--min-rating", type=_finite, metavar="X", help="keep only rows rated X or more")
+    reading_options.add_to_tables(group)
 
 
 def _modality(text: str) -> tuple[str, Path]:

@@ -24,6 +24,7 @@ from mmssl_jax.data import (
     layouts,
     mmrec,
     table_import,
+    titles,
 )
 from mmssl_jax.data.checks import ERROR_OF_REPEATS, Findings, SplitRules
 from mmssl_jax.data.dataset import Dataset
@@ -49,9 +50,15 @@ def main(argv: list[str]) -> None:
     progress = Console(stderr=True)
     with progress.status("reading"):
         dataset, source, paths = _read(options)
+        dataset = _with_titles(dataset, options)
         zeros_missing = options.zero_rows == "missing"
         dataset = added_features.add(
-            dataset, options.path, options.modality, options.item_order, zeros_missing
+            dataset,
+            options.path,
+            options.modality,
+            options.item_order,
+            zeros_missing,
+            options.id_spelling,
         )
     if not options.dry_run:
         with progress.status("writing"):
@@ -74,8 +81,16 @@ def _check_destination(options: argparse.Namespace) -> None:
 
 
 def _added(options: argparse.Namespace) -> list[Path]:
-    order = [options.item_order] if options.item_order else []
-    return [*options.modality.values(), *order]
+    others = (options.item_order, options.items)
+    return [*options.modality.values(), *(path for path in others if path is not None)]
+
+
+def _with_titles(dataset: Dataset, options: argparse.Namespace) -> Dataset:
+    if options.items is None:
+        return dataset
+    return titles.add(
+        dataset, options.path, options.items, options.title_column, options.id_spelling
+    )
 
 
 def _read(options: argparse.Namespace) -> tuple[Dataset, dict[str, Any], dict[str, Path]]:
@@ -123,7 +138,7 @@ def _read_folder(
 
 def _provenance(options: argparse.Namespace, paths: Mapping[str, Path]) -> dict[str, Any]:
     """What else dataset.json says of an import; of a path only the name, whose folder is no use."""
-    order = options.item_order
+    order, items = options.item_order, options.items
     return {
         "files": {name: _sha256(path) for name, path in paths.items()},
         "modalities": {
@@ -131,6 +146,7 @@ def _provenance(options: argparse.Namespace, paths: Mapping[str, Path]) -> dict[
             for name, path in options.modality.items()
         },
         "item_order": order and {"file": order.name, "sha256": _sha256(order)},
+        "items": items and {"file": items.name, "sha256": _sha256(items)},
         "zero_rows": options.zero_rows,
         "mmssl_jax": __version__,
     }

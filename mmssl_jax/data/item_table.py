@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
-from mmssl_jax.data import layouts, table_files
+from mmssl_jax.data import id_spelling, layouts, table_files
 from mmssl_jax.errors import InputError
 
 FILE = "items.tsv"
@@ -90,9 +91,10 @@ def _aligned(
     folder: Path, ids: tuple[str, ...], path: Path, frame: pl.DataFrame
 ) -> tuple[str, ...]:
     """The texts of the items `ids`, '' for those that the table lacks."""
-    own = pl.DataFrame({"id": pl.Series(ids, dtype=pl.String)})
-    unknown = frame.join(own, on="id", how="anti")["id"].to_list()
-    if len(unknown) == len(frame):
+    listed, texts = frame["id"].to_list(), frame["text"].to_list()
+    places = id_spelling.places(listed, ids)
+    unknown = [listed[place] for place in np.setdiff1d(np.arange(len(listed)), places)]
+    if len(unknown) == len(listed):
         raise InputError(
             f"{path}: none of its ids, such as {unknown[0][:40]!a}, is an item of {folder}, whose "
             f"ids are like {ids[0][:40]!a}; give another file or --id-column"
@@ -100,8 +102,9 @@ def _aligned(
     if unknown:
         examples = ", ".join(ascii(name[:40]) for name in unknown[:3])
         _warn(f"{path}: {len(unknown)} ids are not in {folder} and are ignored: {examples}, ...")
-    aligned = own.join(frame, on="id", how="left", maintain_order="left")
-    return tuple(aligned["text"].fill_null(""))
+    for message in id_spelling.said_of_matches(path, listed, ids, places):
+        _warn(message)
+    return tuple(texts[place] if place >= 0 else "" for place in places)
 
 
 def _read_items(

@@ -10,14 +10,18 @@ import numpy as np
 from mmssl_jax.data import (
     features,
     import_options,
+    likes,
     presplit,
+    reading_options,
     split_options,
     splits,
     table_sources,
+    table_times,
     tables,
     time_split,
 )
 from mmssl_jax.data.checks import KEEP, Findings
+from mmssl_jax.data.column_names import IF_THERE
 from mmssl_jax.data.dataset import SPLITS, Dataset, assemble
 from mmssl_jax.errors import InputError
 
@@ -43,6 +47,10 @@ def read(
     _warn_of_files(path, options, findings)
     if split in split_options.TIMED and options.repeats != KEEP:
         _warn_of_repeats(table, options.path, findings)
+    if split in split_options.TIMED and table.times is not None:
+        last = split == split_options.LEAVE_LAST
+        for warning in table_times.said_of_ties(options.path, table.users, table.times, last):
+            findings.warn("table", warning)
     labels, details = (table.labels, {}) if given else _labels(table, options, split)
     if options.unseen == "drop":
         table, labels = _seen_alone(table, labels, options.path, findings)
@@ -57,13 +65,14 @@ def read(
         {},
         user_ids=table.user_ids,
         item_ids=table.item_ids,
+        item_titles=table.titles,
         findings=findings,
     )
     source = {
         "layout": import_options.TABLE,
         "columns": table.columns,
         "pairs": table.counts,
-        "min_rating": options.min_rating,
+        **reading_options.recorded(options),
         "k_core": table.k_core,
         "split": split,
         "seed": options.seed or 0,
@@ -72,11 +81,11 @@ def read(
 
 
 def _read(path: Path | dict[str, Path], options: argparse.Namespace) -> tables.Table:
-    asked = {"user": options.user_column, "item": options.item_column}
+    asked = reading_options.columns(options)
     if options.split in split_options.TIMED and options.time_order is None:
         asked["time"] = options.time_column
-    if options.min_rating is not None:
-        asked["rating"] = options.rating_column
+    elif options.rating_of == likes.LATEST and options.time_order is None:
+        asked["time"] = options.time_column or IF_THERE
     if isinstance(path, Path):
         asked["split"] = options.split_column
     elif options.split_column is not None:
@@ -86,7 +95,7 @@ def _read(path: Path | dict[str, Path], options: argparse.Namespace) -> tables.T
         asked,
         separator=options.separator,
         header=options.header,
-        min_rating=options.min_rating,
+        rules=reading_options.rules(options),
         k_core=options.k_core,
         repeats=options.split in split_options.TIMED and options.repeats == KEEP,
         split_anew=options.split,

@@ -1,6 +1,5 @@
 """Raw tables of interactions -> distinct pairs of user and item indices."""
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -8,26 +7,45 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from mmssl_jax.data import presplit
+from mmssl_jax.data import (
+    id_spelling,
+    likes,
+    presplit,
+    table_pairs,
+    table_parts,
+    table_times,
+    titles,
+)
+from mmssl_jax.data.column_names import IF_THERE, SPLIT, listed
 from mmssl_jax.data.splits import SPLITS
-from mmssl_jax.data.table_files import SPLIT, listed, read_columns
 from mmssl_jax.errors import InputError
 
 MAX_ID = 1000  # characters
 K_CORE = 5
 DISTINCT = "distinct pairs"
-_DATE = r"^\d{4}-\d\d-\d\d"  # 05/06/2024 is May to some and June to others
+_UNASKED = dict.fromkeys(("rating", "event", "title"), IF_THERE)  # roles that are looked for
+
+
+class Rules(NamedTuple):
+    """How rows are read: what is a like, what is no id, and whether spellings of an id are one.
+
+    See `likes.Rule` and `id_spelling.clean`.
+    """
+
+    like: likes.Rule = likes.Rule()
+    null_ids: str = id_spelling.DROP
+    id_spelling: str = id_spelling.JOIN
 
 
 class Table(NamedTuple):
     """Distinct pairs, sorted by user and then item.
 
     `users` and `items` are int64 [n] indices into `user_ids` and `item_ids`, which are sorted by
-    their code points. `times` are numbers [n], or None if no column of times was asked for; `dated`
-    says that the file has dates, and these are microseconds. `rows` are int64 [n] and rise with
-    the place of the pair in the file. `labels` are int8 [n] indices into `SPLITS`, where the table
-    is split already. `columns` says which column was taken for what, and `counts` how many rows
-    each step left.
+    their code points; `titles` are those of the items, where there are any. `times` are numbers
+    [n], or None if no column of times was asked for; `dated` says that these are microseconds since
+    1970. `rows` are int64 [n] and rise with the place of the pair in the file. `labels` are int8
+    [n] indices into `SPLITS`, where the table is split already. `columns` says which column was
+    taken for what, and `counts` how many rows each step left.
     """
 
     users: np.ndarray
@@ -42,6 +60,7 @@ class Table(NamedTuple):
     k_core: int
     labels: np.ndarray | None = None
     dated: bool = False
+    titles: tuple[str, ...] | None = None
 
 
 def read(
@@ -50,26 +69,27 @@ def read(
     *,
     separator: str | None = None,
     header: bool = True,
-    min_rating: float | None = None,
+    rules: Rules = Rules(),  # noqa: B008 (it is immutable)
     k_core: int | None = None,
     repeats: bool = False,
     split_anew: str | None = None,
 ) -> Table:
     """Reads the pairs of a table, or of the tables of each split.
 
-    Ids are text as it is in the file: 7 and 007 are two. A pair that is there more than once counts
-    once in each split, at its earliest time, or with `repeats` once at each time. Rows without a
-    user or an item are left out, with a warning.
+    Ids are text: 7 and 007 are two, while 7 and 7.0 are one by `rules`. A pair that is there more
+    than once counts once in each split, at its earliest time, or with `repeats` once at each time.
+    Rows without a user or an item are left out, with a warning.
 
     Args:
-      path: a Parquet file, or UTF-8 text with a pair a line; or one for each split.
-      columns: the column of each of 'user', 'item', 'time', 'rating' and 'split' that is to be
-        read, by name, or by number from 1 where there is no header; None finds it by its name, and
-        'split' may then be missing.
+      path: a Parquet file, or UTF-8 text with a pair a line: fields with a separator between, or
+        JSON; text may be packed by gzip. Or one for each split.
+      columns: the column of each of 'user', 'item', 'time', 'rating', 'event', 'title' and 'split'
+        that is to be read, by name, or by number from 1 where there is no header; None finds it by
+        its name, and 'split' may then be missing. Rating, event and title are looked for anyway.
       separator: one character; by default a tab in .tsv files, a comma in .csv files, and in
         others a tab if the first line has one, else a comma.
       header: whether the first line of a text file holds the names of the columns.
-      min_rating: leaves out rows whose rating is lower or missing; needs the column 'rating'.
+      rules: how rows are read.
       k_core: leaves out users and items with fewer pairs than this, until none is left; by default
         `K_CORE`, but none where the table is split already, as that would be another split.
       repeats: keeps a pair for every time at which it is there.
@@ -79,18 +99,24 @@ def read(
       InputError: the file cannot be read, a column is missing or holds something else, or no pair
         remains.
     """
-    frame, taken, warnings = _read_parts(path, columns, separator, header)
+    frame, taken, warnings = table_parts.read(path, _UNASKED | dict(columns), separator, header)
     path = path if isinstance(path, Path) else path["train"].parent
     counts = {"rows": len(frame)}
-    if min_rating is not None:
-        ratings = _ratings(path, frame["rating"], taken["rating"])
-        frame = frame.filter((ratings >= min_rating).fill_null(False))
-        counts[f"rated {min_rating:g} or more"] = len(frame)
+    frame, said = id_spelling.clean(path, frame, taken, rules.null_ids, rules.id_spelling)
+    warnings += said
+    names = None
+    if "title" in taken:
+        names, said = titles.of_rows(path, frame, taken["title"], "title" not in columns)
+        warnings += said
     users, user_ids = _index(path, frame["user"], taken["user"])
     items, item_ids = _index(path, frame["item"], taken["item"])
-    dated, times = False, None
-    if "time" in taken:
-        times, dated = _times(path, frame["time"], taken["time"])
+    keys = users * max(len(item_ids), 1) + items
+    liked = _liked(path, frame, taken, rules.like, keys, counts, warnings)
+    frame, users, items, keys = (
+        frame.filter(pl.Series(liked)),
+        *(a[liked] for a in (users, items, keys)),
+    )
+    times, dated = _times(path, frame, taken, warnings)
     labels = None
     if SPLIT in taken:
         labels, unused = _given(path, frame[SPLIT], taken[SPLIT], split_anew)
@@ -98,24 +124,30 @@ def read(
             warnings.append(f"{path}: the split by {taken.pop(SPLIT)!a} is not used, as {unused}")
     k_core = (K_CORE if labels is None else 0) if k_core is None else k_core
     del frame  # the text, which is most of the memory
-    keys = users * max(len(item_ids), 1) + items
     split_keys = keys if labels is None else keys * len(SPLITS) + labels
-    rows = _distinct(split_keys, times, repeats)
+    rows = table_pairs.distinct(split_keys, times, repeats)
     first = np.diff(keys[rows], prepend=-1) != 0  # of the rows of a pair
     counts[DISTINCT] = int(first.sum())
-    kept = in_k_core(users[rows[first]], items[rows[first]], k_core)
+    kept = table_pairs.in_k_core(users[rows[first]], items[rows[first]], k_core)
     rows = rows[kept[np.cumsum(first) - 1]]
     if k_core > 1:
         counts[f"in the {k_core}-core"] = int(kept.sum())
     if not len(rows):
         steps = ", ".join(f"{count} {step}" for step, count in counts.items())
-        raise InputError(f"{path}: no pair is left ({steps}); lower --k-core or --min-rating")
+        raise InputError(
+            f"{path}: no pair is left ({steps}); lower --k-core, or take more rows: --min-rating, "
+            "--events"
+        )
     users, user_ids = _only(users[rows], user_ids)
     items, item_ids = _only(items[rows], item_ids)
     times = None if times is None else times[rows]
     labels = None if labels is None else labels[rows]
-    counted = taken, counts, warnings, k_core
-    return Table(users, items, times, rows, user_ids, item_ids, *counted, labels, dated)
+    used = {role: name for role, name in taken.items() if role in (*columns, SPLIT)}
+    counted = used, counts, warnings, k_core
+    listed_titles = None if names is None else titles.in_order(item_ids, names)
+    return Table(
+        *(users, items, times, rows, user_ids, item_ids), *counted, labels, dated, listed_titles
+    )
 
 
 def only(table: Table, kept: np.ndarray) -> Table:
@@ -126,27 +158,15 @@ def only(table: Table, kept: np.ndarray) -> Table:
         name: None if (values := getattr(table, name)) is None else values[kept]
         for name in ("times", "rows", "labels")
     }
+    titles_of = dict(zip(table.item_ids, table.titles or (), strict=False))
     return table._replace(
-        users=users, items=items, user_ids=user_ids, item_ids=item_ids, **of_pairs
+        users=users,
+        items=items,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        titles=None if table.titles is None else titles.in_order(item_ids, titles_of),
+        **of_pairs,
     )
-
-
-def in_k_core(users: np.ndarray, items: np.ndarray, k: int) -> np.ndarray:
-    """Which pairs are left when users and items with fewer than `k` of them go, again and again.
-
-    `users` and `items` are int [n], no pair twice; the result is bool [n].
-    """
-    left = np.arange(len(users))
-    while True:
-        enough = np.ones(len(left), bool)
-        for ids in (users[left], items[left]):
-            enough &= (np.bincount(ids) >= k)[ids]
-        if enough.all():
-            break
-        left = left[enough]
-    kept = np.zeros(len(users), bool)
-    kept[left] = True
-    return kept
 
 
 def _index(path: Path, ids: pl.Series, name: str) -> tuple[np.ndarray, pl.Series]:
@@ -172,88 +192,43 @@ def _given(
     return (None, labels) if isinstance(labels, str) else (labels, "")
 
 
-def _distinct(keys: np.ndarray, times: np.ndarray | None, every_time: bool) -> np.ndarray:
-    """For each key, in ascending order, the row of its earliest time, of those the first.
-
-    With `every_time` that of each of its times; without times these are the rows.
-    """
-    order = np.argsort(keys, kind="stable") if times is None else np.lexsort((times, keys))
-    new = np.diff(keys[order], prepend=-1) != 0
-    if every_time:
-        new |= True if times is None else np.diff(times[order], prepend=0) != 0
-    return order[new]
-
-
-def _read_parts(
-    path: Path | Mapping[str, Path],
-    columns: Mapping[str, str | None],
-    separator: str | None,
-    header: bool,
-) -> tuple[pl.DataFrame, dict[str, str], list[str]]:
-    """`read_columns` of one file; or of one for each split, which becomes a column."""
-    if isinstance(path, Path):
-        return read_columns(path, columns, separator, header)
-    frames, warnings, taken = [], [], {}
-    for split, part in path.items():
-        frame, names, said = read_columns(part, columns, separator, header)
-        frames.append(frame.with_columns(pl.lit(split).alias(SPLIT)))
-        warnings += said
-        if taken and names != taken:
-            raise InputError(
-                f"{part}: its columns are taken as {listed(list(names.values()))}, those of the "
-                f"splits before as {listed(list(taken.values()))}; name them by options"
-            )
-        taken = names
-    taken |= {SPLIT: presplit.said(path)}
-    return pl.concat(frames, how="vertical_relaxed"), taken, warnings
-
-
 def _only(indices: np.ndarray, ids: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
     """The indices among those ids alone that occur, and these."""
     occurs = np.bincount(indices, minlength=len(ids)) > 0
     return (np.cumsum(occurs) - 1)[indices], tuple(ids.filter(pl.Series(occurs)).to_list())
 
 
-def _ratings(path: Path, column: pl.Series, name: str) -> pl.Series:
-    """A column as float64, null where it is empty or NaN."""
-    ratings = column.cast(pl.Float64, strict=False)
-    if ratings.null_count() > column.null_count():
-        raise InputError(
-            f"{path}: column {listed([name])} holds {_not_a_number(column)}, which is no rating; "
-            "correct it, or name another --rating-column"
-        )
-    return ratings.fill_nan(None)
+def _liked(
+    path: Path,
+    frame: pl.DataFrame,
+    taken: Mapping[str, str],
+    rule: likes.Rule,
+    keys: np.ndarray,
+    counts: dict[str, int],
+    warnings: list[str],
+) -> np.ndarray:
+    """Which rows are likes, bool [n]; adds to `counts` and `warnings`."""
+    latest = None
+    if rule.rating_of == likes.LATEST:
+        times, _ = _times(path, frame, taken, warnings)
+        latest = table_pairs.latest(keys, np.arange(len(frame)) if times is None else times)
+        if times is None:
+            warnings.append(
+                f"{path}: of a pair rated again the later row counts as the latest; --time-column "
+                "names the column of times, if there is one"
+            )
+    liked, steps, said = likes.select(path, frame, taken, rule, latest, keys)
+    counts |= steps
+    warnings += said
+    return liked
 
 
-def _times(path: Path, column: pl.Series, name: str) -> tuple[np.ndarray, bool]:
-    """A column of times as integers or floats [n], and whether it holds dates, the year first.
-
-    Dates become microseconds since 1970.
-    """
-    if empty := column.null_count():
-        raise InputError(
-            f"{path}: column {listed([name])} has no time in {empty} rows; complete it, or choose "
-            "another --split"
-        )
-    if column.dtype.is_temporal():
-        return column.cast(pl.Datetime("us")).to_physical().to_numpy(), True
-    whole = column.dtype == pl.String or column.dtype.is_integer()  # casts cut other numbers off
-    for kind in (pl.Int64, pl.Float64) if whole else (pl.Float64,):
-        times = column.cast(kind, strict=False)
-        if not times.null_count() and times.is_finite().all():
-            return times.to_numpy(), False
-    if column.dtype == pl.String and column.str.contains(_DATE).all():
-        with contextlib.suppress(pl.exceptions.ComputeError):  # no format fits
-            times = column.str.to_datetime(strict=False)
-            if not times.null_count():
-                return times.cast(pl.Datetime("us")).to_physical().to_numpy(), True
-    raise InputError(
-        f"{path}: column {listed([name])} holds {_not_a_number(column)}; times must be numbers, or "
-        "dates all alike such as 2024-05-31 or 2024-05-31T10:00:00"
-    )
-
-
-def _not_a_number(column: pl.Series) -> str:
-    """The first value that is no finite number, to show."""
-    finite = column.cast(pl.Float64, strict=False).is_finite().fill_null(False)
-    return listed([str(column.filter(~finite)[0])])
+def _times(
+    path: Path, frame: pl.DataFrame, taken: Mapping[str, str], warnings: list[str]
+) -> tuple[np.ndarray | None, bool]:
+    """The times, None without a column of them, and whether they are microseconds since 1970."""
+    if "time" not in taken:
+        return None, False
+    times, dated, said = table_times.read(path, frame["time"], taken["time"])
+    warnings += [message for message in said if message not in warnings]
+    return times, dated

@@ -1,0 +1,43 @@
+"""A table in one file, or in one for each split."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from mmssl_jax.data import presplit
+from mmssl_jax.data.column_names import IF_THERE, SPLIT, listed
+from mmssl_jax.data.table_files import Columns, read_columns
+from mmssl_jax.errors import InputError
+
+
+def read(
+    path: Path | Mapping[str, Path],
+    columns: Mapping[str, str | None],
+    separator: str | None,
+    header: bool,
+) -> Columns:
+    """`read_columns` of one file; or of one for each split, which becomes a column."""
+    if isinstance(path, Path):
+        return read_columns(path, columns, separator, header)
+    parts = {split: read_columns(part, columns, separator, header) for split, part in path.items()}
+    first, *others = [taken for _, taken, _ in parts.values()]
+    shared = {
+        role: name
+        for role, name in first.items()
+        if all(taken.get(role) == name for taken in others)
+    }
+    for part, taken in zip(list(path.values())[1:], others, strict=True):
+        if any(
+            taken.get(role) != shared.get(role) for role in columns if columns[role] != IF_THERE
+        ):
+            raise InputError(
+                f"{part}: its columns are taken as {listed(list(taken.values()))}, those of the "
+                f"splits before as {listed(list(first.values()))}; name them by options"
+            )
+    frames = [
+        frame.select(*shared, pl.lit(split).alias(SPLIT)) for split, (frame, _, _) in parts.items()
+    ]
+    said = [message for _, _, messages in parts.values() for message in messages]
+    whole = pl.concat(frames, how="vertical_relaxed")
+    return whole, shared | {SPLIT: presplit.said(path)}, said

@@ -1,0 +1,65 @@
+"""How many rows a text table has, and whether a stray quote swallows some."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+_CHUNK = 1 << 20
+_MANY, _LONG = 10_000, 4096  # lines within quotes that are looked at, and bytes of each
+
+
+def count(path: Path, quoted: bool) -> tuple[int, list[bytes]]:
+    """Rows of a text file, an unfinished last one included, and lines that begin within quotes.
+
+    Line breaks in quotes end no row. Of very many such lines only the first are returned.
+    """
+    rows, inside, joined, rest, last = 0, False, [], b"", b"\n"
+    began = False  # within quotes: the line that is being read
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            last = chunk[-1:]
+            if not inside and not began and (not quoted or b'"' not in chunk):
+                rows, rest = rows + chunk.count(b"\n"), b""
+                continue
+            *lines, end = chunk.split(b"\n")
+            for line in lines:
+                if began and len(joined) < _MANY:
+                    joined.append((rest + line)[:_LONG])
+                inside ^= line.count(b'"') % 2 == 1
+                began, rest = inside, b""
+                rows += not inside
+            rest = (rest + end)[:_LONG]
+            inside ^= end.count(b'"') % 2 == 1
+    return rows + (last != b"\n"), joined
+
+
+def swallowed(
+    joined: Sequence[bytes], separator: str, width: int, places: Sequence[int], ids: pl.DataFrame
+) -> int:
+    """How many lines within quotes look like rows of their own.
+
+    Args:
+      joined: the lines, from `count`.
+      separator: between the fields.
+      width: how many fields a row has.
+      places: of the fields of ids, from 0.
+      ids: the ids that were read, a column for each of the places.
+    """
+    shapes = [set(map(_shape, ids[name].drop_nulls().head(1000))) for name in ids.columns]
+    found = 0
+    for line in joined:
+        text, quote, _ = line.decode("utf-8", "replace").partition('"')
+        fields = text.rstrip("\r").split(separator)
+        if len(fields) > width or (not quote and len(fields) < width) or len(fields) <= max(places):
+            continue
+        found += all(
+            _shape(fields[place]) in known for place, known in zip(places, shapes, strict=True)
+        )
+    return found
+
+
+def _shape(value: str) -> str:
+    """u12 and u7 have the same, and so have all words."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", value))
