@@ -54,6 +54,11 @@ def folds(folder: Path) -> dict[str, dict[str, Path]]:
     return {name: fold for name, fold in found.items() if {"train", "test"} <= fold.keys()}
 
 
+def said(files: Mapping[str, Path]) -> str:
+    """Which file is which split."""
+    return ", ".join(f"{split} {files[split].name}" for split in SPLITS if split in files)
+
+
 def choose(folder: Path, fold: str | None) -> dict[str, Path]:
     """The files of a fold by split, in the order of SPLITS; without a name, of the only one.
 
@@ -96,8 +101,3 @@ def labels_of(path: Path, values: pl.Series, name: str) -> np.ndarray | str:
             "rows that name none; correct it, or give --split to split anew"
         )
     return f"it holds {shown}, which names no split"
-
-
-def said(files: Mapping[str, Path]) -> str:
-    """Which file is which split."""
-    return ", ".join(f"{split} {path.name}" for split, path in files.items())
