@@ -53,5 +53,5 @@ def _read(source: Path, *flags: str) -> None:
     dataset, _, _ = table_import.read(options, findings)
     for message in dataset.warnings:
         assert message.isprintable(), message
-    pairs = sum(getattr(dataset, split) for split in SPLITS)
-    assert pairs.max() == 1
+    if not any("IS THE SAME AS test" in message for message in dataset.warnings):
+        assert sum(getattr(dataset, split) for split in SPLITS).max() == 1

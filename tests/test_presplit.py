@@ -289,7 +289,7 @@ def test_what_lies_beside_tables_is_said(capsys):
     assert (
         "f/train.csv: is read alone, and train train.csv, val val.csv, test test.csv look" in said
     )
-    np.save("f/image_feat.npy", np.ones((data.num_items, 2), np.float32))
+    np.save("f/image_feat.npy", np.ones((ITEMS, 2), np.float32))
     run("f")
     said = capsys.readouterr().out
     assert (

@@ -21,8 +21,8 @@ ERROR, WARNING = "error", "warning"
 ERROR_OF_REPEATS, DROP, KEEP = REPEATS = ("error", "drop", "keep")
 
 WITHOUT_VAL = (
-    "where the data comes without a validation split, 'python -m mmssl_jax.data import PATH --to data/NAME "
-    "--val-from-train' holds one out of the training pairs"
+    "where the data comes without a validation split, 'python -m mmssl_jax.data import PATH --to "
+    "data/NAME --val-from-train' holds one out of the training pairs"
 )
 TRAIN_ON_ALL = "to train on all pairs for serving, without validation, add --final to train.py"
 
