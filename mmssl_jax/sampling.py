@@ -86,13 +86,18 @@ def _unseen(items, starts, degrees, rank):
     The user's sorted items s_0 < s_1 < ... leave s_j - j unseen items before s_j, so the answer is
     `rank` plus the number of j with s_j - j <= rank, found by binary search.
     """
-    low, high = jnp.zeros_like(degrees), degrees
-    for _ in range(max(items.shape[0], 1).bit_length()):
+
+    def halve(_, bounds):
+        low, high = bounds
         searching = low < high
         middle = (low + high) // 2
         passed = items[starts + middle] - middle <= rank
         low = jnp.where(searching & passed, middle + 1, low)
-        high = jnp.where(searching & ~passed, middle, high)
+        return low, jnp.where(searching & ~passed, middle, high)
+
+    # A loop of the device: unrolled, some versions of XLA fuse it into 2^rounds gathers.
+    rounds = max(items.shape[0], 1).bit_length()
+    low, _ = jax.lax.fori_loop(0, rounds, halve, (jnp.zeros_like(degrees), degrees))
     return rank + low
 
 

@@ -16,6 +16,7 @@ from mmssl_jax.training.state import TrainState
 
 Terms = dict[str, Array]  # 'player/term' -> scalar
 Constants = tuple[sampling.SamplingTables, Any, PRNGKeyArray]  # tables, the model's inputs, run key
+Step = Callable[[TrainState, Constants], tuple[TrainState, Terms]]
 
 
 def train_step(
@@ -55,10 +56,7 @@ def train_step(
 
 
 def compile_steps(
-    step: Callable[[TrainState, Constants], tuple[TrainState, Terms]],
-    state: TrainState,
-    constants: Constants,
-    steps_per_call: int,
+    step: Step, state: TrainState, constants: Constants, steps_per_call: int
 ) -> Callable[[TrainState, Constants, Int[Array, ""]], tuple[TrainState, Terms]]:
     """Compiles a call that runs up to `steps_per_call` steps, once for every length.
 
@@ -66,6 +64,13 @@ def compile_steps(
     epoch needs no second compilation. It returns the terms of each step, in rows; rows past the
     number of steps are zero. The state is donated, and stays where it is on the devices.
     """
+    return lower_steps(step, state, constants, steps_per_call).compile()
+
+
+def lower_steps(
+    step: Step, state: Any, constants: Any, steps_per_call: int
+) -> jax.stages.Lowered:
+    """The program of `compile_steps`, for which arrays without values, or their shapes, will do."""
 
     def steps(state, constants, count):
         _, shapes = jax.eval_shape(step, state, constants)
@@ -80,4 +85,4 @@ def compile_steps(
 
     places = jax.tree.map(lambda array: array.sharding, state)
     jitted = jax.jit(steps, donate_argnums=0, out_shardings=(places, None))
-    return jitted.lower(state, constants, jnp.asarray(0, jnp.int32)).compile()
+    return jitted.lower(state, constants, jax.ShapeDtypeStruct((), jnp.int32))
