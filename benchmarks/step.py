@@ -9,7 +9,6 @@ measured in turn in one process: compare figures of one run only.
 import argparse
 import gc
 import json
-import os
 import pathlib
 import platform
 import resource
@@ -27,7 +26,7 @@ from rich.table import Table
 from benchmarks import dense
 from benchmarks.shapes import SHAPES, random_dataset
 from mmssl_jax import config as configs
-from mmssl_jax import evaluation, sampling
+from mmssl_jax import evaluation, provenance, sampling
 from mmssl_jax.models import MODELS, mmssl
 from mmssl_jax.sharding import make_mesh, place
 from mmssl_jax.training import state as states
@@ -121,7 +120,7 @@ def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) 
         "data": "RANDOM",
         "critic": critic,
         "device": jax.devices()[0].device_kind,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": provenance.cores(),
         "jax": jax.__version__,
         "python": platform.python_version(),
         "gflops_measured": rate / 1e9,

@@ -15,10 +15,21 @@ from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
 
-from mmssl_jax import command, data, files, final_run, groups, models, results, training
+from mmssl_jax import (
+    command,
+    compilation_cache,
+    data,
+    files,
+    final_run,
+    groups,
+    models,
+    results,
+    training,
+)
 from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
+from mmssl_jax.sharding import check_devices
 from mmssl_jax.workdir import Workdir, check_dataset
 
 USAGE = """usage: {program} --config FILE [--workdir DIR]{options} [--config.FIELD=VALUE ...]
@@ -177,7 +188,13 @@ def parse(
 
 
 def load(config: Config, *, final: bool = False) -> data.Dataset:
-    """The data set of a config, with all pairs in train if `final`; its warnings go to stderr."""
+    """The data set of a config, with all pairs in train if `final`, and jax made ready for it.
+
+    Its warnings go to stderr. Raises InputError where there is no device as asked for, or the data
+    cannot be read.
+    """
+    check_devices()
+    compilation_cache.use()
     of = config.data
     dataset = data.load(of.path, of.modalities, of.demo_seed, of.repeats, final=final)
     for warning in dataset.warnings:

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import pathlib
@@ -10,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from mmssl_jax import locks
 from mmssl_jax.errors import InputError
 
 
@@ -55,7 +55,7 @@ def locked(folder: pathlib.Path, what: str) -> Iterator[None]:
         raise InputError(f"cannot write to {folder}: {reason}; choose another --workdir") from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.lock(lock.fileno())
         except OSError as error:
             raise InputError(f"another process is {what} in {folder}") from error
         yield

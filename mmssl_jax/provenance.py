@@ -19,9 +19,16 @@ def about() -> dict[str, Any]:
     return {
         "commit": commit(),
         "device": jax.devices()[0].device_kind,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "python": platform.python_version(),
     } | {f"version/{name}": importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def cores() -> int:
+    """The processors that this process may use, where the system tells; else all."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @functools.cache

@@ -5,6 +5,7 @@ for every user or item are split: the embeddings, the critic's first kernel, and
 moments. Everything else is on every device. With one device all of this does nothing.
 """
 
+import os
 from typing import Any
 
 import jax
@@ -13,6 +14,20 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from mmssl_jax import config as configs
 from mmssl_jax.errors import InputError
 from mmssl_jax.sampling import Batch
+
+
+def check_devices() -> None:
+    """Raises InputError where jax is told to use a kind of device that is not here."""
+    try:
+        jax.devices()
+    except Exception as error:  # an AssertionError or a RuntimeError, by the kind asked for
+        names = [name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)]
+        asked = " and ".join(f"{name}={os.environ[name]}" for name in names) or "jax's defaults"
+        reason = " ".join(str(error).split()).partition(" (set JAX_")[0][:200]
+        raise InputError(
+            f"no device as {asked} wants it{f' ({reason})' if reason else ''}; leave that variable "
+            'out to compute on what there is, or for an NVIDIA GPU pip install ".[cuda12]"'
+        ) from error
 
 
 def make_mesh(config: configs.Mesh) -> Mesh:

@@ -1,13 +1,14 @@
 """A new folder, whole or not at all."""
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from mmssl_jax import locks
 
 
 @contextlib.contextmanager
@@ -24,15 +25,16 @@ def new_folder(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unique = f".{folder.name}.{secrets.token_hex(4)}"
     partial = folder.with_name(f"{unique}.partial")
+    own_lock = folder.with_name(f".{folder.name}.lock")
     try:
         with contextlib.ExitStack() as stack:
-            with _locked(folder.parent, wait=True):  # so that no other clears it before its lock
+            with _locked(folder.parent, own_lock, wait=True):  # so that no other clears it before its lock
                 _clear(folder)
                 partial.mkdir()
-                stack.enter_context(_locked(partial))
+                stack.enter_context(_locked(partial, _beside(partial)))
             yield partial
             _flush(partial)
-            if folder.is_dir() and any(folder.iterdir()):
+            if folder.is_dir():
                 _exchange(partial, folder, folder.with_name(f"{unique}.replaced"))
             else:
                 partial.replace(folder)
@@ -56,7 +58,7 @@ def _clear(folder: Path) -> None:
     for path in sorted(folder.parent.iterdir()):
         match = name.fullmatch(path.name)
         if match and path.is_dir() and not path.is_symlink():
-            with contextlib.suppress(OSError), _locked(path):  # OSError: it is in use
+            with contextlib.suppress(OSError), _locked(path, _beside(path)):  # OSError: it is in use
                 if match[1] == "replaced" and not folder.exists():
                     path.rename(folder)  # killed just between the two renames
                 else:
@@ -64,20 +66,31 @@ def _clear(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Holds the lock of a folder; OSError where it is in use, unless it should `wait`."""
-    handle = os.open(folder, os.O_RDONLY)
+def _locked(folder: Path, file: Path, wait: bool = False) -> Iterator[None]:
+    """Holds the lock of a folder; OSError where it is in use, unless it should `wait`.
+
+    Windows opens no folders: there the lock is that of a file, which goes with it.
+    """
+    on_folder = os.name == "posix"
+    handle = os.open(folder, os.O_RDONLY) if on_folder else os.open(file, os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        locks.lock(handle, wait=wait)
         yield
     finally:
         os.close(handle)
+        if not on_folder:
+            with contextlib.suppress(OSError):  # another process waits with it
+                file.unlink()
+
+
+def _beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
 
 
 def _flush(folder: Path) -> None:
     """Brings the files to the disk, so that a power cut after the move cannot empty them."""
     for path in folder.iterdir():
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
         try:
             os.fsync(handle)
         finally:

@@ -6,7 +6,6 @@ Polars asks for as much memory as the file says it needs, and aborts where it ca
 import contextlib
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -42,10 +41,18 @@ def run(path: str, columns: str) -> None:
     """What the other process does: it reads, and forgets."""
     from mmssl_jax.data import table_files  # which imports this module
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    limit = _MEMORY + _TIMES_FILE * os.path.getsize(path)
-    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+    _limit_memory(_MEMORY + _TIMES_FILE * os.path.getsize(path))
     with contextlib.suppress(InputError):  # which the parent then raises itself
         table_files.read_parquet(Path(path), json.loads(columns))
+
+
+def _limit_memory(most: int) -> None:
+    """Makes this process fail where it asks for more; Windows has no such limit."""
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, allowed = resource.getrlimit(resource.RLIMIT_AS)
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(resource.RLIMIT_AS, (most, allowed))

@@ -1,7 +1,6 @@
 """Rows that are costly to make, kept on disk while they are made: a kill loses one chunk."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from mmssl_jax import locks
 from mmssl_jax.errors import InputError
 
 
@@ -44,7 +44,7 @@ class PartialRows:
             file = path.open("a+b")
         with file:
             with _refusing(path):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locks.lock(file.fileno())
             rows = cls(file, path, fingerprint, shape)
             file.seek(0)
             if file.read(len(fingerprint)) == fingerprint:

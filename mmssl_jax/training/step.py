@@ -71,6 +71,7 @@ def lower_steps(
     step: Step, state: Any, constants: Any, steps_per_call: int
 ) -> jax.stages.Lowered:
     """The program of `compile_steps`, for which arrays without values, or their shapes, will do."""
+    step = jax.jit(step, inline=True)  # so that it is traced once, not for its shapes and again
 
     def steps(state, constants, count):
         _, shapes = jax.eval_shape(step, state, constants)
