@@ -21,7 +21,10 @@ SETS = (  # name, Python, constraints
     ("3.12 newest", "3.12", None),
     ("3.13 newest", "3.13", None),
 )
-ESSENTIAL = [*sorted(glob.glob("tests/test_parity_*.py", root_dir=ROOT)), "tests/test_each_model.py"]
+ESSENTIAL = [
+    *sorted(glob.glob("tests/test_parity_*.py", root_dir=ROOT)),
+    "tests/test_each_model.py",
+]
 COLUMNS = {
     "set": 12,
     "python": 7,
@@ -50,7 +53,9 @@ def main() -> int:
     scores = [row["scores"] for row in rows]
     differ = max(abs(a[key] - scores[0][key]) for a in scores for key in scores[0])
     print(f"largest difference between the demos' test metrics: {differ:.1e}")
-    print("set: seconds until the first step, then for a second run; of the whole demo; of the tests")
+    print(
+        "set: seconds until the first step, then for a second run; of the whole demo; of the tests"
+    )
     return int(differ > SAME or any(row["failed"] for row in rows))
 
 

@@ -12,7 +12,7 @@ import scipy.sparse
 from jax.experimental.compilation_cache import compilation_cache
 
 from mmssl_jax import config as configs
-from mmssl_jax import data, evaluation, sampling
+from mmssl_jax import data, sampling
 from mmssl_jax.data import Dataset
 from mmssl_jax.models import MODELS
 from mmssl_jax.sharding import make_mesh

@@ -22,7 +22,6 @@ from mmssl_jax.data import canonical, encoders, encoding
 from mmssl_jax.errors import InputError
 
 
-
 class Fake:
     """An encoder whose rows depend on the input and on all that is encoded with it."""
 

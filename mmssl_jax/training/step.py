@@ -67,9 +67,7 @@ def compile_steps(
     return lower_steps(step, state, constants, steps_per_call).compile()
 
 
-def lower_steps(
-    step: Step, state: Any, constants: Any, steps_per_call: int
-) -> jax.stages.Lowered:
+def lower_steps(step: Step, state: Any, constants: Any, steps_per_call: int) -> jax.stages.Lowered:
     """The program of `compile_steps`, for which arrays without values, or their shapes, will do."""
     step = jax.jit(step, inline=True)  # so that it is traced once, not for its shapes and again
 
