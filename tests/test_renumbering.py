@@ -57,11 +57,11 @@ def renumbered(tree, users: np.ndarray, items: np.ndarray):
 def trained(model, params, batches):
     """A few steps of plain gradient descent on given batches."""
 
-    def step(params, batch, number):
-        held = model.refresh(params, model.inputs, model.held, number)
+    def step(params, held, batch, number):
+        held = model.refresh(params, model.inputs, held, number)
         for player, loss in model.losses.items():
 
-            def of_player(own, params=params, player=player, loss=loss):
+            def of_player(own, params=params, held=held, player=player, loss=loss):
                 key = jax.random.key(0)
                 return loss(params | {player: own}, model.inputs, held, batch, key)[0]
 
@@ -73,7 +73,7 @@ def trained(model, params, batches):
 
     step, held = jax.jit(step), model.held
     for number, batch in enumerate(batches):
-        params, held = step(params, batch, jnp.asarray(number, jnp.int32))
+        params, held = step(params, held, batch, jnp.asarray(number, jnp.int32))
     return params, held
 
 
@@ -111,7 +111,11 @@ def test_no_metric_and_no_list_depends_on_the_numbering(name):
     ]
     model, _ = build_model(config, as_it_was)
     params = model.init(jax.random.key(0))
-    metrics, lists = scored(as_it_was, model, *trained(model, params, drawn))
+    params_then, held = trained(model, params, drawn)
+    kept = zip(*map(jax.tree.leaves, (held, model.held)), strict=True)
+    moved = [not np.array_equal(*pair) for pair in kept]
+    assert any(moved) == bool(moved), "what is built in a first step is there in the last"
+    metrics, lists = scored(as_it_was, model, params_then, held)
     other, _ = build_model(config, now)
     params = renumbered(params, users, items)
     metrics_now, lists_now = scored(now, other, *trained(other, params, again))
