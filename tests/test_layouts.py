@@ -175,6 +175,27 @@ def test_mmrec_is_named_by_its_table(mmrec):
     assert (data.name, data.warnings) == ("data", ())
 
 
+def test_ratings_of_mmrec_are_said_and_dislikes_left_out(mmrec):
+    path, before = mmrec / "data.inter", load(str(mmrec))
+    lines = path.read_text().splitlines()
+    names = lines[0].split("\t")
+    rated, disliked = (names.index(name) for name in ("rating", "x_label"))
+    rows = [line.split("\t") for line in lines[1:]]
+    first = next(row for row in rows if row[disliked] == "0")
+    first[rated], rows[-1][rated] = "2.5", "4.5"
+    path.write_text("\n".join(["\t".join(names), *map("\t".join, rows)]) + "\n")
+    data = load(str(mmrec))
+    assert data.fingerprint == before.fingerprint
+    (said,) = data.warnings
+    assert "'rating' (2.5 to 5); --min-rating X" in said
+    assert "import --from table" in said
+    first[rated] = "-1"
+    path.write_text("\n".join(["\t".join(names), *map("\t".join, rows)]) + "\n")
+    data = load(str(mmrec))
+    assert data.train.nnz == before.train.nnz - 1
+    assert "1 rows are negative in column 'rating'" in data.warnings[0]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

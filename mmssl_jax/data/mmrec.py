@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mmssl_jax.data import features, raw_ids, table_files
+from mmssl_jax.data import column_names, features, likes, raw_ids, table_files, table_values
 from mmssl_jax.data.checks import Findings
 from mmssl_jax.data.counts import Counts
 from mmssl_jax.data.dataset import SPLITS, Dataset, assemble
@@ -42,7 +42,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
             raise InputError(several(folder, tables))
     found = features.find(folder)
     chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
-    splits = findings.attempt("split", _read_splits, tables[0]) or {}
+    splits = findings.attempt("split", _read_splits, tables[0], findings) or {}
     user_ids = findings.attempt("ids", _read_mapping, folder / _USER_IDS, _USER)
     item_ids = findings.attempt("ids", _read_mapping, folder / _ITEM_IDS, _ITEM)
     counts = Counts(folder, splits.values())
@@ -83,8 +83,11 @@ def several(folder: Path, tables: Sequence[Path]) -> str:
     return f"{folder}: must hold one .inter file, not {names}{hint}"
 
 
-def _read_splits(path: Path) -> dict[str, Split]:
-    """The splits of the table; raises InputError for a missing column and for a bad value."""
+def _read_splits(path: Path, findings: Findings) -> dict[str, Split]:
+    """The splits of the table; raises InputError for a missing column and for a bad value.
+
+    Rows that are no likes are left out; `findings` say so.
+    """
     frame = _read_text(path, "\t", quoted=False)
     if missing := [name for name in (_USER, _ITEM, _LABEL) if name not in frame.columns]:
         raise InputError(
@@ -94,11 +97,29 @@ def _read_splits(path: Path) -> dict[str, Split]:
         )
     users, items = (_whole_numbers(path, frame, name, MAX_ID) for name in (_USER, _ITEM))
     labels = _whole_numbers(path, frame, _LABEL, len(SPLITS) - 1)
+    liked = _liked(path, frame, findings)
+    users, items, labels = users[liked], items[liked], labels[liked]
     splits = {}
     for label, split in enumerate(SPLITS):
         part = users[labels == label], items[labels == label]
         splits[split] = Split(*part, *(int(ids.max(initial=-1)) + 1 for ids in part))
     return splits
+
+
+def _liked(path: Path, frame: pl.DataFrame, findings: Findings) -> np.ndarray:
+    """Which rows are likes, bool [n], where the table has ratings or events."""
+    asked = dict.fromkeys(("rating", "event"), column_names.IF_THERE)
+    taken, _ = column_names.take(path, frame.columns, asked, "")
+    values = {
+        role: table_values.read(path, frame[name], role, name) for role, name in taken.items()
+    }
+    if not values:
+        return np.ones(len(frame), bool)
+    rows = np.arange(len(frame))
+    liked, _, said = likes.select(path, pl.DataFrame(values), taken, likes.Rule(), None, rows)
+    for message in said:
+        findings.warn("ratings", f"{message}, by import --from table")
+    return liked
 
 
 def _read_mapping(path: Path, index: str) -> tuple[str, ...] | None:
