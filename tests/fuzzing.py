@@ -54,6 +54,7 @@ from mmssl_jax.errors import InputError
 
 MEMORY = 512 << 20  # bytes that reading one tiny file may take
 SECONDS = 20
+TEMPORARY = tempfile.gettempdir()  # asked for here, as that opens a file
 
 Rng = np.random.Generator
 
@@ -588,7 +589,7 @@ class Watch:
     def _temporary(self, path: Any) -> bool:
         """Whether it is what a packed table is unpacked to, which is opened as its folder."""
         return isinstance(path, str) and (
-            path == tempfile.gettempdir() or Path(path).name.startswith(unpacked.PREFIX)
+            path == TEMPORARY or Path(path).name.startswith(unpacked.PREFIX)
         )
 
     def _writes(self, arguments: tuple) -> bool:
