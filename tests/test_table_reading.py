@@ -42,6 +42,7 @@ def only(table, *parts):
     "lines",
     [
         ["501\t77\t4\t991000000", "502\t78\t3\t991000001"],
+        ["7,7,5", "8,7,5"],  # the same twice
         ["k1,g7", "k2,g81", "k3,g5"],  # no number, but the shape of all lines
         ["ann,9,2011-04-05", "bob,7,2012-06-07"],
     ],
@@ -52,7 +53,7 @@ def test_a_table_without_a_header_is_recognised(tmp_path, lines):
     first = lines[0].replace("\t", ",").split(",")
     for columns in ((), {"user": first[0], "item": first[1]}):
         said = refusal(path, content, columns)
-        assert "looks like data" in said
+        assert f"({', '.join(map(repr, first))}) looks like data" in said
         assert "--no-header --user-column 1 --item-column 2" in said
     table = read(path, content, {"user": "1", "item": "2"}, header=False)
     assert len(pairs(table)) == len(lines)
@@ -604,6 +605,12 @@ TABLE = "user_id,item_id,rating,action,time,title\n" + "".join(
 def _table(tmp_path):
     (tmp_path / "t.csv").write_text(TABLE)
     return tmp_path
+
+
+def test_a_packed_table_names_the_data_set(table):
+    (table / "rated.csv.gz").write_bytes(gzip.compress(TABLE.encode()))
+    importing.main([str(table / "rated.csv.gz"), "--to", str(table / "out"), "--k-core", "0"])
+    assert load(str(table / "out"), "none").name == "rated"
 
 
 def test_options_reach_the_reader(table, capsys):

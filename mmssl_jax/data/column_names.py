@@ -130,6 +130,7 @@ def check_header(path: Path, names: Sequence[str], rows: pl.DataFrame) -> None:
     if [name.strip() for name in names] == [str(place) for place in range(len(names))]:
         return  # as pandas numbers columns
     columns = [rows[name].drop_nulls().to_list() for name in rows.columns]
+    names = [re.sub(r"_duplicated_\d+$", "", name) for name in names]  # as polars calls the second
     numbers = [
         bool(_NUMBER.fullmatch(name)) and _share(values, _NUMBER.fullmatch) >= _MOST
         for name, values in zip(names, columns, strict=True)

@@ -19,6 +19,7 @@ from mmssl_jax.data import (
     table_times,
     tables,
     time_split,
+    unpacked,
 )
 from mmssl_jax.data.checks import KEEP, Findings
 from mmssl_jax.data.column_names import IF_THERE
@@ -59,7 +60,7 @@ def read(
     top = options.path.resolve()
     dataset = assemble(
         options.path,
-        options.name or (top.name if options.path.is_dir() else options.path.stem),
+        options.name or (top.name if options.path.is_dir() else unpacked.stem(options.path)),
         (len(table.user_ids), len(table.item_ids)),
         splits.by_label(table.users, table.items, labels),
         {},

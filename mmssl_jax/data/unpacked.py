@@ -52,6 +52,11 @@ def file(path: Path) -> Iterator[Path]:
             yield Path(plain.name)
 
 
+def stem(path: Path) -> str:
+    """The name without suffixes: ratings of ratings.csv.gz and of ratings.csv."""
+    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
+
+
 def suffix(path: Path) -> str:
     """That of the file which is packed, in lower case: .csv of ratings.csv.gz."""
     return Path(path.name.lower().removesuffix(".gz")).suffix
