@@ -17,6 +17,7 @@ from mmssl_jax.data import (
     json_rows,
     load,
     table_times,
+    tables,
     text_rows,
     unpacked,
 )
@@ -605,6 +606,17 @@ TABLE = "user_id,item_id,rating,action,time,title\n" + "".join(
 def _table(tmp_path):
     (tmp_path / "t.csv").write_text(TABLE)
     return tmp_path
+
+
+def test_a_column_that_only_one_split_has_is_no_hindrance(tmp_path):
+    parts = {"train": "user,item,rating\na,x,1\na,y,-1\n", "test": "user,item\nb,x\n"}
+    paths = {split: tmp_path / f"{split}.csv" for split in parts}
+    for split, path in paths.items():
+        path.write_text(parts[split])
+    table = tables.read(paths, {"user": None, "item": None})
+    assert pairs(table) == [("a", "x"), ("a", "y"), ("b", "x")]
+    paths["test"].write_text("user,item,rating\nb,x,1\n")
+    assert pairs(tables.read(paths, {"user": None, "item": None})) == [("a", "x"), ("b", "x")]
 
 
 def test_a_packed_table_names_the_data_set(table):

@@ -28,9 +28,7 @@ def read(
         if all(taken.get(role) == name for taken in others)
     }
     for part, taken in zip(list(path.values())[1:], others, strict=True):
-        if any(
-            taken.get(role) != shared.get(role) for role in columns if columns[role] != IF_THERE
-        ):
+        if any(taken.get(role) != first.get(role) for role in columns if columns[role] != IF_THERE):
             raise InputError(
                 f"{part}: its columns are taken as {listed(list(taken.values()))}, those of the "
                 f"splits before as {listed(list(first.values()))}; name them by options"
