@@ -308,6 +308,11 @@ def test_training_on_tables_says_the_command():
     table("g/a.inter", ROWS, "user_id:token\titem_id:token", separator="\t")
     with pytest.raises(InputError, match=r"mmssl_jax.data import PATH --to data/NAME"):
         load("g", "none")
+    for split in SPLITS:
+        part = [row for row in ROWS if row[2] == split]
+        table(f"h/toy.{split}.inter", part, "user_id:token\titem_id:token", separator="\t")
+    with pytest.raises(InputError, match=r"of one data set.* mmssl_jax\.data import h --to"):
+        load("h", "none")
 
 
 def test_what_falls_out_is_counted_and_can_be_left_out(capsys):

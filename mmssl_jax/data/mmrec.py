@@ -14,7 +14,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mmssl_jax.data import column_names, features, likes, raw_ids, table_files, table_values
+from mmssl_jax.data import (
+    column_names,
+    features,
+    likes,
+    presplit,
+    raw_ids,
+    table_files,
+    table_values,
+)
 from mmssl_jax.data.checks import Findings
 from mmssl_jax.data.counts import Counts
 from mmssl_jax.data.dataset import SPLITS, Dataset, assemble
@@ -80,6 +88,11 @@ def several(folder: Path, tables: Sequence[Path]) -> str:
     """The message for a folder that has not one table."""
     names = ", ".join(path.name for path in tables[:12]) or "none"
     hint = f"; give import the path of one, such as {tables[0]}" if tables else ""
+    if presplit.folds(folder):
+        hint = (
+            "; these are the splits of one data set, so import the folder: python -m "
+            f"mmssl_jax.data import {folder} --to data/NAME"
+        )
     return f"{folder}: must hold one .inter file, not {names}{hint}"
 
 
