@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from worlds import ITEMS, Place, world
 
-from mmssl_jax import cli
+from mmssl_jax import cli, training
 from mmssl_jax.data import content
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import missing
-from mmssl_jax.training import loop
 from mmssl_jax.workdir import Workdir
 
 MISSING = np.array([0, 5, 9])
@@ -132,7 +131,7 @@ def test_a_run_learns_the_vectors(tmp_path, name):
     config = cli.resolved(Workdir(place.run).read()[0])
     dataset = cli.load(config)
     assert not dataset.present["image"].all()  # the mask was in the folder
-    _, _, state = loop.best_of_run(config, dataset, Workdir(place.run))
+    _, _, state = training.best_of_run(config, dataset, Workdir(place.run))
     player = "generator" if name == "mmssl" else "model"
     learned = state.params[player]["missing"]["image"]
     first = prepared(dataset, standardize=config.data.standardize).features["image"][MISSING[0]]

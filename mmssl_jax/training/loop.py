@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from mmssl_jax import config as configs
-from mmssl_jax import evaluation, fallback, files, groups, provenance, results, sampling
+from mmssl_jax import evaluation, fallback, files, provenance, results, sampling
 from mmssl_jax.checkpoint import Checkpoints, abstract
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset, cold, content
@@ -68,42 +68,6 @@ def train(
         return _train(
             config, dataset, model, steps_per_epoch, mesh, workdir, checkpoints, splits, watch
         )
-
-
-def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, Any]:
-    """The scores of the best checkpoint of a run on validation and test, with those of groups.
-
-    Raises:
-      InputError: there is no checkpoint, or it does not fit the config and the data.
-    """
-    if dataset.final:
-        raise InputError(
-            f"the run in {workdir.folder} was trained with --final, on all pairs: there are none "
-            "left to score it on; recommend and export take it"
-        )
-    best_epoch, model, state = best_of_run(config, dataset, workdir)
-    rankings = results.rank_splits(model, state, dataset, config)
-    scores = results.scores_of(rankings, config.evaluation.cutoffs)
-    scores |= groups.scores_of(rankings, dataset)
-    scores |= cold.unscored(dataset, model.scores_cold_items, results.SPLITS)
-    return results.about_run(config, dataset, model) | {"best_epoch": best_epoch} | scores
-
-
-def best_of_run(
-    config: Config, dataset: Dataset, workdir: Workdir
-) -> tuple[int, Model, states.TrainState]:
-    """The best epoch of a run, its model, and the state after that epoch; raises the same."""
-    if not workdir.checkpoints.is_dir():
-        raise InputError(f"{workdir.folder} holds no checkpoint yet; run train.py first")
-    model, steps_per_epoch = build_model(config, dataset)
-    transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
-    like = jax.eval_shape(partial(states.init_state, model, transforms), jax.random.key(0))
-    with Checkpoints(workdir.checkpoints, clean=False) as checkpoints:
-        if checkpoints.best_epoch is None:
-            raise InputError(f"{workdir.folder} holds no checkpoint yet; run train.py first")
-        best_epoch = checkpoints.best_epoch
-        state = checkpoints.restore(best_epoch, like)
-    return best_epoch, model, state
 
 
 def build_model(config: Config, dataset: Dataset) -> tuple[Model, int]:
