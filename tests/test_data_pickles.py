@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmssl_jax.data import load
-from mmssl_jax.data.pickled_matrix import MAX_BYTES, read_matrix
+from mmssl_jax.data.pickled_array import MAX_BYTES
+from mmssl_jax.data.pickled_matrix import read_matrix
 from mmssl_jax.errors import InputError
 
 DENSE = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
@@ -44,24 +45,111 @@ def edited(old, new, matrix=None):
     return raw.replace(old, new)
 
 
-@pytest.mark.parametrize("kind", [sp.coo_matrix, sp.csr_matrix])
-@pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "i4", "?"])
-@pytest.mark.parametrize("protocol", [3, 4])
-def test_matrices_are_read(tmp_path, kind, dtype, protocol):
+def dense(matrix):
+    """What `read_matrix` has read, as an array."""
+    at = (matrix.users, matrix.items)
+    return sp.coo_array((matrix.values, at), matrix.shape).toarray()
+
+
+KINDS = [f"{kind}_{form}" for kind in ("coo", "csr", "csc") for form in ("matrix", "array")]
+RATED = np.array([[1, 0, 5, 0], [0, 3, 0, 0], [0, 0, 0, 2]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_every_kind_of_matrix_is_read(tmp_path, kind, protocol, index):
     path = tmp_path / "m.pkl"
-    path.write_bytes(pickle.dumps(kind(DENSE.astype(dtype)), protocol))
-    shape, users, items = read_matrix(path)
-    assert shape == (3, 4)
-    np.testing.assert_array_equal(
-        sp.coo_array((np.ones(4), (users, items)), shape).toarray(), DENSE
-    )
+    for dtype in ("?", "i1", "u2", "i4", "i8", "f2", "f4", "f8", ">f4", ">i8"):
+        matrix = getattr(sp, kind)(RATED)
+        matrix.data = matrix.data.astype(dtype)
+        for name in ("indices", "indptr"):
+            if hasattr(matrix, name):
+                setattr(matrix, name, getattr(matrix, name).astype(index))
+        if hasattr(matrix, "coords"):
+            matrix.coords = tuple(part.astype(index) for part in matrix.coords)
+        path.write_bytes(pickle.dumps(matrix, protocol))
+        read = read_matrix(path)
+        assert (read.users.dtype, read.items.dtype) == (np.int64, np.int64)
+        assert read.values.dtype == matrix.data.dtype
+        values = read.values.astype("f8")
+        np.testing.assert_array_equal(dense(read._replace(values=values)), RATED.astype(dtype))
 
 
-@given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 99), st.sampled_from(["coo", "csr"]))
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_empty_matrices_and_arrays_that_are_views_are_read(tmp_path, kind, protocol):
+    path = tmp_path / "m.pkl"
+    path.write_bytes(pickle.dumps(getattr(sp, kind)((3, 4)), protocol))
+    assert (read_matrix(path).shape, len(read_matrix(path).users)) == ((3, 4), 0)
+    matrix = getattr(sp, kind)(RATED.astype("f8"))
+    matrix.data = np.repeat(matrix.data, 2)[::2]  # not contiguous: pickled in another way
+    path.write_bytes(pickle.dumps(matrix, protocol))
+    np.testing.assert_array_equal(dense(read_matrix(path)), RATED)
+    matrix.data = matrix.data.copy()
+    matrix.data.flags.writeable = False
+    path.write_bytes(pickle.dumps(matrix, protocol))
+    np.testing.assert_array_equal(dense(read_matrix(path)), RATED)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_an_array_that_is_there_twice_is_pickled_once(tmp_path, protocol):
+    path = tmp_path / "m.pkl"
+    matrix = sp.coo_matrix(np.eye(3))
+    matrix.coords = (matrix.coords[0],) * 2
+    path.write_bytes(pickle.dumps(matrix, protocol))
+    np.testing.assert_array_equal(dense(read_matrix(path)), np.eye(3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compressed", [True, False])
+def test_matrices_of_save_npz_are_read(tmp_path, kind, compressed):
+    for dtype in ("?", "i8", "f4"):
+        path = tmp_path / "m.npz"
+        sp.save_npz(path, getattr(sp, kind)(RATED.astype(dtype)), compressed)
+        np.testing.assert_array_equal(dense(read_matrix(path)), RATED.astype(dtype))
+
+
+def test_as_python_2_pickled_it(tmp_path):
+    """Names of old modules, and bytes as strings of protocol 2."""
+    raw = pickle.dumps(sp.csr_matrix(RATED.astype("f4")), 2)
+    for new, old in (
+        (b"scipy.sparse._csr", b"scipy.sparse.csr"),
+        (b"numpy._core.multi", b"numpy.core.multi"),
+    ):
+        assert new in raw
+        raw = raw.replace(new, old)
+    (tmp_path / "m.pkl").write_bytes(raw)
+    np.testing.assert_array_equal(dense(read_matrix(tmp_path / "m.pkl")), RATED)
+    short = array("f8", (1,), b"\x00" * 7 + b"\x3f").replace(b"C\x08", b"U\x08")
+    (tmp_path / "m.pkl").write_bytes(coo(ZERO, data=short))
+    assert read_matrix(tmp_path / "m.pkl").values.tolist() == [2.0**-15]
+
+
+@pytest.mark.parametrize("kind", ["lil", "dok", "bsr", "dia"])
+@pytest.mark.parametrize("form", ["matrix", "array"])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_other_kinds_are_refused_by_name(tmp_path, kind, form, protocol):
+    name = f"{kind}_{form}"
+    raw = pickle.dumps(getattr(sp, name)(RATED.astype("f8")), protocol)
+    message = refusal(tmp_path / "m.pkl", raw)
+    assert f"_{kind}.{name}, which is not allowed" in message
+    assert "pickle matrix.tocsr()" in message
+
+
+def test_arrays_that_are_kept_outside_are_refused(tmp_path):
+    outside = []
+    matrix = sp.csr_matrix(RATED.astype("f8"))
+    raw = pickle.dumps(matrix, 5, buffer_callback=outside.append)
+    assert outside
+    assert "kept outside of it" in refusal(tmp_path / "m.pkl", raw)
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 99), st.sampled_from(KINDS))
 def test_any_matrix_round_trips(tmp_path_factory, rows, cols, seed, kind):
     dense = np.random.default_rng(seed).random((rows, cols)) < 0.4
     path = tmp_path_factory.mktemp("matrix") / "m.pkl"
-    path.write_bytes(pickle.dumps(getattr(sp, f"{kind}_matrix")(dense.astype("f4"))))
+    path.write_bytes(pickle.dumps(getattr(sp, kind)(dense.astype("f4"))))
     matrix = read_matrix(path)
     found = np.zeros(matrix.shape, bool)
     found[matrix.users, matrix.items] = True
@@ -186,6 +274,12 @@ def coo(row, col=None, data=None, shape=b"K\x03K\x04\x86"):
 ZERO = array("i4", (1,), b"\x00" * 4)
 
 
+def packed(dtype, contents, shape=(1,), order="C"):
+    """The pickle of an array as protocol 5 has it, with arguments of our own."""
+    raw = pickle.dumps((contents, np.dtype(dtype), shape, order), 3)
+    return b"cnumpy.core.numeric\n_frombuffer\n" + raw[2:-1] + b"R"
+
+
 def test_hand_made_matrix_is_read(tmp_path):
     (tmp_path / "m.pkl").write_bytes(coo(ZERO))
     assert read_matrix(tmp_path / "m.pkl").users.tolist() == [0]
@@ -195,7 +289,7 @@ def test_hand_made_matrix_is_read(tmp_path):
     ("raw", "says"),
     [
         (coo(array("i4", (1 << 40,), b"")), "does not hold the"),
-        (coo(array("i4", (-1,), b"")), "does not hold the -1"),
+        (coo(array("i4", (-1,), b"")), "no whole lengths"),
         (coo(array("i4", (1, 1), b"0000")), "row is not 1-d"),
         (coo(array("i4", (1,), b"000")), "does not hold the 1"),
         (coo(array("f8", (1,), b"\x00" * 8)), "row holds float64, not int32"),
@@ -221,10 +315,18 @@ def test_hand_made_matrix_is_read(tmp_path):
         (b"\x80\x03cnumpy\ndtype\n)\x81.", "NEWOBJ calls something"),
         (b"\x80\x03cnumpy\nndarray\n}X\x01\x00\x00\x00aNsb.", "BUILD changes something"),
         (b"\x80\x03}))s.", "fills something other"),
-        (pickle.dumps(sp.csc_matrix(DENSE), 3), "_csc.csc_matrix"),
-        (pickle.dumps(sp.coo_array(DENSE), 3), "_coo.coo_array"),
-        (pickle.dumps(sp.coo_matrix(DENSE), 2), "_codecs.encode"),
-        (pickle.dumps(sp.coo_matrix(DENSE), 5), "_frombuffer"),
+        (coo(b"c_codecs\nencode\nX" + _text("a") + b"X" + _text("utf-7") + b"\x86R"), "row is not"),
+        (b"\x80\x02c_codecs\nencode\n)\x81.", "NEWOBJ calls something"),
+        (b"\x80\x02ccopyreg\n_reconstructor\n)R.", "REDUCE calls something"),
+        (b"\x80\x02ccopyreg\n_reconstructor\n)\x81.", "NEWOBJ calls something"),
+        (coo(ZERO, data=packed("f8", b"\x00" * 7)), "does not hold the 1"),
+        (coo(ZERO, data=packed("f8", b"\x00" * 8, order="A")), "order of values"),
+        (coo(ZERO, data=packed("f8", b"\x00" * 8, shape=(1, 1))), "data is not 1-d"),
+        (coo(ZERO, data=packed("f8", b"", shape=(1 << 60,))), "does not hold the"),
+        (coo(ZERO, data=packed("f8", b"", shape=(-1,))), "no whole lengths"),
+        (coo(ZERO, data=packed("f8", 7)), "data has no contents"),
+        (coo(ZERO, data=packed("f8", "\u20ac" * 8)), "damaged"),
+        (coo(ZERO, data=packed("O", b"\x00" * 8)), "dtype that is not allowed"),
     ],
 )
 def test_odd_matrices_are_refused(tmp_path, raw, says):

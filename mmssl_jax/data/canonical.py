@@ -171,7 +171,8 @@ def _check_train_mat(path: Path, train: Split | None, counts: Counts, findings: 
     counts.add(_TRAIN_MAT, *matrix.shape)
     if train is not None:
         width = max(matrix.shape[1], train.num_items)
-        ours, theirs = (np.unique(part.users * width + part.items) for part in (train, matrix))
+        ours = np.unique(train.users * width + train.items)
+        theirs = np.unique((matrix.users * width + matrix.items)[matrix.values > 0])
         if differing := len(np.setxor1d(ours, theirs, assume_unique=True)):
             findings.warn(
                 "train_mat",

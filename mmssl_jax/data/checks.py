@@ -54,12 +54,19 @@ class SplitRules:
 class Findings:
     """All that was found. With `collect`, errors are kept too and reading goes on where it can.
 
-    It goes through every reader, and so carries the rules that decide what of the splits is wrong.
+    It goes through every reader, and so carries the rules that decide what of the splits is wrong,
+    and `min_rating`: of entries that have a value, those below it are no pairs.
     """
 
-    def __init__(self, collect: bool = False, rules: SplitRules = SplitRules()):
+    def __init__(
+        self,
+        collect: bool = False,
+        rules: SplitRules = SplitRules(),
+        min_rating: float | None = None,
+    ):
         self.collect = collect
         self.rules = rules
+        self.min_rating = min_rating
         self.listed: list[Finding] = []
 
     def warn(self, check: str, message: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmssl_jax.data import npz
 from mmssl_jax.data.checks import Findings
 from mmssl_jax.errors import InputError
 
@@ -161,7 +162,7 @@ def _checked_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
         raise InputError(f"{path}: cannot be read (it is no file)")
     try:
         with path.open("rb") as file:
-            shape, dtype = _parse_header(file)
+            shape, _, dtype = npz.parse_header(file)
             expected = file.tell() + math.prod(shape) * dtype.itemsize
         size = path.stat().st_size
     except OSError as error:
@@ -184,24 +185,6 @@ def _load(path: Path) -> np.ndarray:
         raise InputError(f"{path}: cannot be read ({_one_line(error)})") from error
     except MemoryError as error:
         raise InputError(f"{path}: does not fit into memory") from error
-
-
-def _parse_header(file) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"format version {version} is not known")
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
-            shape, _, dtype = readers[version](file)
-    except Exception as error:  # numpy parses the header as Python text: anything may come
-        raise ValueError("its header is damaged") from error
-    if any(length < 0 for length in shape):
-        raise ValueError(f"negative length in shape {shape}")
-    return shape, dtype
 
 
 def _describe(dtype: np.dtype) -> str:

@@ -39,6 +39,7 @@ _OF_TABLES = {  # what has no meaning for a folder, and the defaults
     **reading_options.OF_TABLES,
     **split_options.OF_TABLES,
 }
+_OF_BOTH = {"min_rating"}  # matrices of a folder have values as well
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -56,11 +57,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if options.item_order and not options.modality:
         raise InputError("--item-order is for the files of --modality, and there is none")
     given = [name for name in _OF_TABLES if getattr(options, name) is not None]
+    of_tables_alone = [name for name in given if name not in _OF_BOTH]
     options.of_table = options.layout == TABLE or (
-        options.layout is None and table_sources.is_table(options.path, bool(given))
+        options.layout is None and table_sources.is_table(options.path, bool(of_tables_alone))
     )
-    if given and not options.of_table:
-        flag = "no-header" if given[0] == "header" else given[0].replace("_", "-")
+    if of_tables_alone and not options.of_table:
+        name = of_tables_alone[0]
+        flag = "no-header" if name == "header" else name.replace("_", "-")
         raise InputError(f"--{flag} is for tables, but {options.path} is read as a folder")
     for name in set(_OF_TABLES) - set(given):
         setattr(options, name, _OF_TABLES[name])
@@ -142,7 +145,12 @@ def _add_table_options(group) -> None:
         const=False,
         help="the first line is a pair, not the names of columns",
     )
-    add("--min-rating", type=_finite, metavar="X", help="keep only rows rated X or more")
+    add(
+        "--min-rating",
+        type=_finite,
+        metavar="X",
+        help="keep only rows rated, or entries of a folder's matrices of, X or more",
+    )
     reading_options.add_to_tables(group)
 
 

@@ -17,12 +17,14 @@ from mmssl_jax import __version__, files
 from mmssl_jax.data import (
     added_features,
     canonical,
+    diffmm,
     features,
     import_options,
     import_report,
     lattice,
     layouts,
     mmrec,
+    patterns,
     table_import,
     titles,
 )
@@ -96,7 +98,8 @@ def _with_titles(dataset: Dataset, options: argparse.Namespace) -> Dataset:
 def _read(options: argparse.Namespace) -> tuple[Dataset, dict[str, Any], dict[str, Path]]:
     """The data set, where it came from, and the files that were read, by name."""
     val_seed = (options.seed or 0) if options.val_from_train else None
-    findings = Findings(rules=SplitRules(options.repeats or ERROR_OF_REPEATS, val_seed))
+    rules = SplitRules(options.repeats or ERROR_OF_REPEATS, val_seed)
+    findings = Findings(rules=rules, min_rating=options.min_rating)
     dataset, source, paths = (table_import.read if options.of_table else _read_folder)(
         options, findings
     )
@@ -118,6 +121,10 @@ def _read_folder(
     if options.layout is not None:
         known = (import_options.LAYOUTS[options.layout],)
     layout = mmrec if folder.is_file() else layouts.find(folder, findings, known)
+    if options.min_rating is not None and layout is not diffmm:
+        raise InputError(
+            f"--min-rating is for tables and matrices; {folder} has no values of pairs"
+        )
     in_core = layout is lattice and lattice.is_core(folder)
     top = layouts.top(layout, folder)
     features.warn_of_unread(top, findings, but=options.modality.values())
@@ -127,13 +134,16 @@ def _read_folder(
         dataset = dataclasses.replace(dataset, name=options.name)
     names = {each: name for name, each in reversed(import_options.LAYOUTS.items())}
     source: dict[str, Any] = {"layout": options.layout or names[layout]}
+    if options.min_rating is not None:
+        source["min_rating"] = options.min_rating
     if layout is canonical and (folder / canonical.ABOUT).is_file():
         source["imported_from"] = read_json_object(folder / canonical.ABOUT).get("source")
     core = os.path.basename(os.path.abspath(folder))
     own = [f"{core}/{name}" for name in canonical.FILES] if in_core else layout.FILES
     own = [folder.name] if folder.is_file() else own
-    paths = sorted({path for pattern in (*_BESIDE, *own) for path in top.glob(pattern)})
-    return dataset, source, {str(path.relative_to(top)): path for path in paths if path.is_file()}
+    known_by = (*_BESIDE, *own)
+    paths = sorted({path for pattern in known_by for path in patterns.matches(top, pattern)})
+    return dataset, source, {str(path.relative_to(top)): path for path in paths}
 
 
 def _provenance(options: argparse.Namespace, paths: Mapping[str, Path]) -> dict[str, Any]:

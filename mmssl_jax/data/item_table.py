@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from mmssl_jax.data import id_spelling, layouts, table_files
+from mmssl_jax.data import id_spelling, layouts, patterns, table_files
 from mmssl_jax.errors import InputError
 
 FILE = "items.tsv"
@@ -61,7 +61,7 @@ def _known(folder: Path, own: Path) -> Items | None:
         dataset = layouts.load(str(folder), "none")
         ids = dataset.item_ids or tuple(map(str, range(dataset.num_items)))
         return Items(ids, dataset.item_titles or ())
-    if any(any(folder.glob(name)) for layout in layouts.LAYOUTS for name in layout.FILES):
+    if any(patterns.matches(folder, name) for layout in layouts.LAYOUTS for name in layout.FILES):
         raise InputError(
             f"{folder}: features are added to canonical folders only, so import this one first"
         )

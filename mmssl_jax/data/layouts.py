@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from mmssl_jax.data import canonical, demo, diffmm, features, lattice, lightgcn, mmrec, presplit
+from mmssl_jax.data import (
+    canonical,
+    demo,
+    diffmm,
+    features,
+    lattice,
+    lightgcn,
+    mmrec,
+    patterns,
+    presplit,
+)
 from mmssl_jax.data.checks import ERROR_OF_REPEATS, WITHOUT_VAL, Findings, SplitRules
 from mmssl_jax.data.dataset import SPLITS, Dataset
 from mmssl_jax.errors import InputError
@@ -126,7 +136,7 @@ def is_canonical(folder: Path) -> bool:
 
 
 def _has(folder: Path, pattern: str) -> bool:
-    return any(path.is_file() for path in folder.glob(pattern))
+    return bool(patterns.matches(folder, pattern))
 
 
 def _demo(modalities: str, seed: int, findings: Findings) -> Dataset:

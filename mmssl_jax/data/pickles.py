@@ -3,45 +3,55 @@
 A pickle is a program. An unpickler that refuses all but a few classes still lets the file drive
 numpy's and scipy's constructors, name any slot of its memo (which allocates up to it) and hash
 any tuple. So the program is read here by `pickletools`, which runs nothing, and interpreted by a
-small machine that knows only the instructions a pickled matrix needs and builds inert records
+small machine that knows only the instructions a pickled array needs and builds inert records
 in place of the allowed classes. Anything else is refused, by name.
 """
 
 import dataclasses
 import pickletools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 MAX_INSTRUCTIONS = 10_000  # a pickled matrix takes about 200
 
-# The allow-list: what a name in the pickle may stand for.
-_ALLOWED = {
-    "scipy.sparse.coo.coo_matrix": "coo",
-    "scipy.sparse._coo.coo_matrix": "coo",
-    "scipy.sparse.csr.csr_matrix": "csr",
-    "scipy.sparse._csr.csr_matrix": "csr",
-    "numpy.ndarray": "ndarray",
-    "numpy.dtype": "dtype",
-    "numpy.core.multiarray._reconstruct": "array",
-    "numpy._core.multiarray._reconstruct": "array",
+
+class Allowed(NamedTuple):
+    """What a name in a pickle may stand for, and the instruction that may call it, if any."""
+
+    kind: str
+    made_by: str = ""
+
+
+Names = Mapping[str, Allowed]
+
+# What numpy's arrays are pickled with: `_frombuffer` from protocol 5 on, `_codecs.encode` and
+# `bytes` up to protocol 2, which has no bytes.
+ARRAYS: Names = {
+    "numpy.ndarray": Allowed("ndarray"),
+    "numpy.dtype": Allowed("dtype", "REDUCE"),
+    **dict.fromkeys(
+        ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"),
+        Allowed("array", "REDUCE"),
+    ),
+    **dict.fromkeys(
+        ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer"),
+        Allowed("buffer", "REDUCE"),
+    ),
+    "_codecs.encode": Allowed("encoded", "REDUCE"),
+    **dict.fromkeys(("__builtin__.bytes", "builtins.bytes"), Allowed("bytes", "REDUCE")),
 }
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _LITERALS = {
     *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
     *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
-    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+    *("BINSTRING", "SHORT_BINSTRING"),  # of Python 2, as Latin-1 text
 }
+_ELSEWHERE = {"NEXT_BUFFER", "READONLY_BUFFER"}
 
 
 class Refused(Exception):
-    """The file is not a pickled matrix; the message says why, as a clause about "it"."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Name:
-    """An allowed global."""
-
-    kind: str
+    """The file is not what it should be; the message says why, as a clause about "it"."""
 
 
 @dataclasses.dataclass
@@ -53,13 +63,21 @@ class Record:
     state: Any = None
 
 
-def interpret(program: bytes) -> Any:
+def interpret(program: bytes, allowed: Names, persistent: bool = False) -> Any:
     """What the pickle leaves on the stack: constants, tuples, dicts with text keys, `Record`s.
 
-    Nothing of the program runs, and nothing is allocated beyond what is in its bytes. Raises
-    Refused where it asks for more than a matrix needs; a damaged one can raise any Exception.
+    Nothing of the program runs, and nothing is allocated beyond what is in its bytes.
+
+    Args:
+      program: the pickle; what follows its end is not looked at.
+      allowed: what the names in it may stand for. A call becomes a Record of that kind.
+      persistent: whether it may name objects that are kept elsewhere, which become Records of
+        the kind "persistent".
+
+    Raises:
+      Refused: it asks for more than that; a damaged one can raise any Exception.
     """
-    machine = _Machine()
+    machine = _Machine(allowed, persistent)
     for count, (opcode, argument, _) in enumerate(pickletools.genops(program)):
         if opcode.name == "STOP":
             return machine.stack.pop()
@@ -72,13 +90,14 @@ def interpret(program: bytes) -> Any:
 class _Machine:
     """The state of a pickle program: a stack, the stacks set aside at marks, and a memo."""
 
-    def __init__(self):
+    def __init__(self, allowed: Names, persistent: bool):
+        self.allowed, self.persistent = allowed, persistent
         self.stack: list = []
         self.marks: list[list] = []
         self.memo: dict[int, Any] = {}
 
     def step(self, op: str, argument: Any) -> None:
-        """Does one instruction; raises Refused for one that a matrix does not need."""
+        """Does one instruction; raises Refused for one that an array does not need."""
         stack = self.stack
         match op:
             case "PROTO" | "FRAME":
@@ -107,18 +126,27 @@ class _Machine:
                 items = self._pop(2) if op == "SETITEM" else self._to_mark()
                 _set_items(self.stack[-1], items)
             case "GLOBAL":
-                stack.append(_find(argument.replace(" ", ".")))
+                stack.append(self._find(argument.replace(" ", ".")))
             case "STACK_GLOBAL":
                 module, name = self._pop(2)
-                stack.append(_find(f"{_text(module)}.{_text(name)}"))
+                stack.append(self._find(f"{_text(module)}.{_text(name)}"))
             case "REDUCE" | "NEWOBJ":
                 stack.append(_call(op, *self._pop(2)))
             case "BUILD":
                 state = stack.pop()
                 _build(stack[-1], state)
+            case "BINPERSID" if self.persistent:
+                stack.append(Record("persistent", self._pop(1)))
+            case _ if op in _ELSEWHERE:
+                raise Refused("its arrays were kept outside of it when it was written")
             case _:
                 what = f"{op} {_shown(argument)}" if isinstance(argument, str) else op
                 raise Refused(f"it asks for {what}, which no matrix needs")
+
+    def _find(self, name: str) -> Allowed:
+        if name not in self.allowed:
+            raise Refused(f"it asks for {_shown(name)}, which is not allowed")
+        return self.allowed[name]
 
     def _pop(self, count: int) -> tuple:
         if len(self.stack) < count:
@@ -130,12 +158,6 @@ class _Machine:
     def _to_mark(self) -> list:
         taken, self.stack = self.stack, self.marks.pop()
         return taken
-
-
-def _find(name: str) -> _Name:
-    if name not in _ALLOWED:
-        raise Refused(f"it asks for {_shown(name)}, which is not allowed")
-    return _Name(_ALLOWED[name])
 
 
 def _shown(text: str) -> str:
@@ -150,9 +172,8 @@ def _text(value: Any) -> str:
 
 
 def _call(op: str, function: Any, args: Any) -> Record:
-    """Records a call; the classes of matrices are made by NEWOBJ, arrays and dtypes by REDUCE."""
-    made_by = {"NEWOBJ": ("coo", "csr"), "REDUCE": ("array", "dtype")}[op]
-    if not (isinstance(function, _Name) and function.kind in made_by and isinstance(args, tuple)):
+    """Records a call, by the one instruction that is for it."""
+    if not (isinstance(function, Allowed) and function.made_by == op and isinstance(args, tuple)):
         raise Refused(f"its {op} calls something that no matrix needs")
     return Record(function.kind, args)
 
