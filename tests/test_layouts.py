@@ -426,7 +426,7 @@ def test_masks_are_read_beside_the_features_of_every_layout(tmp_path, layout):
     [
         ("vggish.npy", "--modality NAME=FILE of import"),
         ("text_feat.npy.zip", "unpack it to <modality>_feat.npy"),
-        ("text_feat.npz", "unpack it to <modality>_feat.npy"),
+        ("text_feat.h5", "save the array with numpy.save as <modality>_feat.npy"),
         ("none_feat.npy", "--modality NAME=FILE of import"),
         ("a,b_feat.npy", "--modality NAME=FILE of import"),
     ],

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmssl_jax.data import features, id_spelling
+from mmssl_jax.data import catalogue, feature_files, features, id_spelling
 from mmssl_jax.data.checks import WARNING, Findings, check_features
-from mmssl_jax.data.dataset import Dataset
+from mmssl_jax.data.dataset import Dataset, check_counts
+from mmssl_jax.data.feature_files import Features
 from mmssl_jax.errors import InputError
 
 MAX_ORDER = 1 << 30  # bytes of a list of raw ids
@@ -21,45 +22,49 @@ def add(
     order: Path | None,
     zeros_missing: bool,
     spelling: str = id_spelling.JOIN,
+    choice: str | None = None,
 ) -> Dataset:
     """The data set with the features in `paths` added.
 
     Args:
       dataset: as read, without what is replaced.
       where: what it was read from, named in its warnings.
-      paths: a .npy file for each modality; without `order`, row i is item i.
+      paths: a file for each modality. Without `order`, and without ids of its own, row i is item i.
       order: a file with a raw id on each line, the item of the row at the same place. Items that it
         does not have are missing.
       zeros_missing: items whose row is all zero are missing as well, in every modality, old or new.
-      spelling: how `order` and raw ids are matched, as in `id_spelling.places`.
+      spelling: how raw ids are matched, as in `id_spelling.places`.
+      choice: of `catalogue`: what becomes of items that only these files have.
 
     Raises:
       InputError: a file cannot be read, its rows do not match, or no item has the modality.
     """
-    if not paths and not zeros_missing:
+    if not paths and not zeros_missing and order is None:
         return dataset
     stale = _warnings(where, dataset)
-    values, known = dict(dataset.features), dict(dataset.present)
     if order is not None:
-        rows, count, said = _rows(order, dataset.item_ids, where, spelling)
-        dataset = dataclasses.replace(dataset, warnings=(*dataset.warnings, *said))
+        ids = _read_order(order, dataset.item_ids, where)
+        dataset, rows = _matched(dataset, where, order, ids, spelling, choice)
     for name, path in paths.items():
-        if order is None:
-            _check_rows(path, dataset.num_items, f"row i must be item i of {where}", name, dataset)
-            values[name] = features.read(path)
+        read = feature_files.read(path, guess_ids=order is None)
+        dataset = _said(dataset, [read.said] if read.said else [])
+        if order is not None:
+            _check_order(path, read, order, len(ids))
+        elif read.ids is not None:
+            dataset, rows = _matched(dataset, where, path, read.ids, spelling, choice)
         else:
-            _check_rows(path, count, f"{order} has so many lines", name, dataset)
-            known[name] = rows >= 0
-            values[name] = np.where(known[name][:, None], features.read(path)[rows], 0)
+            dataset, rows = _by_index(dataset, where, path, read.values, name, choice)
+        dataset = _with_rows(dataset, name, read.values, rows)
+    known = dict(dataset.present)
     if zeros_missing:
-        known = {name: array.any(axis=1) for name, array in values.items()}
+        known = {name: array.any(axis=1) for name, array in dataset.features.items()}
     for name, mask in known.items():
         if not mask.any():
             raise InputError(f"{paths.get(name, where)}: all {name} rows are zero or missing")
     warnings = [warning for warning in dataset.warnings if warning not in stale]
     dataset = dataclasses.replace(
         dataset,
-        features=dict(sorted(values.items())),
+        features=dict(sorted(dataset.features.items())),
         present={name: mask for name, mask in known.items() if not mask.all()},
     )
     return dataclasses.replace(dataset, warnings=(*warnings, *_warnings(where, dataset)))
@@ -71,10 +76,94 @@ def _warnings(where: Path, dataset: Dataset) -> list[str]:
     return findings.messages(WARNING)
 
 
-def _rows(
-    order: Path, item_ids: Sequence[str] | None, where: Path, spelling: str
-) -> tuple[np.ndarray, int, list[str]]:
-    """The row of each item, int [I], -1 where `order` does not have it; how many rows; warnings."""
+def _said(dataset: Dataset, warnings: Sequence[str]) -> Dataset:
+    return dataclasses.replace(dataset, warnings=(*dataset.warnings, *warnings))
+
+
+def _matched(
+    dataset: Dataset,
+    where: Path,
+    path: Path,
+    ids: Sequence[str],
+    spelling: str,
+    choice: str | None,
+) -> tuple[Dataset, np.ndarray]:
+    """The data set with the new items of `ids`, if any; and each item's place in them, or -1.
+
+    `path` is where the ids, each there once, come from. Where the data set has no raw ids, they are
+    indices.
+    """
+    _check_known(dataset, where, path, ids, spelling)
+    if dataset.item_ids is None:
+        dataset = catalogue.settle(dataset, path, _count(path, ids), choice, spelling)
+    else:
+        dataset = catalogue.settle(dataset, path, ids, choice, spelling)
+    items = _items(dataset)
+    rows = id_spelling.places(ids, items, spelling)
+    return _said(dataset, id_spelling.said_of_matches(path, ids, items, rows)), rows
+
+
+def _items(dataset: Dataset) -> tuple[str, ...]:
+    return dataset.item_ids or tuple(map(str, range(dataset.num_items)))
+
+
+def _check_known(
+    dataset: Dataset, where: Path, path: Path, ids: Sequence[str], spelling: str
+) -> None:
+    """Raises InputError where none of the ids is an item of the data set."""
+    items = _items(dataset)
+    if (id_spelling.places(ids, items, spelling) < 0).all():
+        raise InputError(
+            f"{path}: has no item of {where}; its ids are like {ids[0][:60]!a}, the items like "
+            f"{items[0][:60]!a}"
+        )
+
+
+def _count(path: Path, ids: Sequence[str]) -> int:
+    """How many items there are by ids that are indices."""
+    if not all(raw.isdecimal() and raw.isascii() and len(raw) < 10 for raw in ids):
+        raise InputError(
+            f"{path}: has raw ids, but the data has none to compare them with; give features whose "
+            "row i is item i"
+        )
+    count = max(map(int, ids)) + 1
+    check_counts(path, 0, count, len(ids))  # not on the word of one stray id
+    return count
+
+
+def _by_index(
+    dataset: Dataset, where: Path, path: Path, values: np.ndarray, name: str, choice: str | None
+) -> tuple[Dataset, np.ndarray]:
+    """The data set with new items, if any, and each item's row, which is its index."""
+    if len(values) > dataset.num_items and dataset.item_ids is None and choice:
+        dataset = catalogue.settle(dataset, path, len(values), choice)
+    _check_rows(path, values, where, name, dataset, choice)
+    return dataset, np.arange(dataset.num_items)
+
+
+def _with_rows(dataset: Dataset, name: str, values: np.ndarray, rows: np.ndarray) -> Dataset:
+    """The data set with one modality more, of which item i has the row `rows[i]`, -1 for none."""
+    known = rows >= 0
+    taken = values[rows] if known.all() else np.where(known[:, None], values[rows], 0)
+    return dataclasses.replace(
+        dataset,
+        features={**dataset.features, name: taken},
+        present={**dataset.present, name: known},
+    )
+
+
+def _check_order(path: Path, read: Features, order: Path, lines: int) -> None:
+    """Raises InputError where the rows are not those of --item-order."""
+    if read.ids is not None:
+        raise InputError(f"{path}: has a column of ids, so leave out --item-order")
+    if len(read.values) != lines:
+        raise InputError(
+            f"{path}: has {len(read.values)} rows, not {lines}, as {order} has so many lines"
+        )
+
+
+def _read_order(order: Path, item_ids: Sequence[str] | None, where: Path) -> tuple[str, ...]:
+    """The raw ids of a list, each there once."""
     if item_ids is None:
         raise InputError(
             f"{where}: has no raw ids, so --item-order has nothing to go by; give features whose "
@@ -86,26 +175,34 @@ def _rows(
         lines = order.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, ValueError) as error:
         raise InputError(f"{order}: cannot be read as UTF-8 text ({error})") from error
-    seen: dict[str, int] = {}
+    places: dict[str, int] = {}
     for place, line in enumerate(lines):
-        if not line or seen.setdefault(line, place) != place:
-            problem = f"repeats {line[:60]!a} of line {seen[line] + 1}" if line else "is empty"
+        if not line or places.setdefault(line, place) != place:
+            problem = f"repeats {line[:60]!a} of line {places[line] + 1}" if line else "is empty"
             raise InputError(f"{order}: line {place + 1} {problem}; it must hold a raw id a line")
-    rows = id_spelling.places(lines, item_ids, spelling)
-    if (rows < 0).all():
-        raise InputError(
-            f"{order}: has no item of {where}; its lines are like {lines[0][:60]!a}, the "
-            f"items like {item_ids[0][:60]!a}"
-        )
-    return rows, len(lines), id_spelling.said_of_matches(order, lines, item_ids, rows)
+    return tuple(lines)
 
 
-def _check_rows(path: Path, expected: int, why: str, name: str, dataset: Dataset) -> None:
-    rows, _ = features.read_header(path)
-    if rows == expected:
+def _check_rows(
+    path: Path, values: np.ndarray, where: Path, name: str, dataset: Dataset, choice: str | None
+) -> None:
+    """Raises InputError where the rows are not one an item, or fewer than `choice` may drop."""
+    rows, width = values.shape
+    dropped = choice == catalogue.DROP and dataset.item_ids is None and rows > dataset.num_items
+    if rows == dataset.num_items or dropped:
         return
-    if dataset.item_ids is None:
-        hint = f"put it there as {name}{features.SUFFIX} if items without a pair are to count"
+    if width == dataset.num_items:
+        hint = "it has so many columns, so save it transposed (array.T)"
+    elif rows == dataset.num_users:
+        hint = "there are so many users: are these features of users?"
+    elif dataset.item_ids is None:
+        hint = (
+            f"put it there as {name}{features.SUFFIX} if items without a pair are to count, or "
+            "give --catalogue keep or drop for rows beyond the items"
+        )
     else:
         hint = "items are in the order of items.tsv; --item-order says which item each row is of"
-    raise InputError(f"{path}: has {rows} rows, not {expected}, as {why}; {hint}")
+    raise InputError(
+        f"{path}: has {rows} rows, not {dataset.num_items}, as row i must be item i of {where}; "
+        f"{hint}"
+    )

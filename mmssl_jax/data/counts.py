@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
-from mmssl_jax.data import features
+from mmssl_jax.data import npy
 from mmssl_jax.data.checks import Findings
 from mmssl_jax.data.dataset import check_counts
 from mmssl_jax.data.splits_json import Split
@@ -36,7 +36,7 @@ class Counts:
         """The rows of every feature file; warns of the unusable, raises InputError for a chosen."""
         for modality, path in found.items():
             try:
-                rows, _ = features.read_header(path)
+                rows, _ = npy.read_header(path)
             except InputError as error:
                 if modality in chosen:  # reading it says so again, where errors are collected
                     if not findings.collect:

@@ -1,8 +1,8 @@
 """The folders of DiffMM, SSLRec and their kin: a sparse matrix for each split, and features.
 
-    trnMat.pkl valMat.pkl tstMat.pkl      DiffMM
-    trn_mat.pkl val_mat.pkl tst_mat.pkl   SSLRec, and names such as train_mat.pkl and valid_mat.npz
-    <modality>_feat.npy                   row i is item i
+trnMat.pkl valMat.pkl tstMat.pkl      DiffMM
+trn_mat.pkl val_mat.pkl tst_mat.pkl   SSLRec, and names such as train_mat.pkl and valid_mat.npz
+<modality>_feat.npy                   row i is item i
 """
 
 from collections import Counter
@@ -79,9 +79,7 @@ def _path(folder: Path, pattern: str, findings: Findings) -> Path | None:
     return paths[0] if paths else None
 
 
-def _liked(
-    folder: Path, matrices: Mapping[str, Matrix], findings: Findings
-) -> dict[str, Matrix]:
+def _liked(folder: Path, matrices: Mapping[str, Matrix], findings: Findings) -> dict[str, Matrix]:
     """The matrices with the entries that are pairs; says what else there was.
 
     A value below zero is a dislike, and never a pair unless somebody asks for it.

@@ -1,20 +1,22 @@
 """Raw item features: which modalities a folder holds, and reading one `<modality>_feat.npy`."""
 
-import math
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mmssl_jax.data import npz
+from mmssl_jax.data import feature_files, npy
 from mmssl_jax.data.checks import Findings
 from mmssl_jax.errors import InputError
 
 NONE = "none"
 SUFFIX = "_feat.npy"
 MASK_SUFFIX = "_present.npy"
+_STEM = "_feat"
+_ARRAYS = (".npz", ".pt", ".pth", ".h5", ".hdf5", ".mat", ".safetensors")
+_PACKED = (".zip", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar")
+_TEXTS = (".md", ".py", ".sh", ".ipynb", ".yaml", ".yml", ".log", ".html", ".png", ".pdf")
 
 
 def find(folder: Path) -> dict[str, Path]:
@@ -29,20 +31,55 @@ def _can_be_chosen(name: str) -> bool:
     return name != NONE and "," not in name
 
 
+def beside(folder: Path) -> dict[str, Path]:
+    """By modality the files <modality>_feat of other kinds that import reads, without a .npy."""
+    paths = {
+        path.stem.removesuffix(_STEM): path
+        for path in sorted(folder.glob(f"[!.]*{_STEM}.*"), reverse=True)
+        if path.suffix.lower() in feature_files.SUFFIXES and path.stem.endswith(_STEM)
+    }
+    taken = find(folder)
+    return {
+        name: path
+        for name, path in sorted(paths.items())
+        if name not in taken and is_name(name) and path.is_file()
+    }
+
+
 def warn_of_unread(folder: Path, findings: Findings, but: Iterable[Path] = ()) -> None:
     """Warns of files that look like features but are not read, all but some that are."""
-    read = {*find(folder).values(), *(path.absolute() for path in but)}
-    packed = [path for suffix in (".zip", ".gz", ".npz") for path in folder.glob(f"[!.]*{suffix}")]
-    for path in sorted([*folder.glob("[!.]*.npy"), *packed]):
-        if path.name.endswith(MASK_SUFFIX) or {path, path.absolute()} & read or not path.is_file():
-            continue
-        if path.suffix == ".npy":
+    for path in _unread(folder, but):
+        if path in beside(folder).values():
+            name = path.stem.removesuffix(_STEM)
+            hint = f"--modality {name}={path} of import takes it, as import of its folder does"
+        elif path.suffix.lower() in (".npy", *feature_files.SUFFIXES):
             hint = "--modality NAME=FILE of import takes it as features"
-        elif "_feat" in path.name:
+        elif path.suffix.lower() in _PACKED:
             hint = f"unpack it to <modality>{SUFFIX}"
         else:
-            continue
+            hint = (
+                f"save the array with numpy.save as <modality>{SUFFIX}, or for --modality "
+                "NAME=FILE of import"
+            )
         findings.warn("unread", f"{path}: is not read; {hint}")
+
+
+def _unread(folder: Path, but: Iterable[Path] = ()) -> list[Path]:
+    """The files of a folder that look like features, without those that are read."""
+    read = {path.absolute() for path in (*find(folder).values(), *but)}
+    paths = [path for path in sorted(folder.glob("[!.]*.*")) if path.is_file()]
+    return [path for path in paths if path.absolute() not in read and _looks_like_features(path)]
+
+
+def _looks_like_features(path: Path) -> bool:
+    """By its name, or as it can be nothing but an array; caches of graphs are none."""
+    if path.name.endswith(MASK_SUFFIX) or path.suffix.lower() in _TEXTS:
+        return False
+    if re.search(r"feat|embed|(^|[_-])emb([_.-]|$)", path.name, re.IGNORECASE):
+        return True
+    if path.suffix.lower() == ".npy":
+        return True
+    return path.suffix.lower() in _ARRAYS and not re.search("adj|graph|mat", path.stem.lower())
 
 
 def is_name(name: str) -> bool:
@@ -58,10 +95,12 @@ def choose(modalities: str, found: Iterable[str], where: Path | str) -> tuple[st
     """
     found = sorted(found)
     listed = ", ".join(found) if found else "no modality"
+    others = ", ".join(path.name for path in _unread(where)) if isinstance(where, Path) else ""
+    others = f", but {others}, which import takes as features or says why not" if others else ""
     if not modalities.strip():
         if not found:
             raise InputError(
-                f"{where}: no <modality>{SUFFIX} found; add features, "
+                f"{where}: no <modality>{SUFFIX} found{others}; add features, "
                 f"or pass data.modalities={NONE} to train without content"
             )
         return tuple(found)
@@ -71,42 +110,11 @@ def choose(modalities: str, found: Iterable[str], where: Path | str) -> tuple[st
     for name in asked:
         if name not in found:
             raise InputError(
-                f"{where}: data.modalities={modalities} asks for '{name}', found: {listed}"
+                f"{where}: data.modalities={modalities} asks for '{name}', found: {listed}{others}"
             )
     if len(set(asked)) < len(asked):
         raise InputError(f"{where}: data.modalities={modalities} names a modality twice")
     return tuple(sorted(asked))
-
-
-def read_header(path: Path) -> tuple[int, int]:
-    """The shape (rows, width) of a feature file, from its header alone.
-
-    Raises InputError unless the file is a 2-d float16/32/64 array exactly as long as its header
-    says, so that nothing is allocated on the word of a damaged or hostile header.
-    """
-    shape, dtype = _checked_header(path)
-    if dtype.kind != "f" or dtype.itemsize > 8:
-        raise InputError(
-            f"{path}: holds {_describe(dtype)}; features must be float16, float32 or float64, "
-            "so convert the array with .astype('float32') and save it again"
-        )
-    if len(shape) != 2 or shape[1] == 0:
-        raise InputError(f"{path}: has shape {shape}; features are 2-d, one row for each item")
-    return shape
-
-
-def read(path: Path) -> np.ndarray:
-    """A feature file as float32 [rows, width]; raises InputError as `read_header` does.
-
-    Also for NaN, infinities, and float64 values beyond float32.
-    """
-    read_header(path)
-    raw = _load(path)
-    _refuse_nonfinite(path, raw, "NaN or infinite values")
-    with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(raw, np.float32)
-    _refuse_nonfinite(path, values, "values beyond the range of float32")
-    return values
 
 
 def read_present(folder: Path, modality: str, num_items: int) -> np.ndarray | None:
@@ -117,13 +125,13 @@ def read_present(folder: Path, modality: str, num_items: int) -> np.ndarray | No
     path = folder / f"{modality}{MASK_SUFFIX}"
     if not path.is_file():
         return None
-    shape, dtype = _checked_header(path)
+    shape, dtype = npy.checked_header(path)
     if dtype != np.bool_ or shape != (num_items,):
         raise InputError(
-            f"{path}: holds {_describe(dtype)} of shape {shape}; it must hold a boolean for each "
-            f"of the {num_items} items: are its {modality} features real"
+            f"{path}: holds {npy.describe(dtype)} of shape {shape}; it must hold a boolean for "
+            f"each of the {num_items} items: are its {modality} features real"
         )
-    return _load(path)
+    return npy.load(path)
 
 
 def read_all(
@@ -138,7 +146,7 @@ def read_all(
     """
     fitting = []
     for name in names:
-        header = findings.attempt("features", read_header, paths[name])
+        header = findings.attempt("features", npy.read_header, paths[name])
         if header and header[0] != num_items:
             findings.error(
                 "rows",
@@ -147,57 +155,10 @@ def read_all(
             )
         elif header:
             fitting.append(name)
-    read_or_none = {name: findings.attempt("features", read, paths[name]) for name in fitting}
+    read_or_none = {name: findings.attempt("features", npy.read, paths[name]) for name in fitting}
     values = {name: array for name, array in read_or_none.items() if array is not None}
     masks = {
         name: findings.attempt("missing", read_present, paths[name].parent, name, num_items)
         for name in values
     }
     return values, {name: mask for name, mask in masks.items() if mask is not None}
-
-
-def _checked_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of a .npy file that is exactly as long as they say; else InputError."""
-    if not path.is_file():  # a pipe would wait for ever
-        raise InputError(f"{path}: cannot be read (it is no file)")
-    try:
-        with path.open("rb") as file:
-            shape, _, dtype = npz.parse_header(file)
-            expected = file.tell() + math.prod(shape) * dtype.itemsize
-        size = path.stat().st_size
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not a .npy file ({_one_line(error)})") from error
-    if dtype.kind != "O" and size != expected:
-        raise InputError(
-            f"{path}: is {size} bytes long, its header says {expected}; "
-            "it was cut off or damaged, so get it again"
-        )
-    return shape, dtype
-
-
-def _load(path: Path) -> np.ndarray:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
-            return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({_one_line(error)})") from error
-    except MemoryError as error:
-        raise InputError(f"{path}: does not fit into memory") from error
-
-
-def _describe(dtype: np.dtype) -> str:
-    kinds = {"i": "integers", "u": "integers", "O": "Python objects", "b": "booleans"}
-    return f"{kinds.get(dtype.kind, 'values')} ({dtype})"
-
-
-def _refuse_nonfinite(path: Path, values: np.ndarray, what: str) -> None:
-    bad = ~np.isfinite(values)
-    if count := int(bad.sum()):
-        row = int(np.argmax(bad.any(axis=1)))
-        raise InputError(f"{path}: {count} {what}, the first in row {row}; correct the features")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

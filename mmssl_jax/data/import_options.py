@@ -8,6 +8,7 @@ from pathlib import Path
 from mmssl_jax import command
 from mmssl_jax.data import (
     canonical,
+    catalogue,
     diffmm,
     features,
     lattice,
@@ -54,8 +55,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if len(set(names)) < len(names):
         raise InputError(f"--modality names {', '.join(names)}: each may be there once")
     options.modality = dict(options.modality)
-    if options.item_order and not options.modality:
-        raise InputError("--item-order is for the files of --modality, and there is none")
+    if options.item_order and not options.modality and options.catalogue != catalogue.KEEP:
+        raise InputError(
+            "--item-order is for the files of --modality, and there is none; with --catalogue keep "
+            "it lists items to add"
+        )
     given = [name for name in _OF_TABLES if getattr(options, name) is not None]
     of_tables_alone = [name for name in given if name not in _OF_BOTH]
     options.of_table = options.layout == TABLE or (
@@ -108,13 +112,20 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="add features, a .npy file with a row an item; may be given again",
+        help="add features: a .npy, .npz, .pt, .pkl, .csv, .tsv, .txt or .parquet file with a row "
+        "an item, the last four with or without raw ids; may be given again",
     )
     add(
         "--item-order",
         type=command.path,
         metavar="FILE",
         help="a raw item id a line: which item each row of the --modality files is of",
+    )
+    add(
+        "--catalogue",
+        choices=catalogue.CHOICES,
+        help="items without a pair that --modality files or --item-order have: leave them out "
+        "(drop, the default) or take them as items",
     )
     add(
         "--zero-rows",

@@ -7,7 +7,7 @@ import argparse
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mmssl_jax import __version__, files
 from mmssl_jax.data import (
     added_features,
     canonical,
+    catalogue,
     diffmm,
     features,
     import_options,
@@ -61,6 +62,7 @@ def main(argv: list[str]) -> None:
             options.item_order,
             zeros_missing,
             options.id_spelling,
+            options.catalogue,
         )
     if not options.dry_run:
         with progress.status("writing"):
@@ -127,11 +129,18 @@ def _read_folder(
         )
     in_core = layout is lattice and lattice.is_core(folder)
     top = layouts.top(layout, folder)
-    features.warn_of_unread(top, findings, but=options.modality.values())
+    beside = features.beside(top)
+    beside = {name: path for name, path in beside.items() if name not in options.modality}
+    read = (*options.modality.values(), *beside.values(), *_matching(top, layout.FILES))
+    features.warn_of_unread(top, findings, but=read)
     kept = features.find(top).keys() - options.modality.keys()
     dataset = layout.read(folder, ",".join(sorted(kept)) or features.NONE, findings)
     if options.name is not None:
         dataset = dataclasses.replace(dataset, name=options.name)
+    if options.catalogue == catalogue.DROP:
+        dataset = catalogue.trimmed(dataset, folder)
+    for name, path in beside.items():
+        dataset = _with_beside(dataset, folder, name, path, options.catalogue)
     names = {each: name for name, each in reversed(import_options.LAYOUTS.items())}
     source: dict[str, Any] = {"layout": options.layout or names[layout]}
     if options.min_rating is not None:
@@ -141,9 +150,28 @@ def _read_folder(
     core = os.path.basename(os.path.abspath(folder))
     own = [f"{core}/{name}" for name in canonical.FILES] if in_core else layout.FILES
     own = [folder.name] if folder.is_file() else own
-    known_by = (*_BESIDE, *own)
-    paths = sorted({path for pattern in known_by for path in patterns.matches(top, pattern)})
+    paths = sorted({*_matching(top, (*_BESIDE, *own)), *beside.values()})
     return dataset, source, {str(path.relative_to(top)): path for path in paths}
+
+
+def _matching(folder: Path, names: Sequence[str]) -> list[Path]:
+    return [path for pattern in names for path in patterns.matches(folder, pattern)]
+
+
+def _with_beside(
+    dataset: Dataset, folder: Path, name: str, path: Path, choice: str | None
+) -> Dataset:
+    """With features that lie in a folder in another file than .npy; a warning where they do not do.
+
+    As with .npy files, items that only they have are items, unless they are to be dropped.
+    """
+    try:
+        return added_features.add(
+            dataset, folder, {name: path}, None, False, choice=choice or catalogue.KEEP
+        )
+    except InputError as error:
+        said = f"{error}; {name} is left out, and --modality {name}=FILE takes another file"
+        return dataclasses.replace(dataset, warnings=(*dataset.warnings, said))
 
 
 def _provenance(options: argparse.Namespace, paths: Mapping[str, Path]) -> dict[str, Any]:

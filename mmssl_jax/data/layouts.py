@@ -67,7 +67,8 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     Even then InputError is raised where nothing more can be read.
     """
     layout = find(folder, findings)
-    features.warn_of_unread(top(layout, folder), findings)
+    own = [path for name in layout.FILES for path in patterns.matches(folder, name)]
+    features.warn_of_unread(top(layout, folder), findings, but=own)
     return layout.read(folder, modalities, findings)
 
 

@@ -1,12 +1,12 @@
 """Arrays in a zip archive, as numpy's savez and scipy's save_npz write them."""
 
 import math
-import warnings
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from mmssl_jax.data import npy
 from mmssl_jax.data.pickled_array import MAX_BYTES
 from mmssl_jax.data.pickles import Refused
 
@@ -21,8 +21,8 @@ def is_archive(path: Path) -> bool:
         return file.read(len(_START)) == _START
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of the archive by name, pickles off.
+def read(path: Path, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
+    """All arrays of the archive by name, pickles off; together they may have `most` bytes.
 
     Raises Refused where it is more than can be meant, or holds something else; a damaged one can
     raise any Exception.
@@ -31,7 +31,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         members = archive.infolist()
         if len(members) > _MAX_ARRAYS:
             raise Refused(f"it has {len(members)} members, more than {_MAX_ARRAYS}")
-        limit = min(MAX_BYTES, max(_FEW, _TIMES_FILE * path.stat().st_size))
+        limit = min(most, max(_FEW, _TIMES_FILE * path.stat().st_size))
         if (size := sum(member.file_size for member in members)) > limit:
             raise Refused(f"it unpacks to {size} bytes, more than the {limit} allowed")
         arrays = {}
@@ -43,27 +43,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         return arrays
 
 
-def parse_header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether in Fortran's order, and dtype of a .npy file; ValueError for a damaged one."""
-    version = np.lib.format.read_magic(file)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"format version {version} is not known")
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
-            shape, fortran, dtype = readers[version](file)
-    except Exception as error:  # numpy parses the header as Python text: anything may come
-        raise ValueError("its header is damaged") from error
-    if any(length < 0 for length in shape):
-        raise ValueError(f"negative length in shape {shape}")
-    return shape, fortran, dtype
-
-
 def _array(file, member: zipfile.ZipInfo) -> np.ndarray:
-    shape, fortran, dtype = parse_header(file)
+    shape, fortran, dtype = npy.parse_header(file)
     if dtype.kind not in "biufS":
         raise Refused(f"its {member.filename[:40]!a} holds {dtype}, which is not allowed")
     if file.tell() + math.prod(shape) * dtype.itemsize != member.file_size:

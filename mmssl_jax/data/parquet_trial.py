@@ -12,18 +12,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import mmssl_jax
+from mmssl_jax.data.pickles import Refused
 from mmssl_jax.errors import InputError
 
 _MEMORY, _TIMES_FILE = 8 << 30, 64  # bytes of address space: of any file, and as often as its size
 COMMAND = "import sys; from mmssl_jax.data import parquet_trial; parquet_trial.run(*sys.argv[1:])"
 
 
-def survive(path: Path, columns: Mapping[str, str | None]) -> None:
-    """Raises InputError where `table_files.read_parquet` does not come to an end of its own."""
+def survive(path: Path, columns: Mapping[str, str | None] | None) -> None:
+    """Raises InputError where the reader of a file does not come to an end of its own.
+
+    That is `table_files.read_parquet` of the `columns`, or of features, where they are None,
+    `feature_tables.parse_parquet`.
+    """
     root = str(Path(mmssl_jax.__file__).parents[1])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
-        [sys.executable, "-P", "-c", COMMAND, str(path), json.dumps(dict(columns))],
+        [sys.executable, "-P", "-c", COMMAND, str(path), json.dumps(columns and dict(columns))],
         env=os.environ | {"PYTHONPATH": paths},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -39,11 +44,15 @@ def survive(path: Path, columns: Mapping[str, str | None]) -> None:
 
 def run(path: str, columns: str) -> None:
     """What the other process does: it reads, and forgets."""
-    from mmssl_jax.data import table_files  # which imports this module
+    from mmssl_jax.data import feature_tables, table_files  # which import this module
 
     _limit_memory(_MEMORY + _TIMES_FILE * os.path.getsize(path))
-    with contextlib.suppress(InputError):  # which the parent then raises itself
-        table_files.read_parquet(Path(path), json.loads(columns))
+    taken = json.loads(columns)
+    with contextlib.suppress(InputError, Refused):  # which the parent then raises itself
+        if taken is None:
+            feature_tables.parse_parquet(Path(path))
+        else:
+            table_files.read_parquet(Path(path), taken)
 
 
 def _limit_memory(most: int) -> None:

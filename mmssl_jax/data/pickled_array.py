@@ -8,20 +8,20 @@ import numpy as np
 
 from mmssl_jax.data.pickles import ARRAYS, Record, Refused, interpret
 
-MAX_BYTES = 1 << 29
+MAX_BYTES, MAX_FEATURES = 1 << 29, 1 << 32
 _DTYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 _ORDERS = {"<", ">", "|"}
 
 
 def read(path: Path) -> np.ndarray:
     """The one 2-d array pickled in `path`; raises Refused, or for a damaged file any Exception."""
-    return array(interpret(content(path), ARRAYS), "array", dimensions=2)
+    return array(interpret(content(path, MAX_FEATURES), ARRAYS), "array", dimensions=2)
 
 
-def content(path: Path) -> bytes:
-    """The bytes of a file that may be read whole; raises Refused for one of more than MAX_BYTES."""
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise Refused(f"{size} bytes are more than the {MAX_BYTES} allowed")
+def content(path: Path, most: int = MAX_BYTES) -> bytes:
+    """The bytes of a file that may be read whole; raises Refused for one of more than `most`."""
+    if (size := path.stat().st_size) > most:
+        raise Refused(f"{size} bytes are more than the {most} allowed")
     return path.read_bytes()
 
 

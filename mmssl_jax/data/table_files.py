@@ -61,7 +61,7 @@ def read_columns(
 
 def read_parquet(path: Path, columns: Mapping[str, str | None]) -> Columns:
     """`read_columns` for Parquet, of a file that is known not to end the process."""
-    with _refusing(path), _without_stderr():  # where polars' threads tell of a damaged file
+    with _refusing(path), without_stderr():  # where polars' threads tell of a damaged file
         table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         rows, size = table.select(pl.len()).collect().item(), path.stat().st_size
         if rows > MAX_ROWS:
@@ -79,7 +79,9 @@ def read_parquet(path: Path, columns: Mapping[str, str | None]) -> Columns:
         return _chosen(path, chosen.collect(engine="streaming"), taken, said)
 
 
-def check_text(path: Path, first_line: bytes, separator: str, quoted: bool) -> None:
+def check_text(
+    path: Path, first_line: bytes, separator: str, quoted: bool, most: int = MAX_COLUMNS
+) -> None:
     """Raises InputError for a file that polars would unpack, or make very many columns of.
 
     It takes as many columns as the first line has, unless that is blank or ends within quotes.
@@ -91,9 +93,9 @@ def check_text(path: Path, first_line: bytes, separator: str, quoted: bool) -> N
         raise InputError(f"{path}: is empty, or its first line is, so it cannot be read as a table")
     if quoted and first_line.count(b'"') % 2:
         raise InputError(f"{path}: its first line has a quote that is not closed")
-    if len(first_line) >= MAX_LINE or first_line.count(separator.encode()) >= MAX_COLUMNS:
+    if len(first_line) >= MAX_LINE or first_line.count(separator.encode()) >= most:
         raise InputError(
-            f"{path}: its first line has more than {MAX_COLUMNS} columns or {MAX_LINE} bytes; it "
+            f"{path}: its first line has more than {most} columns or {MAX_LINE} bytes; it "
             "is no table, or its columns are separated by something else"
         )
 
@@ -219,7 +221,8 @@ def _refusing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_stderr() -> Iterator[None]:
+def without_stderr() -> Iterator[None]:
+    """Keeps what other threads write to stderr from being seen."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
