@@ -25,9 +25,7 @@ def _shop(tmp_path, monkeypatch):
     (tmp_path / "ids.txt").write_text("".join(f"i{item:02}\n" for item in order))
     values = np.array([[item + 1, 1] for item in order], np.float32)
     np.save(tmp_path / "img.npy", values)
-    (tmp_path / "img.csv").write_text(
-        "".join(f"i{item:02},{item + 1}.0,1\n" for item in order)
-    )
+    (tmp_path / "img.csv").write_text("".join(f"i{item:02},{item + 1}.0,1\n" for item in order))
     return tmp_path
 
 

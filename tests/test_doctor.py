@@ -131,6 +131,34 @@ FAULTS = {
         "zero rows",
         "2 of 4 image feature rows are all zero",
     ),
+    "rows that are all the same": (
+        lambda folder: save(folder, FEATURES[[1, 1, 1, 1]]),
+        "warning",
+        "repeated rows",
+        "ALL image feature rows are the same",
+    ),
+    "transposed": (
+        lambda folder: save(folder, FEATURES.T.copy()),
+        "error",
+        "rows",
+        "row i must be item i; it has so many columns: is it transposed?",
+    ),
+    "transposed and wide": (
+        lambda folder: [widen(folder), save(folder, np.eye(9, 4, dtype=np.float32) + 1)],
+        "warning",
+        "counts",
+        "image_feat.npy has 4 columns: is it transposed (save array.T)?",
+    ),
+    "of users": (
+        lambda folder: [
+            widen(folder),
+            (folder / "users.tsv").unlink(),
+            edit(folder, "train.json", lambda content: content.update({"8": []})),
+        ],
+        "warning",
+        "counts",
+        "image_feat.npy has as many rows as there are users: is it of users?",
+    ),
     "repeated row": (
         lambda folder: save(folder, FEATURES[[0, 1, 0, 0]]),
         "warning",

@@ -448,6 +448,19 @@ def test_a_folder_of_two_layouts_says_which_is_not_read(tmp_path):
     )
 
 
+def test_the_core_that_is_read_is_not_warned_of(tmp_path):
+    """Neither given as FOLDER/5-core, nor where the folder has the same splits at the top."""
+    top = writers.write_lattice(small(), tmp_path / "data")
+    for folder in (top, top / "5-core"):
+        assert not any("not read" in text for text in load(str(folder)).warnings)
+    for name in ("train.json", "val.json", "test.json"):
+        (top / name).write_bytes((top / "5-core" / name).read_bytes())
+    assert not any("not read" in text for text in load(str(top)).warnings)
+    (top / "5-core" / "test.json").write_text("{}")
+    says = "holds 5-core/train.json, 5-core/val.json, 5-core/test.json as well, which are not read"
+    assert any(says in text for text in load(str(top)).warnings)
+
+
 @pytest.mark.parametrize("ids", [("u0", "u1", "u0"), ("u0", "", "u2")])
 def test_raw_ids_that_are_not_one_a_user_are_refused(tmp_path, ids):
     folder = writers.write_mmssl(small(), tmp_path / "data")

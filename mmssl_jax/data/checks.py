@@ -191,7 +191,12 @@ def check_features(
         rows = np.flatnonzero(known & ~empty)
         # Digests, so that a set of wide rows does not cost a second copy of the features.
         distinct = {hashlib.blake2b(values[row], digest_size=16).digest() for row in rows}
-        if repeats := len(rows) - len(distinct):
+        if len(distinct) == 1 and len(rows) == len(values) > 1:
+            findings.warn(
+                "repeated rows",
+                f"{where}: ALL {modality} feature rows are the same, and tell no item from another",
+            )
+        elif repeats := len(rows) - len(distinct):
             findings.warn(
                 "repeated rows",
                 f"{where}: {repeats} {of} {modality} feature rows repeat an earlier row",

@@ -18,6 +18,7 @@ class Counts:
         self.where = where
         self.users: dict[str, int] = {}
         self.items: dict[str, int] = {}
+        self.widths: dict[str, int] = {}
         self.evidence = sum(len(part.users) for part in splits)  # as `check_counts` wants it
         if splits:
             users = max(part.num_users for part in splits)
@@ -36,7 +37,7 @@ class Counts:
         """The rows of every feature file; warns of the unusable, raises InputError for a chosen."""
         for modality, path in found.items():
             try:
-                rows, _ = npy.read_header(path)
+                rows, self.widths[path.name] = npy.read_header(path)
             except InputError as error:
                 if modality in chosen:  # reading it says so again, where errors are collected
                     if not findings.collect:
@@ -59,11 +60,23 @@ class Counts:
                 findings.warn(
                     "counts",
                     f"{self.where}: the number of {kind} is taken as {largest}, "
-                    f"the largest of {listed}",
+                    f"the largest of {listed}{self._doubt(largest) if kind == 'items' else ''}",
                 )
         shape = (max(self.users.values(), default=0), max(self.items.values(), default=0))
         check_counts(self.where, *shape, self.evidence)
         return shape
+
+    def _doubt(self, largest: int) -> str:
+        """What else a feature file may be that alone has so many rows."""
+        others = max((count for count in self.items.values() if count < largest), default=0)
+        (name, *more) = [name for name, count in self.items.items() if count == largest]
+        if more or name not in self.widths:
+            return ""
+        if self.widths[name] == others:
+            return f"; {name} has {others} columns: is it transposed (save array.T)?"
+        if largest == max(self.users.values(), default=0):
+            return f"; {name} has as many rows as there are users: is it of users?"
+        return ""
 
     @property
     def why(self) -> str:

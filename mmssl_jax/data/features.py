@@ -151,7 +151,8 @@ def read_all(
             findings.error(
                 "rows",
                 f"{paths[name]}: has {header[0]} rows, but there are {num_items} items ({why}); "
-                "row i must be item i",
+                "row i must be item i"
+                + ("; it has so many columns: is it transposed?" if header[1] == num_items else ""),
             )
         elif header:
             fitting.append(name)

@@ -1,6 +1,7 @@
 """Which reader a folder needs, decided by the files in it."""
 
 import dataclasses
+import filecmp
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -121,14 +122,29 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
 def _warn_of_others(
     folder: Path, chosen: ModuleType, known: Sequence[ModuleType], findings: Findings
 ) -> None:
-    """Warns where the folder is complete in another layout as well: its splits may be others."""
+    """Warns where the folder is complete in another layout as well, if its splits are others."""
+    in_core = chosen is lattice and lattice.is_core(folder)
     for other in known:
-        if other is not chosen and all(_has(folder, name) for name in other.FILES):
+        if in_core and other is canonical:
+            continue  # these files are the core's own, which are read
+        complete = all(_has(folder, name) for name in other.FILES)
+        if other is not chosen and complete and not _same_files(folder, chosen, other):
             findings.warn(
                 "files",
                 f"{folder}: holds {', '.join(other.FILES)} as well, which are not read; "
                 "import with --from, or move them elsewhere, if they are the data",
             )
+
+
+def _same_files(folder: Path, chosen: ModuleType, other: ModuleType) -> bool:
+    """Whether two layouts have the same splits, byte by byte, as FOLDER and FOLDER/5-core may."""
+    if {chosen, other} != {canonical, lattice}:
+        return False
+    for names in zip(canonical.FILES, lattice.FILES, strict=True):
+        one, two = (folder / name for name in names)
+        if not (one.is_file() and two.is_file() and filecmp.cmp(one, two, shallow=False)):
+            return False
+    return True
 
 
 def is_canonical(folder: Path) -> bool:
