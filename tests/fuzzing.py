@@ -1,8 +1,9 @@
 """Feeds damaged and hostile files to every reader of data, in a process of its own.
 
-    python tests/fuzzing.py FOLDER SEED COUNT [FIRST]
+    POLARS_MAX_THREADS=1 PYTHONPATH=. python tests/fuzzing.py FOLDER SEED COUNT [FIRST [ONLY]]
 
-Prints one JSON object. Input number i of a seed is always the same file, whatever COUNT is, so
+where ONLY is part of the names of the files to spoil, such as .pkl, or several with commas. Prints
+one JSON object. Input number i of a seed is always the same file, whatever COUNT is, so
 that a single failure is run again with COUNT 1 and FIRST i. What must hold for every input: the
 reader returns or raises InputError with one printable line; the doctor reports an error where
 training refuses; nothing of the file is run, nothing is written, and memory and time stay small.
@@ -30,10 +31,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import data_layouts_writers as writers
+import fuzzing_arrays
 import fuzzing_splits
 import numpy as np
 import polars as pl
-import scipy.sparse
 
 from mmssl_jax.data import (
     Dataset,
@@ -73,7 +74,7 @@ def targets(top: Path) -> dict[str, Target]:
     """Valid data in every layout below `top`; every file of it is a target."""
     dataset = _dataset()
     found = {}
-    for layout, writer in writers.WRITERS.items():
+    for layout, writer in {**writers.WRITERS, "matrices": fuzzing_arrays.matrices}.items():
         folder = writer(dataset, top / layout)
         if layout in ("canonical", "mmssl"):
             np.save(folder / "image_present.npy", np.arange(8) != 3)
@@ -90,7 +91,8 @@ def targets(top: Path) -> dict[str, Target]:
                 found[name] = Target(path, functools.partial(_read_folder, folder))
     for path in _tables(top):
         found[path.name] = Target(path, functools.partial(_read_table, path))
-    for name, (path, read) in fuzzing_splits.targets(top).items():
+    read_by = {**fuzzing_arrays.features(dataset, top), **fuzzing_splits.targets(top)}
+    for name, (path, read) in read_by.items():
         found[name] = Target(path, read)
     order, items, features = top / "order.txt", top / "items.csv", top / "added.npy"
     order.write_text("".join(f"{raw}\n" for raw in reversed(dataset.item_ids)))
@@ -211,7 +213,7 @@ def spoil(rng: Rng, name: str, good: bytes, others: list[bytes], canary: Path) -
     suffix = name.rpartition(".")[2]
     kind = {"pkl": "pickle", "jsonl": "rows"}.get(suffix, suffix)
     kind = "rows" if name == "table.json" else kind
-    if kind not in ("json", "npy", "pickle", "parquet", "rows", "gz"):
+    if kind not in ("json", "npy", "pickle", "parquet", "rows", "gz", "npz", "pt"):
         kind = "pickle" if name.endswith("train_mat") else "table"
     bad = hostile(str(canary))
     ways: list[Callable[[], bytes]] = [
@@ -227,13 +229,16 @@ def spoil(rng: Rng, name: str, good: bytes, others: list[bytes], canary: Path) -
     own: dict[str, Callable[[], bytes]] = {
         "json": lambda: _json(rng, good),
         "npy": lambda: _npy(rng, good),
-        "pickle": lambda: _pickle(rng),
+        "pickle": lambda: fuzzing_arrays.matrix(rng, good),
         "table": lambda: _cell(rng, good),
         "parquet": lambda: _flipped(rng, good),
         "rows": lambda: _objects(rng, good),
         "gz": lambda: _packed(rng, name, good, others, canary),
+        "npz": lambda: _flipped(rng, good),
+        "pt": lambda: _flipped(rng, good),
     }
-    return _pick(rng, [*ways, *[own[kind]] * 6])()
+    odd = fuzzing_arrays.spoiled(rng, name, good)
+    return _pick(rng, [*ways, *[own[kind] if odd is None else lambda: odd] * 6])()
 
 
 def _pick(rng: Rng, values: list) -> Any:
@@ -406,31 +411,6 @@ def _npy(rng: Rng, good: bytes) -> bytes:
     return start + rng.bytes(_pick(rng, [0, 8, 32, 96, 96, 192]))
 
 
-def _pickle(rng: Rng) -> bytes:
-    """A pickled matrix with odd parts, as scipy itself would write it."""
-    rows, columns = _pick(rng, [(5, 8), (5, 9), (6, 8), (8, 5), (1, 1), (2**31, 2), (1_000_000, 8)])
-    count = rng.integers(9)
-    cells = rng.integers(_pick(rng, [1, 5, 9]), size=(2, count))
-    kind = _pick(rng, ["coo", "coo", "csr", "csc"])
-    make = getattr(scipy.sparse, f"{kind}_{_pick(rng, ['matrix', 'matrix', 'array'])}")
-    try:
-        matrix = make((np.ones(count, _pick(rng, ["f8", "f4", "?", "i8", "c16"])), cells), (5, 8))
-    except ValueError:  # a cell outside
-        matrix = make((5, 8))
-    state = vars(matrix)
-    match rng.integers(6):
-        case 0:
-            state["_shape"] = (rows, columns)
-        case 1:
-            state["_shape"] = _pick(rng, [None, (5,), (-1, 8), (5.0, 8), "58", (5, 8, 1)])
-        case 2:
-            name = _pick(rng, [name for name in state if name != "maxprint"])
-            state[name] = _pick(rng, [np.arange(3), np.array([1, None]), [0], {}, 2**70, b"x" * 99])
-        case 3 if "data" in state:
-            state["data"] = np.full(len(state["data"]), _pick(rng, [np.nan, 0, np.inf, -1]))
-    return pickle.dumps(matrix, _pick(rng, [0, 2, 3, 3, 4, 5]))
-
-
 @functools.cache
 def hostile(canary: str) -> dict[str, list[bytes]]:
     """Whole files that would run something, or take a lot of memory or time, by kind of file."""
@@ -503,7 +483,7 @@ def hostile(canary: str) -> dict[str, list[bytes]]:
     parquets = [_written(frame.write_parquet) for frame in (wide, nested, constant)]
     objects = np.array([calls[:1]], object)
     arrays = [_written(lambda file: np.save(file, objects, allow_pickle=True)), _written(_archive)]
-    return {
+    kinds = {
         "pickle": pickles,
         "json": jsons,
         "table": tables,
@@ -512,6 +492,9 @@ def hostile(canary: str) -> dict[str, list[bytes]]:
         "gz": packed,
         "npy": arrays,
     }
+    for kind, files in fuzzing_arrays.hostile(calls).items():
+        kinds[kind] = [*kinds.get(kind, ()), *files]
+    return kinds
 
 
 def _written(write: Callable) -> bytes:
@@ -598,9 +581,11 @@ class Watch:
         return bool(writes) and path != os.devnull and not self._temporary(path)
 
 
-def run(folder: Path, seed: int, count: int, first: int = 0) -> dict[str, Any]:
+def run(folder: Path, seed: int, count: int, first: int = 0, only: str = "") -> dict[str, Any]:
     """Reads `count` inputs; says what came of each target, what failed, and how long it took."""
     found = targets(folder / "data")
+    chosen = only.split(",")
+    found = {name: one for name, one in found.items() if any(part in name for part in chosen)}
     # A Parquet file is read in a process of its own, so that some take the time of many others.
     rare = [name for name in found if name.endswith(".parquet")]
     names = sorted(found.keys() - set(rare)) * 4 + rare
@@ -626,7 +611,17 @@ def run(folder: Path, seed: int, count: int, first: int = 0) -> dict[str, Any]:
             failures.append(f"input {number}, {name}: {outcome}")
         target.file.write_bytes(good[which])
     seconds = time.monotonic() - start
-    return {"failures": failures, "seconds": seconds, "slowest": slowest, "tally": tally}
+    kinds: Counter[str] = Counter()
+    for name, times in tally.items():
+        target, _, outcome = name.rpartition(": ")
+        kinds[f"{Path(target).suffix or target}: {outcome}"] += times
+    return {
+        "kinds": dict(sorted(kinds.items())),
+        "failures": failures,
+        "seconds": seconds,
+        "slowest": slowest,
+        "tally": tally,
+    }
 
 
 def one(target: Target, watch: Watch, canary: Path) -> str:
@@ -665,4 +660,4 @@ def guard() -> Watch:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(Path(sys.argv[1]), *map(int, sys.argv[2:]))))
+    print(json.dumps(run(Path(sys.argv[1]), *map(int, sys.argv[2:5]), *sys.argv[5:])))

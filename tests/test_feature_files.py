@@ -46,6 +46,11 @@ WRITE = {
     "windows.csv": lambda path: path.write_bytes(lines().replace("\n", "\r\n").encode()),
     "bom.csv": lambda path: path.write_text("\ufeff" + lines(header="x,y,z")),
     "named.csv": lambda path: path.write_text(lines(header="x,y,z")),
+    "quoted.csv": lambda path: path.write_text(
+        '"' + lines()[:-1].replace(",", '","').replace("\n", '"\n"') + '"\n'
+    ),
+    "ends.csv": lambda path: path.write_text(lines().replace("\n", ",\n")),
+    "word2vec.txt": lambda path: path.write_text(lines().replace(",", " ").replace("\n", " \n")),
     "spaces.txt": lambda path: np.savetxt(path, VALUES),
     "tabs.tsv": lambda path: path.write_text(lines().replace(",", "\t")),
     "semicolons.csv": lambda path: path.write_text(lines().replace(",", ";")),

@@ -57,6 +57,8 @@ def read_text(path: Path, guess_ids: bool) -> Rows:
         glob=False,
     )
     frame = frame.remove(pl.all_horizontal(pl.all().is_null()))  # blank lines
+    if frame.width > 1 and frame[:, -1].null_count() == len(frame):
+        frame = frame[:, :-1]  # every line ends with a separator
     first = frame[names[0]].str.strip_chars()
     numbers = first.cast(pl.Float32, strict=False)
     remark = ""

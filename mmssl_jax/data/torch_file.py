@@ -88,7 +88,9 @@ def _parts(tensor: Record) -> tuple[tuple[str, str, int], int, tuple[int, int], 
     for pair in (shape, stride):
         if not (isinstance(pair, tuple) and all(_is_length(length) for length in pair)):
             raise Refused("its tensor has a shape of something else than lengths")
-    if len(shape) != 2 or len(stride) != 2:
+    if len(stride) != len(shape):
+        raise Refused("its tensor has strides that do not fit its shape")
+    if len(shape) != 2:
         raise Refused(f"its tensor has the shape {shape}; features are 2-d, one row for each item")
     if not isinstance(persistent, Record) or persistent.kind != "persistent":
         raise Refused("its tensor has no values")
