@@ -45,7 +45,7 @@ def read_text(path: Path, guess_ids: bool) -> Rows:
     table_files.check_text(path, first_line, separator, quoted, MAX_COLUMNS)
     cells = first_line.decode("utf-8-sig").strip("\r\n").split(separator)
     cells = [cell.strip(' "') for cell in cells]
-    header = _is_header(cells)
+    header = _is_header(cells[: -1 if len(cells) > 1 and not cells[-1] else None])
     names = [f"column {number}" for number in range(1, len(cells) + 1)]
     frame = pl.read_csv(
         path,
