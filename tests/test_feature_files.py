@@ -45,6 +45,7 @@ WRITE = {
     "blank.csv": lambda path: path.write_text(lines() + "\n\n"),
     "windows.csv": lambda path: path.write_bytes(lines().replace("\n", "\r\n").encode()),
     "bom.csv": lambda path: path.write_text("\ufeff" + lines(header="x,y,z")),
+    "bom_alone.csv": lambda path: path.write_text("\ufeff" + lines()),
     "named.csv": lambda path: path.write_text(lines(header="x,y,z")),
     "quoted.csv": lambda path: path.write_text(
         '"' + lines()[:-1].replace(",", '","').replace("\n", '"\n"') + '"\n'
@@ -365,6 +366,8 @@ def test_a_npy_of_the_name_is_what_is_read(folder, tmp_path, capsys):
         ("text_feat.pt.gz", "unpack it to <modality>_feat.npy"),
         ("image_adj_10.pt", None),
         ("s_adj_mat.npz", None),
+        ("user_graph_dict.npy", None),
+        ("formats.npz", "--modality NAME=FILE of import takes it"),
         ("item_attribute.csv", None),
         ("features.md", None),
         ("readme.txt", None),

@@ -59,27 +59,28 @@ def read_text(path: Path, guess_ids: bool) -> Rows:
     frame = frame.remove(pl.all_horizontal(pl.all().is_null()))  # blank lines
     if frame.width > 1 and frame[:, -1].null_count() == len(frame):
         frame = frame[:, :-1]  # every line ends with a separator
-    first = frame[names[0]].str.strip_chars()
+    return _identified(frame, cells if header else None, guess_ids)
+
+
+def _identified(frame: pl.DataFrame, header: Sequence[str] | None, guess_ids: bool) -> Rows:
+    """The rows of a table whose first column is text, and may be ids; `header` is its names."""
+    first = frame.to_series(0).str.strip_chars()
     numbers = first.cast(pl.Float32, strict=False)
-    remark = ""
-    if header and _plain(cells[0]) in _ROW_NUMBERS and _counts_up(first):
-        ids = False
-        frame = frame.drop(names[0])
-    elif header and _plain(cells[0]) in _IDS:
+    name = None if header is None else _plain(header[0])
+    ids, said = name in _IDS, ""
+    if name in _ROW_NUMBERS and _counts_up(first):
+        return Rows(_numpy(frame[:, 1:]))
+    if not ids and numbers.null_count() > first.null_count():
         ids = True
-    elif numbers.null_count() > first.null_count():
+        said = "the first column, which is not all numbers, is taken as raw ids"
+    if not ids and guess_ids and header is None and _alone_whole(first, frame[:, 1:]):
         ids = True
-        remark = f"{cells[0][:40]!a}" if header else "the first column, which is not all numbers,"
-    else:
-        ids = guess_ids and not header and _alone_whole(first, frame[:, 1:])
-        remark = "the first column, the only one of whole numbers," if ids else ""
+        said = "the first column, the only one of whole numbers, is taken as raw ids"
     if ids:
-        remark = remark and f"{remark} is taken as raw ids"
-        return Rows(_numpy(frame[:, 1:]), _checked(first), remark)
-    if names[0] in frame.columns:
-        frame = frame.with_columns(numbers.alias(names[0]))
-    numbered = header and all(map(_is_number, cells[1:]))
-    return Rows(_numpy(frame), None, "its first line is taken as names" if numbered else "")
+        return Rows(_numpy(frame[:, 1:]), _checked(first), said)
+    if header is not None and all(map(_is_number, header)):
+        said = "its first line is taken as names"
+    return Rows(_numpy(frame.with_columns(numbers.alias(frame.columns[0]))), None, said)
 
 
 def read_parquet(path: Path) -> Rows:

@@ -14,7 +14,7 @@ NONE = "none"
 SUFFIX = "_feat.npy"
 MASK_SUFFIX = "_present.npy"
 _STEM = "_feat"
-_ARRAYS = (".npz", ".pt", ".pth", ".h5", ".hdf5", ".mat", ".safetensors")
+_ARRAYS = (".npy", ".npz", ".pt", ".pth", ".h5", ".hdf5", ".mat", ".safetensors")
 _PACKED = (".zip", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar")
 _TEXTS = (".md", ".py", ".sh", ".ipynb", ".yaml", ".yml", ".log", ".html", ".png", ".pdf")
 
@@ -77,9 +77,8 @@ def _looks_like_features(path: Path) -> bool:
         return False
     if re.search(r"feat|embed|(^|[_-])emb([_.-]|$)", path.name, re.IGNORECASE):
         return True
-    if path.suffix.lower() == ".npy":
-        return True
-    return path.suffix.lower() in _ARRAYS and not re.search("adj|graph|mat", path.stem.lower())
+    of_graph = re.search(r"(^|[_-])(adj|graph|mat|matrix)([_.-]|$)", path.stem, re.IGNORECASE)
+    return path.suffix.lower() in _ARRAYS and not of_graph
 
 
 def is_name(name: str) -> bool:
