@@ -135,7 +135,7 @@ FAULTS = {
         lambda folder: save(folder, FEATURES[[1, 1, 1, 1]]),
         "warning",
         "repeated rows",
-        "ALL image feature rows are the same",
+        "3 of 4 image feature rows repeat an earlier row; ALL are the same",
     ),
     "transposed": (
         lambda folder: save(folder, FEATURES.T.copy()),

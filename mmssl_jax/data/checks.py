@@ -191,15 +191,12 @@ def check_features(
         rows = np.flatnonzero(known & ~empty)
         # Digests, so that a set of wide rows does not cost a second copy of the features.
         distinct = {hashlib.blake2b(values[row], digest_size=16).digest() for row in rows}
-        if len(distinct) == 1 and len(rows) == len(values) > 1:
+        if repeats := len(rows) - len(distinct):
+            alike = len(distinct) == 1 and len(rows) == len(values)
             findings.warn(
                 "repeated rows",
-                f"{where}: ALL {modality} feature rows are the same, and tell no item from another",
-            )
-        elif repeats := len(rows) - len(distinct):
-            findings.warn(
-                "repeated rows",
-                f"{where}: {repeats} {of} {modality} feature rows repeat an earlier row",
+                f"{where}: {repeats} {of} {modality} feature rows repeat an earlier row"
+                + ("; ALL are the same, and tell no item from another" if alike else ""),
             )
 
 
