@@ -201,7 +201,7 @@ def _tensor(rng: Rng) -> bytes:
         data,
         tensor(kind=_pick(rng, kinds), key=_pick(rng, [*["0"] * 9, "1", "../0", ""]), **parts),
         _pick(rng, [zipfile.ZIP_STORED] * 9 + [zipfile.ZIP_DEFLATED]),
-        _pick(rng, [b"little", b"little", b"big", b"\xff", None]),
+        _pick(rng, [*[b"little"] * 9, b"big", b"\xff", bytes(1 << 26), None]),
     )
 
 

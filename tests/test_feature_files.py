@@ -150,11 +150,13 @@ def refusal(path):
     return message
 
 
-def archive(path, data=None, member="data/0", program=None, packing=zipfile.ZIP_STORED):
+def archive(
+    path, data=None, member="data/0", program=None, packing=zipfile.ZIP_STORED, order="little"
+):
     """A file as torch.save writes it, made by hand."""
     with zipfile.ZipFile(path, "w", packing) as file:
         file.writestr("x/data.pkl", tensor() if program is None else program)
-        file.writestr("x/byteorder", "little")
+        file.writestr("x/byteorder", order)
         file.writestr(f"x/{member}", VALUES.tobytes() if data is None else data)
 
 
@@ -173,6 +175,8 @@ def text(value):
 
 def test_a_tensor_made_by_hand_is_read(tmp_path):
     archive(tmp_path / "a.pt")
+    np.testing.assert_array_equal(torch_file.read(tmp_path / "a.pt"), VALUES)
+    archive(tmp_path / "a.pt", VALUES.astype(">f4").tobytes(), order="big")
     np.testing.assert_array_equal(torch_file.read(tmp_path / "a.pt"), VALUES)
     archive(tmp_path / "a.pt", VALUES.T.tobytes(), program=tensor(stride=(1, 6)))
     np.testing.assert_array_equal(torch_file.read(tmp_path / "a.pt"), VALUES)
@@ -197,6 +201,7 @@ def test_a_tensor_made_by_hand_is_read(tmp_path):
         ({"program": pickle.dumps(None)}, "no single tensor"),
         ({"program": b"\x80\x02" + b"N" * 2_000_000 + b"."}, "no data.pkl of a single tensor"),
         ({"program": b""}, "damaged"),
+        ({"order": "0" * 99_999_999, "packing": zipfile.ZIP_DEFLATED}, "neither little nor big"),
     ],
 )
 def test_odd_and_hostile_tensors_are_refused(tmp_path, changes, says):

@@ -46,18 +46,22 @@ def read(path: Path) -> np.ndarray:
         if len(pickles) != 1 or members[pickles[0]].file_size > _MAX_PICKLE:
             raise Refused("it has no data.pkl of a single tensor")
         root = pickles[0].removesuffix("data.pkl")
-        order = archive.read(f"{root}byteorder") if f"{root}byteorder" in members else b"little"
+        order = members.get(f"{root}byteorder")
+        if order is not None and order.file_size > len("little"):
+            raise Refused("its byteorder is neither little nor big")
+        big = order is not None and archive.read(order) == b"big"
         record = _single(interpret(archive.read(pickles[0]), _ALLOWED, persistent=True))
         if record.kind != "tensor":
             return array(record, "array", dimensions=2)
         storage, offset, shape, stride = _parts(record)
         kind, key, count = storage
         dtype = np.dtype("u2" if kind == _BFLOAT16 else kind)
-        dtype = dtype.newbyteorder(">" if order == b"big" else "<")
+        dtype = dtype.newbyteorder(">" if big else "<")
         member = members.get(f"{root}data/{key}")
         if member is None or member.compress_type != zipfile.ZIP_STORED:
             raise Refused("it has no values of its tensor, or has them compressed")
-        if member.file_size != count * dtype.itemsize:
+        # Uncompressed it cannot be longer than the file, whatever the archive says.
+        if member.file_size != count * dtype.itemsize or member.file_size > path.stat().st_size:
             raise Refused(f"its tensor does not hold the {count} values it announces")
         size = shape[0] * shape[1]
         if offset + size > count:
