@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 TESTS = Path(__file__).parent
-TARGETS = 57  # files, each of which gets as many inputs
+TARGETS = 69  # files, each of which gets as many inputs
 
 
 def child(folder: Path, *arguments) -> dict:

@@ -54,6 +54,9 @@ def test_names_of_other_families(tmp_path, names):
     importing.main([str(folder), "--to", str(tmp_path / "out")])
     source = json.loads((tmp_path / "out" / "dataset.json").read_text())["source"]
     assert (source["layout"], source["files"].keys()) == ("diffmm", set(names))
+    importing.main([str(folder), "--to", str(tmp_path / "named"), "--from", "sslrec"])
+    source = json.loads((tmp_path / "named" / "dataset.json").read_text())["source"]
+    assert source["layout"] == "sslrec"
 
 
 def test_two_files_of_a_split_are_an_error(tmp_path):

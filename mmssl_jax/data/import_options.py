@@ -29,6 +29,7 @@ LAYOUTS = {
     "lattice": lattice,
     "micro": lattice,
     "diffmm": diffmm,
+    "sslrec": diffmm,
     "mmrec": mmrec,
     "lightgcn": lightgcn,
 }
