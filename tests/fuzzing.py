@@ -596,7 +596,7 @@ def run(folder: Path, seed: int, count: int, first: int = 0, only: str = "") -> 
     hostile(str(canary))
     watch = guard()
     tally: Counter[str] = Counter()
-    failures, slowest, start = [], 0.0, time.monotonic()
+    failures, slowest, start = [], (0.0, ""), time.monotonic()
     for number in range(first, first + count):
         which = number % len(names)
         name, target = names[which], found[names[which]]
@@ -605,7 +605,7 @@ def run(folder: Path, seed: int, count: int, first: int = 0, only: str = "") -> 
         (folder / "progress").write_text(f"input {number}, {name}")  # for when the process dies
         began = time.monotonic()
         outcome = one(target, watch, canary)
-        slowest = max(slowest, time.monotonic() - began)
+        slowest = max(slowest, (time.monotonic() - began, f"input {number}, {name}"))
         tally[f"{name}: {outcome if outcome in ('read', 'refused') else 'failed'}"] += 1
         if outcome not in ("read", "refused"):
             failures.append(f"input {number}, {name}: {outcome}")
