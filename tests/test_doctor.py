@@ -270,7 +270,7 @@ def test_all_errors_in_every_layout(tmp_path, layout):
     save(folder, FEATURES[:3])
     save(folder, FEATURES * np.nan, "text_feat.npy")
     for path in folder.rglob("*"):
-        if path.name in ("test.json", "tstMat.pkl", "data.inter"):
+        if path.name in ("test.json", "tstMat.pkl", "data.inter", "test.txt"):
             path.write_bytes(b"\x00")
     errors = [message for level, _, message in check(folder) if level == "error"]
     rows = ["image_feat.npy: has 3 rows"] if layout != "mmrec" else []

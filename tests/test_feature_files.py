@@ -386,6 +386,19 @@ def test_names_that_look_like_features(tmp_path, name, said):
     assert said is None or said in warned[0]
 
 
+def test_beside_tables_they_are_named(tmp_path, capsys):
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    for place, split in enumerate(("train", "val", "test")):
+        rows = [f"u{user},i{(user + 3 * place + item) % 9}" for user in range(9) for item in (0, 1)]
+        (folder / f"{split}.csv").write_text("\n".join(["user,item", *rows]) + "\n")
+    WRITE["plain.csv"](folder / "audio_feat.csv")
+    importing.main([str(folder), "--dry-run"])
+    printed = capsys.readouterr().out
+    assert f"{folder / 'audio_feat.csv'}: is not read, as items go by their sorted ids" in printed
+    assert "--modality audio=FILE takes it" in printed
+
+
 def test_matrices_are_no_features(tmp_path):
     folder = writers.write_diffmm(world(), tmp_path / "data")
     for path in folder.glob("*Mat.pkl"):

@@ -181,7 +181,8 @@ def _warn_of_files(
                 )
     if options.path.is_dir():
         used = {other.absolute() for other in options.modality.values()}
-        for name, other in features.find(options.path).items():
+        found = features.find(options.path) | features.beside(options.path)
+        for name, other in found.items():
             if other.absolute() not in used:
                 findings.warn(
                     "unread",
