@@ -253,6 +253,7 @@ def test_nothing_in_a_file_is_run(tmp_path, suffix):
         ("a.csv", b"\x1f\x8b" + bytes(50), "is compressed; unpack it first"),
         ("a.npz", b"PK\x03\x04 no archive", "damaged (BadZipFile"),
         ("a.parquet", b"PAR1 nothing PAR1", "cannot be read as a table"),
+        ("a.parquet", b"nothing", "it is no Parquet file"),
         ("a.h5", b"\x89HDF", "nor one of .npz, .pt"),
     ],
 )

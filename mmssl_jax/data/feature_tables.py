@@ -89,6 +89,9 @@ def read_parquet(path: Path) -> Rows:
     A column of text, or one named as ids, has the ids. The others are numbers, or the one is lists
     of them. Raises as `read_text` does, and InputError where the trial fails.
     """
+    with path.open("rb") as file:
+        if file.read(4) != b"PAR1":
+            raise Refused("it is no Parquet file")
     parquet_trial.survive(path, None)
     return parse_parquet(path)
 
