@@ -85,6 +85,21 @@ def test_two_catalogues_have_items_that_the_other_lacks(capsys, shop):
     assert data.features["sound"][-1].tolist() == [3.5, 4]
 
 
+def test_ids_spelt_in_another_way_are_no_new_items(capsys, shop):
+    numbers = "".join(f"u{user},{item}\n" for user in range(6) for item in range(SOLD))
+    (shop / "sales.csv").write_text("user,item\n" + numbers)
+    (shop / "ids.txt").write_text("".join(f"{item}.0\n" for item in range(ALL)[::-1]))
+    warned = run(capsys, *ORDERED, "--catalogue", "keep")
+    data = load("out")
+    assert data.item_ids is not None
+    assert sorted(data.item_ids) == sorted(map(str, range(ALL)))
+    assert data.features["image"][:, 0].tolist() == [int(raw) + 1 for raw in data.item_ids]
+    assert any("3 of its 23 items have no pair" in line for line in warned)
+    assert any(f"spells {ALL} items in another way" in line for line in warned)
+    with pytest.raises(InputError, match="has no item of"):
+        importing.main(["sales.csv", "--to", "new", *ORDERED, "--id-spelling", "keep"])
+
+
 def test_a_list_alone_adds_items_for_features_to_come(capsys):
     run(capsys, "--item-order", "ids.txt", "--catalogue", "keep")
     data = load("out", "none")

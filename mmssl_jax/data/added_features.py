@@ -93,11 +93,9 @@ def _matched(
     `path` is where the ids, each there once, come from. Where the data set has no raw ids, they are
     indices.
     """
+    listed = ids if dataset.item_ids is not None else _count(path, ids)
     _check_known(dataset, where, path, ids, spelling)
-    if dataset.item_ids is None:
-        dataset = catalogue.settle(dataset, path, _count(path, ids), choice, spelling)
-    else:
-        dataset = catalogue.settle(dataset, path, ids, choice, spelling)
+    dataset = catalogue.settle(dataset, path, listed, choice, spelling)
     items = _items(dataset)
     rows = id_spelling.places(ids, items, spelling)
     return _said(dataset, id_spelling.said_of_matches(path, ids, items, rows)), rows

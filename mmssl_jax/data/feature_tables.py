@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from mmssl_jax.data import parquet_trial, table_files
+from mmssl_jax.data import column_names, parquet_trial, table_files
 from mmssl_jax.data.pickles import Refused
 
 MAX_COLUMNS = 20_000
@@ -115,14 +115,14 @@ def parse_parquet(path: Path) -> Rows:
     ]
     ids = texts or named
     if len(ids) > 1:
-        listed = table_files.listed(ids)
+        listed = column_names.listed(ids)
         raise Refused(f"it has several columns that may be ids, {listed}; keep one of them")
     frame = frame.drop(counted)
     raw = _checked(frame[ids[0]].cast(pl.String)) if ids else None
     frame = frame.drop(ids)
     lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List | pl.Array)]
     if lists and frame.width > 1:
-        raise Refused(f"it has other columns beside the lists in {table_files.listed(lists[:1])}")
+        raise Refused(f"it has other columns beside the lists in {column_names.listed(lists[:1])}")
     values = _stacked(frame.to_series(), limit) if lists else _numpy(frame)
     return Rows(values, raw, f"{ids[0][:40]!a} is taken as raw ids" if texts else "")
 
