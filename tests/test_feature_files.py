@@ -107,8 +107,10 @@ def test_what_is_guessed_is_said(tmp_path):
     assert feature_files.read(path).said == f"{path}: its first line is taken as names"
 
 
+@pytest.mark.encode
 def test_tensors_of_torch_are_read(tmp_path):
-    torch = pytest.importorskip("torch")
+    import torch
+
     path = tmp_path / "a.pt"
     whole = torch.tensor(VALUES)
     for saved, expected in (

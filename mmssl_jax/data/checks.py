@@ -43,30 +43,24 @@ class SplitRules:
     `repeats` is for pairs that return in a later split: an error (unless the folder was imported
     with them), or these are dropped from it, or kept. `val_seed` draws a validation split from the
     training pairs, for data that has none. `final` puts the pairs of every split into train, for
-    serving.
+    serving. Entries of matrices below `min_rating` are no pairs.
     """
 
     repeats: str = ERROR_OF_REPEATS
     val_seed: int | None = None
     final: bool = False
+    min_rating: float | None = None
 
 
 class Findings:
     """All that was found. With `collect`, errors are kept too and reading goes on where it can.
 
-    It goes through every reader, and so carries the rules that decide what of the splits is wrong,
-    and `min_rating`: of entries that have a value, those below it are no pairs.
+    It goes through every reader, and so carries the rules that decide what of the splits is wrong.
     """
 
-    def __init__(
-        self,
-        collect: bool = False,
-        rules: SplitRules = SplitRules(),
-        min_rating: float | None = None,
-    ):
+    def __init__(self, collect: bool = False, rules: SplitRules = SplitRules()):
         self.collect = collect
         self.rules = rules
-        self.min_rating = min_rating
         self.listed: list[Finding] = []
 
     def warn(self, check: str, message: str) -> None:
@@ -192,12 +186,9 @@ def check_features(
         # Digests, so that a set of wide rows does not cost a second copy of the features.
         distinct = {hashlib.blake2b(values[row], digest_size=16).digest() for row in rows}
         if repeats := len(rows) - len(distinct):
-            alike = len(distinct) == 1 and len(rows) == len(values)
-            findings.warn(
-                "repeated rows",
-                f"{where}: {repeats} {of} {modality} feature rows repeat an earlier row"
-                + ("; ALL are the same, and tell no item from another" if alike else ""),
-            )
+            alike = "; ALL are the same" if 1 + repeats == len(values) else ""
+            said = f"{repeats} {of} {modality} feature rows repeat an earlier row{alike}"
+            findings.warn("repeated rows", f"{where}: {said}")
 
 
 def _refuse_shared(

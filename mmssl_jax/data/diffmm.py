@@ -30,8 +30,8 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     """Reads the matrices and the chosen *_feat.npy.
 
     The matrices say how many users and items there are, and must agree. Their entries are pairs,
-    but for those that `findings.min_rating` or, where there is none, a negative value leaves out.
-    Raises InputError.
+    but for those that `findings.rules.min_rating` or, where there is none, a negative value leaves
+    out. Raises InputError.
     """
     found = features.find(folder)
     chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
@@ -84,7 +84,7 @@ def _liked(folder: Path, matrices: Mapping[str, Matrix], findings: Findings) -> 
 
     A value below zero is a dislike, and never a pair unless somebody asks for it.
     """
-    least = findings.min_rating
+    least = findings.rules.min_rating
     values = np.concatenate([matrix.values.astype(np.float64) for matrix in matrices.values()])
     bound = least if least is not None else 0
     liked = {split: _only(matrix, matrix.values >= bound) for split, matrix in matrices.items()}

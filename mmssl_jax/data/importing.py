@@ -100,8 +100,9 @@ def _with_titles(dataset: Dataset, options: argparse.Namespace) -> Dataset:
 def _read(options: argparse.Namespace) -> tuple[Dataset, dict[str, Any], dict[str, Path]]:
     """The data set, where it came from, and the files that were read, by name."""
     val_seed = (options.seed or 0) if options.val_from_train else None
-    rules = SplitRules(options.repeats or ERROR_OF_REPEATS, val_seed)
-    findings = Findings(rules=rules, min_rating=options.min_rating)
+    repeats = options.repeats or ERROR_OF_REPEATS
+    rules = SplitRules(repeats, val_seed, min_rating=options.min_rating)
+    findings = Findings(rules=rules)
     dataset, source, paths = (table_import.read if options.of_table else _read_folder)(
         options, findings
     )
