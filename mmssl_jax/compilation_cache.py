@@ -1,4 +1,4 @@
-"""Where compiled programs are kept between runs: jax's own cache, in the user's folder for caches."""
+"""Where compiled programs are kept between runs: jax's own cache, in the user's cache folder."""
 
 import os
 import pathlib
