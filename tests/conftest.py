@@ -1,19 +1,11 @@
 """What every test runs under: strict jax, and the shapes in signatures checked at run time."""
 
-import atexit
 import os
 import shutil
-import tempfile
 
 # Read when jax is imported, and inherited by pytest's workers and by child processes.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # most of the time goes to compiling
-    cache = tempfile.mkdtemp(prefix="mmssl_jax-tests-")
-    atexit.register(shutil.rmtree, cache, ignore_errors=True)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import hypothesis
 import jax
@@ -24,3 +16,31 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 hypothesis.settings.register_profile("any machine", deadline=None)  # of slow ones, too
 hypothesis.settings.load_profile("any machine")
+
+from mmssl_jax import compilation_cache
+
+MOST_BYTES = 1 << 30
+
+
+def _keep_programs() -> None:
+    """Most of the tests' time goes to compiling: even small programs are kept between runs.
+
+    Beside the commands' own cache, without its limit, as holding to that costs more than small
+    programs do; what has become too large is begun anew.
+    """
+    folder = compilation_cache.own_folder("tests")
+    if folder is None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    if sum(path.stat().st_size for path in folder.iterdir()) > MOST_BYTES:
+        shutil.rmtree(folder, ignore_errors=True)
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in settings.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)  # of workers and of commands
+
+
+_keep_programs()

@@ -28,9 +28,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     own_lock = folder.with_name(f".{folder.name}.lock")
     try:
         with contextlib.ExitStack() as stack:
-            with _locked(
-                folder.parent, own_lock, wait=True
-            ):  # so that no other clears it before its lock
+            with _locked(folder.parent, own_lock, wait=True):  # no other clears it before its lock
                 _clear(folder)
                 partial.mkdir()
                 stack.enter_context(_locked(partial, _beside(partial)))
@@ -60,10 +58,7 @@ def _clear(folder: Path) -> None:
     for path in sorted(folder.parent.iterdir()):
         match = name.fullmatch(path.name)
         if match and path.is_dir() and not path.is_symlink():
-            with (
-                contextlib.suppress(OSError),
-                _locked(path, _beside(path)),
-            ):  # OSError: it is in use
+            with contextlib.suppress(OSError), _locked(path, _beside(path)):  # OSError: in use
                 if match[1] == "replaced" and not folder.exists():
                     path.rename(folder)  # killed just between the two renames
                 else:
