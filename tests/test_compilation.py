@@ -12,7 +12,7 @@ import scipy.sparse
 from jax.experimental.compilation_cache import compilation_cache
 
 from mmssl_jax import config as configs
-from mmssl_jax import data, sampling
+from mmssl_jax import data, evaluation, sampling
 from mmssl_jax.data import Dataset
 from mmssl_jax.models import MODELS
 from mmssl_jax.sharding import make_mesh
@@ -113,3 +113,24 @@ def test_sampling_compiles_within_its_budget_at_any_size():
     started = time.process_time()
     assert 50 < instructions(many.compile().as_text()) < 4_000
     assert time.process_time() - started < SECONDS
+
+
+def test_the_program_of_an_evaluation_does_not_grow_with_the_data():
+    def program(num_items):
+        def shape(*sizes, dtype=jnp.int32):
+            return jax.ShapeDtypeStruct(sizes, dtype)
+
+        blocks = evaluation.Block(
+            users=shape(9, 1024),
+            known=shape(9, 1024, dtype=bool),
+            masked=shape(9, num_items, 2),
+            truth=shape(9, num_items, 2),
+        )
+        embeddings = shape(9000, 8, dtype=jnp.float32), shape(num_items, 8, dtype=jnp.float32)
+        scores = shape(num_items, dtype=jnp.float32)
+        return evaluation._located.lower(
+            embeddings, blocks, scores, score=evaluation.dot_scores, longest=50
+        )
+
+    few, many = (instructions(program(size).as_text()) for size in (SMALLER, LARGE))
+    assert many == few > 20
