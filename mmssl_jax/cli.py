@@ -1,15 +1,9 @@
 """The command lines of train.py and evaluate.py; the only module that knows absl's flags."""
 
-import difflib
-import functools
 import pathlib
-import re
 import sys
-import traceback
-import typing
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -21,12 +15,12 @@ from mmssl_jax import (
     data,
     files,
     final_run,
+    flag_errors,
     groups,
     models,
     results,
     training,
 )
-from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
 from mmssl_jax.sharding import check_devices
@@ -43,7 +37,6 @@ _FINAL = """
                     scores; needs --config.train.epochs=N; default folder: runs/<config name>-final
   --final-from RUN  the same, by the config of a finished run (its folder), up to its best epoch"""
 
-_RENAMED = {"include-seen": "--exclude-known none"}
 resolved = models.resolve
 
 GOES_ON = "the same command goes on from the last epoch"
@@ -155,8 +148,8 @@ def parse(
         print(usage)
         sys.exit(0)
     file = _config_file(argv)
-    _check_fields(argv)
-    _check_renamed(argv)
+    flag_errors.check_fields(argv)
+    flag_errors.check_renamed(argv)
     values = flags.FlagValues()
     try:
         config_flags.DEFINE_config_file(
@@ -173,13 +166,14 @@ def parse(
             rest = values(argv)
             _ = getattr(values.config, "train", None)  # raises what kept the file from being read
     except (Exception, SystemExit) as error:  # a config file is code: anything can come out of it
-        raise InputError(_one_line(error, file)) from error
+        raise InputError(flag_errors.one_line(error, file)) from error
     if len(rest) > 1:
         raise InputError(f"unexpected argument '{rest[1]}'; flags start with --")
     if not isinstance(values.config, Config):
+        found = type(values.config).__name__
         raise InputError(
-            f"config file {file}: its get_config() returns {_kind(values.config)}, not the Config "
-            "of mmssl_jax.config; see configs/demo.py"
+            f"config file {file}: its get_config() returns {found}, not the Config of "
+            "mmssl_jax.config; see configs/demo.py"
         )
     for name in ("workdir", *more_flags):
         if values[name].value == "":
@@ -243,65 +237,3 @@ def _config_file(argv: list[str]) -> str:
     if not file.endswith(".py"):
         raise InputError(f"config file '{file}' is no .py file; see configs/demo.py")
     return file
-
-
-def _check_fields(argv: list[str]) -> None:
-    """Raises InputError for an override of a field that does not exist."""
-    fields = configs.flatten(Config())
-    for argument in argv[1:]:
-        match = re.match(r"--?(no)?config\.(?P<path>[^=]*)", argument)
-        if match and match["path"] not in fields:
-            path = match["path"]
-            inside = [field for field in fields if field.startswith(f"{path}.")]
-            close = inside or difflib.get_close_matches(path, fields, cutoff=0.5)
-            hint = f"did you mean {' or '.join(close[:3])}? " if close else ""
-            raise InputError(
-                f"unknown config field '{path}'; {hint}all fields are in mmssl_jax/config.py"
-            )
-
-
-def _check_renamed(argv: list[str]) -> None:
-    """Raises InputError for a flag that has another name now."""
-    for argument in argv[1:]:
-        name = argument.lstrip("-").partition("=")[0]
-        if argument.startswith("-") and name in _RENAMED:
-            raise InputError(f"--{name} is {_RENAMED[name]} now")
-
-
-def _one_line(error: BaseException, file: str) -> str:
-    """What absl, ml_collections or a config file raised, as one line."""
-    while "whilst parsing config file" in str(error) and error.__context__:
-        error = error.__context__  # what the config file raised, below what they made of it
-    if isinstance(error, InputError):
-        return str(error)
-    text = " ".join(str(error).split())
-    if isinstance(error, flags.IllegalFlagValueError):
-        flag = re.match(r"flag --config\.(?P<path>[^=]*)=(?P<value>.*?): ", text)
-        if flag:
-            kind = _type_of(flag["path"])
-            return f"config field '{flag['path']}' is {flag['value']!r}, which is no {kind}"
-    if isinstance(error, flags.Error):
-        return f"{text}; --help lists the flags"
-    if isinstance(error, SyntaxError):
-        return f"config file {error.filename}, line {error.lineno}: {error.msg}"
-    if isinstance(error, AttributeError) and "'get_config'" in text:
-        return f"config file {file}: has no get_config(); see configs/demo.py"
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if pathlib.Path(frame.filename).resolve() == pathlib.Path(file).resolve()
-    ]
-    where = f", line {lines[-1]}" if lines else ""
-    return f"config file {file}{where}: {_kind(error)}: {text}"
-
-
-def _type_of(path: str) -> str:
-    """The type that a field of the config declares, as text."""
-    *sections, name = path.split(".")
-    section = functools.reduce(getattr, sections, Config())
-    kind = typing.get_type_hints(type(section))[name]
-    return getattr(kind, "__name__", str(kind)).removesuffix(" | None")
-
-
-def _kind(value: Any) -> str:
-    return type(value).__name__
