@@ -652,6 +652,7 @@ def _late(*_) -> None:
 def guard() -> Watch:
     """Limits this process for good, and lets warnings be failures."""
     warnings.simplefilter("error")
+    tempfile.gettempdir()  # found under a lock, which the watch would wait for if it came first
     signal.signal(signal.SIGALRM, _late)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
