@@ -376,6 +376,12 @@ def test_an_inter_file_with_options_of_tables_keeps_its_split():
     expected = sorted((user[1:], str(int(item[1:])), split) for user, item, split in ROWS)
     assert raw(data) == expected
     assert raw(run("toy.inter", "--split", "per-user", "--k-core", "0", to="anew")) != expected
+    lines = Path("toy.inter").read_text().splitlines()
+    rated = [f"{line}\t{1 + number % 5 // 4}" for number, line in enumerate(lines[1:])]
+    Path("toy.inter").write_text("\n".join([f"{lines[0]}\trating", *rated]) + "\n")
+    best = raw(run("toy.inter", "--min-rating", "2", to="best"))
+    assert len(best) == len(ROWS) // 5
+    assert set(best) < set(expected)
     assert "is not a folder" in refused("toy.inter", "--from", "diffmm")
 
 

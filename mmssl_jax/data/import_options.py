@@ -64,7 +64,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     given = [name for name in _OF_TABLES if getattr(options, name) is not None]
     of_tables_alone = [name for name in given if name not in _OF_BOTH]
     options.of_table = options.layout == TABLE or (
-        options.layout is None and table_sources.is_table(options.path, bool(of_tables_alone))
+        options.layout is None and table_sources.is_table(options.path, bool(given))
     )
     if of_tables_alone and not options.of_table:
         name = of_tables_alone[0]

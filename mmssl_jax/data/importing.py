@@ -126,7 +126,8 @@ def _read_folder(
     layout = mmrec if folder.is_file() else layouts.find(folder, findings, known)
     if options.min_rating is not None and layout is not diffmm:
         raise InputError(
-            f"--min-rating is for tables and matrices; {folder} has no values of pairs"
+            f"--min-rating is for matrices and tables (give the path of a .inter file itself); "
+            f"{folder} is read as neither"
         )
     in_core = layout is lattice and lattice.is_core(folder)
     top = layouts.top(layout, folder)
