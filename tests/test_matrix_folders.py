@@ -59,6 +59,13 @@ def test_names_of_other_families(tmp_path, names):
     assert source["layout"] == "sslrec"
 
 
+def test_a_missing_file_is_named_by_a_name_that_does(tmp_path):
+    folder = write(tmp_path / "data", ("train_mat.npz", "val_mat.pkl", "test_mat.pkl"))
+    (folder / "test_mat.pkl").unlink()
+    with pytest.raises(InputError, match=r"tstMat\.pkl missing beside train_mat\.npz"):
+        load(str(folder), "none")
+
+
 def test_two_files_of_a_split_are_an_error(tmp_path):
     folder = write(tmp_path / "data")
     (folder / "train_mat.pkl").write_bytes((folder / "trnMat.pkl").read_bytes())

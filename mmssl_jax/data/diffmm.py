@@ -43,7 +43,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     }
     matrices = {split: matrix for split, matrix in read.items() if matrix is not None}
     if not matrices:
-        raise InputError(f"{folder}: none of {', '.join(FILES)} can be read")
+        raise InputError(f"{folder}: none of {patterns.said(FILES)} can be read")
     first, shape = next((paths[split], matrix.shape) for split, matrix in matrices.items())
     for split, matrix in matrices.items():
         if matrix.shape != shape:

@@ -102,8 +102,9 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
         settled = without_val and (rules.final or rules.val_seed is not None)
         if present and missing and not settled:
             hint = f"; {WITHOUT_VAL}" if without_val else ""
+            beside = patterns.matches(folder, present[0])[0].relative_to(folder)
             findings.error(
-                "files", f"{folder}: {', '.join(missing)} missing beside {present[0]}{hint}"
+                "files", f"{folder}: {patterns.said(missing)} missing beside {beside}{hint}"
             )
         if present:
             chosen = lattice if core else layout
@@ -115,7 +116,7 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
             f"{folder}: holds tables ({files}), which are imported first: python -m mmssl_jax.data "
             f"import {folder} --to data/NAME"
         )
-    expected = " or ".join(", ".join(layout.FILES) for layout in known)
+    expected = " or ".join(patterns.said(layout.FILES) for layout in known)
     raise InputError(f"{folder}: no known data layout; expected {expected} (docs/data.md)")
 
 
@@ -131,7 +132,7 @@ def _warn_of_others(
         if other is not chosen and complete and not _same_files(folder, chosen, other):
             findings.warn(
                 "files",
-                f"{folder}: holds {', '.join(other.FILES)} as well, which are not read; "
+                f"{folder}: holds {patterns.said(other.FILES)} as well, which are not read; "
                 "import with --from, or move them elsewhere, if they are the data",
             )
 
