@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds import Place
 
 from mmssl_jax.data import importing, layouts, lightgcn, load, presplit
 from mmssl_jax.data.checks import Findings, SplitRules
@@ -607,3 +608,11 @@ def test_words_of_splits_are_not_parts_of_words():
     for name in ("latest.csv", "trainers.csv", "trained_test.csv", "value.csv", "contest-x.csv"):
         table(f"f/{name}", ROWS)
     assert presplit.folds(Path("f")) == {}
+
+
+@pytest.mark.parametrize("name", ["valid.json", "validation.json", "dev.json"])
+def test_a_validation_split_by_another_name_is_not_taken_for_a_missing_one(name, tmp_path):
+    place = Place(tmp_path)
+    (place.data / "val.json").rename(place.data / name)
+    with pytest.raises(InputError, match=f"val.json missing beside train.json; rename {name} to"):
+        layouts.load(str(place.data))

@@ -101,7 +101,7 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
         rules = findings.rules
         settled = without_val and (rules.final or rules.val_seed is not None)
         if present and missing and not settled:
-            hint = f"; {WITHOUT_VAL}" if without_val else ""
+            hint = f"; {_about_val(folder, names[1])}" if without_val else ""
             beside = patterns.matches(folder, present[0])[0].relative_to(folder)
             findings.error(
                 "files", f"{folder}: {patterns.said(missing)} missing beside {beside}{hint}"
@@ -118,6 +118,13 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
         )
     expected = " or ".join(patterns.said(layout.FILES) for layout in known)
     raise InputError(f"{folder}: no known data layout; expected {expected} (docs/data.md)")
+
+
+def _about_val(folder: Path, name: str) -> str:
+    """What to do where the validation split is missing, or is there by another name."""
+    others = (name.replace("val", word) for word in ("valid", "validation", "dev"))
+    found = next((other for other in others if _has(folder, other)), None)
+    return f"rename {found} to {name}" if found else WITHOUT_VAL
 
 
 def _warn_of_others(
