@@ -558,7 +558,8 @@ class Watch:
         sys.addaudithook(self._hook)
 
     def _hook(self, event: str, arguments: tuple) -> None:
-        if not self.on or (event == "subprocess.Popen" and parquet_trial.COMMAND in arguments[1]):
+        ours = event in ("subprocess.Popen", "os.posix_spawn")  # the latter since Python 3.13
+        if not self.on or (ours and parquet_trial.COMMAND in arguments[1]):
             return
         if event.startswith(self._NEVER):
             self.seen.append(event)
