@@ -34,7 +34,8 @@ USAGE = """usage: python -m mmssl_jax.export --config FILE --to FOLDER [--workdi
   --format NAME     of the lists: npz, parquet or tsv (default: npz)
   --exclude-known RULE
                     what a list leaves out: all, a user's items of train, val and test (the
-                    default); train, those of training alone; or none
+                    default); train, those of training alone; or none (the default where
+                    pairs return)
 
 The run's own config.json is used; only --config.data.path may be given on top.
 """

@@ -32,7 +32,8 @@ USAGE = """usage: python -m mmssl_jax.recommend --config FILE --users ID[,ID...]
   --only ID,...     only these items are ranked
   --exclude-known RULE
                     what a list leaves out: all, a user's items of train, val and test (the
-                    default); train, those of training alone; or none
+                    default); train, those of training alone; or none (the default where
+                    pairs return)
   --json FILE       also write the lists as JSON
 
 The run's own config.json is used; only --config.data.path may be given on top.
