@@ -1,4 +1,4 @@
-"""The command lines of train.py and evaluate.py; the only module that knows absl's flags."""
+"""The command lines of train.py and evaluate.py; only it and flag_errors.py know absl's flags."""
 
 import pathlib
 import sys
@@ -39,7 +39,7 @@ _FINAL = """
 
 resolved = models.resolve
 
-GOES_ON = "the same command goes on from the last epoch"
+GOES_ON = "the same command goes on from the last validation"
 
 
 def train_main(argv: list[str]) -> None:

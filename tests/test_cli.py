@@ -93,7 +93,7 @@ def interrupt() -> None:
 def test_ctrl_c_says_how_to_go_on(capsys):
     assert stopped(interrupt, on_interrupt=cli.GOES_ON) == 130
     assert capsys.readouterr().err == (
-        "interrupted; the same command goes on from the last epoch\n"
+        "interrupted; the same command goes on from the last validation\n"
     )
     assert stopped(interrupt) == 130
     assert capsys.readouterr().err == "interrupted\n"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import Place
 
-from mmssl_jax.data import importing, layouts, lightgcn, load, presplit
+from mmssl_jax.data import import_options, importing, layouts, lightgcn, load, presplit
 from mmssl_jax.data.checks import Findings, SplitRules
 from mmssl_jax.data.dataset import SPLITS, assemble
 from mmssl_jax.errors import InputError
@@ -614,5 +614,25 @@ def test_words_of_splits_are_not_parts_of_words():
 def test_a_validation_split_by_another_name_is_not_taken_for_a_missing_one(name, tmp_path):
     place = Place(tmp_path)
     (place.data / "val.json").rename(place.data / name)
-    with pytest.raises(InputError, match=f"val.json missing beside train.json; rename {name} to"):
-        layouts.load(str(place.data))
+    message = f"val.json missing beside train.json; rename {name} to val.json"
+    for rules in (SplitRules(), SplitRules(val_seed=0), SplitRules(final=True)):
+        with pytest.raises(InputError, match=message):
+            layouts.read(place.data, "", Findings(rules=rules))
+
+
+def test_too_few_pairs_to_hold_any_out_is_said(tmp_path):
+    for split, text in (("train", '{"0": [1, 2]}'), ("test", '{"0": [3]}')):
+        (tmp_path / f"{split}.json").write_text(text)
+    with pytest.raises(InputError, match="users with 3 or more to train on, and there are none"):
+        layouts.read(tmp_path, "none", Findings(rules=SplitRules(val_seed=0)))
+
+
+def test_features_beside_a_table_that_is_named_itself_are_said(tmp_path):
+    table = tmp_path / "toy.inter"
+    lines = ["userID\titemID\trating\tx_label"]
+    lines += [f"{u}\t{i}\t{3 + i % 3}\t{i % 3}" for u in range(9) for i in range(9)]
+    table.write_text("\n".join(lines) + "\n")
+    np.save(tmp_path / "image_feat.npy", np.ones((9, 2), np.float32))
+    options = import_options.parse([str(table), "--dry-run", "--min-rating", "3"])
+    dataset = importing._read(options)[0]
+    assert any("image_feat.npy: is not read" in warning for warning in dataset.warnings)

@@ -376,7 +376,11 @@ def test_dates_and_times_of_parquet_have_one_unit(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("odd", "says"),
-    [(0, "1 in 1970 or before"), (-5, "1 in 1970 or before"), (9 * 10**9, "1 in the future")],
+    [
+        (0, "1 at the start of 1970 or before"),
+        (-5, "1 at the start of 1970 or before"),
+        (9 * 10**9, "1 in the future"),
+    ],
 )
 def test_times_that_may_be_none_are_said(path, odd, says):
     _, table = in_order(path, [START, START + 1, odd])

@@ -20,6 +20,7 @@ from mmssl_jax.errors import InputError
 ERROR, WARNING = "error", "warning"
 ERROR_OF_REPEATS, DROP, KEEP = REPEATS = ("error", "drop", "keep")
 
+FEW_PAIRS = "--val-from-train takes pairs of users with 3 or more to train on, and there are none"
 WITHOUT_VAL = (
     "where the data comes without a validation split, 'python -m mmssl_jax.data import PATH --to "
     "data/NAME --val-from-train' holds one out of the training pairs"
@@ -98,9 +99,10 @@ def check_splits(
     """
     for split, matrix in splits.items():
         if matrix.nnz == 0 and not (findings.rules.final and split != "train"):
+            tried = findings.rules.val_seed is not None
             hint = {
                 "train": "",
-                "val": f"; {WITHOUT_VAL}; {TRAIN_ON_ALL}",
+                "val": f"; {FEW_PAIRS if tried else WITHOUT_VAL}; {TRAIN_ON_ALL}",
                 "test": f"; {TRAIN_ON_ALL}",
             }
             findings.error(

@@ -98,10 +98,11 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
         present = [name for name in names if _has(folder, name)]
         missing = [name for name in names if name not in present]
         without_val = len(names) == len(SPLITS) and missing == [names[1]]
+        renamed = _val_by_another_name(folder, names[1]) if without_val else ""
         rules = findings.rules
-        settled = without_val and (rules.final or rules.val_seed is not None)
+        settled = without_val and not renamed and (rules.final or rules.val_seed is not None)
         if present and missing and not settled:
-            hint = f"; {_about_val(folder, names[1])}" if without_val else ""
+            hint = f"; {renamed or WITHOUT_VAL}" if without_val else ""
             beside = patterns.matches(folder, present[0])[0].relative_to(folder)
             findings.error(
                 "files", f"{folder}: {patterns.said(missing)} missing beside {beside}{hint}"
@@ -120,11 +121,13 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
     raise InputError(f"{folder}: no known data layout; expected {expected} (docs/data.md)")
 
 
-def _about_val(folder: Path, name: str) -> str:
-    """What to do where the validation split is missing, or is there by another name."""
-    others = (name.replace("val", word) for word in ("valid", "validation", "dev"))
+def _val_by_another_name(folder: Path, name: str) -> str:
+    """What to do with a validation split that has another name than `name`; empty without one."""
+    if not name.startswith("val."):
+        return ""  # a pattern, which knows other names
+    others = (name.replace("val", word, 1) for word in ("valid", "validation", "dev"))
     found = next((other for other in others if _has(folder, other)), None)
-    return f"rename {found} to {name}" if found else WITHOUT_VAL
+    return f"rename {found} to {name}" if found else ""
 
 
 def _warn_of_others(

@@ -179,16 +179,16 @@ def _warn_of_files(
                     f"{path}: is read alone, and {presplit.said(fold)} look like the splits of one "
                     f"data set; give {path.parent} to import them as such",
                 )
+    folder = options.path if options.path.is_dir() else options.path.parent
+    used = {other.absolute() for other in options.modality.values()}
+    for name, other in (features.find(folder) | features.beside(folder)).items():
+        if other.absolute() not in used:
+            findings.warn(
+                "unread",
+                f"{other}: is not read, as items go by their sorted ids; --modality {name}=FILE "
+                "takes it, with --item-order if its rows have another order",
+            )
     if options.path.is_dir():
-        used = {other.absolute() for other in options.modality.values()}
-        found = features.find(options.path) | features.beside(options.path)
-        for name, other in found.items():
-            if other.absolute() not in used:
-                findings.warn(
-                    "unread",
-                    f"{other}: is not read, as items go by their sorted ids; --modality "
-                    f"{name}=FILE takes it, with --item-order if its rows have another order",
-                )
         features.warn_of_unread(options.path, findings, but=options.modality.values())
 
 

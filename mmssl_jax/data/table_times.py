@@ -182,7 +182,8 @@ def _say_implausible(
 ) -> None:
     early = int((times <= 0).sum())
     late = int((times > (time.time() + 86400) * per_second).sum())
-    counts = [f"{early} in 1970 or before"] * bool(early) + [f"{late} in the future"] * bool(late)
+    counts = [f"{early} at the start of 1970 or before"] * bool(early)
+    counts += [f"{late} in the future"] * bool(late)
     if counts and early < len(times):
         said.append(
             f"{path}: column {listed([name])} has times that may be none: {' and '.join(counts)}; "
