@@ -50,28 +50,26 @@ def score_splits(
 
 def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
     """What a reader of the scores must know: data, model, players, seed, code and machine."""
-    return (
-        {
-            "data": dataset.name,
-            "data_is_synthetic": dataset.synthetic,
-            "data_fingerprint": dataset.fingerprint,
-            "final": dataset.final,
-            "data_warnings": list(dataset.warnings),
-            "ranked": RANKED[dataset.repeats],
-            "modalities": list(dataset.features),
-            "model": config.model.name,
-            "variant": config.model.variant if config.model.name == "mmssl" else None,
-            "critic": "critic" in model.losses,
-            "seed": config.train.seed,
-        }
-        | _unknown(dataset)
-        | provenance.about()
-    )
+    return {
+        "data": dataset.name,
+        "data_is_synthetic": dataset.synthetic,
+        "data_fingerprint": dataset.fingerprint,
+        "final": dataset.final,
+        "data_warnings": list(dataset.warnings),
+        "ranked": RANKED[dataset.repeats],
+        "modalities": list(dataset.features),
+        "model": config.model.name,
+        "variant": config.model.variant if config.model.name == "mmssl" else None,
+        "critic": "critic" in model.losses,
+        "seed": config.train.seed,
+    } | provenance.about()
 
 
-def _unknown(dataset: Dataset) -> dict[str, int]:
-    """How many users of each split are ranked by the fallback."""
-    return fallback.counts(dataset.train, {split: getattr(dataset, split) for split in SPLITS})
+def not_modelled(dataset: Dataset, model: Model, splits: Sequence[str] = SPLITS) -> dict[str, Any]:
+    """What of these splits the model knows nothing of: users, and pairs by their items."""
+    matrices = {split: getattr(dataset, split) for split in splits}
+    unscored = cold.unscored(dataset, model.scores_cold_items, splits)
+    return fallback.counts(dataset.train, matrices) | unscored
 
 
 def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table:

@@ -131,7 +131,7 @@ def test_a_split_of_dislikes_is_an_error(tmp_path, split):
 
 def test_a_bound_needs_values(tmp_path):
     folder = writers.write_mmssl(world(), tmp_path / "source")
-    with pytest.raises(InputError, match="--min-rating is for tables and matrices"):
+    with pytest.raises(InputError, match="--min-rating is for matrices and tables"):
         importing.main([str(folder), "--to", str(tmp_path / "out"), "--min-rating", "1"])
     assert not (tmp_path / "out").exists()
 

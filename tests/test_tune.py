@@ -97,7 +97,7 @@ def test_the_test_split_has_no_part_in_a_search(tmp_path, five, monkeypatch):
     monkeypatch.setattr(
         evaluation,
         "ranking_task",
-        lambda train, truth, block: ranked.append(truth) or real(train, truth, block),
+        lambda masked, truth, *rest: ranked.append(truth) or real(masked, truth, *rest),
     )
     assert run(other, "--trials=5") == 0
     one, two = ([dict(t, commit=None) for t in written(p)["trials"]] for p in (five, other))

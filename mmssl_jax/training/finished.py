@@ -8,7 +8,7 @@ import jax
 from mmssl_jax import groups, results
 from mmssl_jax.checkpoint import Checkpoints
 from mmssl_jax.config import Config
-from mmssl_jax.data import Dataset, cold
+from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import Model
 from mmssl_jax.training import state as states
@@ -31,7 +31,7 @@ def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str
     rankings = results.rank_splits(model, state, dataset, config)
     scores = results.scores_of(rankings, config.evaluation.cutoffs)
     scores |= groups.scores_of(rankings, dataset)
-    scores |= cold.unscored(dataset, model.scores_cold_items, results.SPLITS)
+    scores |= results.not_modelled(dataset, model)
     return results.about_run(config, dataset, model) | {"best_epoch": best_epoch} | scores
 
 

@@ -172,7 +172,7 @@ def _train(
         "seconds_per_epoch": statistics.median(row["seconds"] for row in rows) if rows else None,
         "compile_seconds": compile_seconds,
     }
-    summary |= cold.unscored(dataset, model.scores_cold_items, splits)
+    summary |= results.not_modelled(dataset, model, splits)
     summary |= results.score_splits(model, best, dataset, config, splits)
     files.write_json(workdir.results, summary)
     return summary
