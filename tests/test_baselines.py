@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 from worlds import ITEMS, USERS, world
 
 from mmssl_jax import config as configs
@@ -101,6 +102,22 @@ def test_a_model_added_in_ten_lines_trains_and_evaluates(tmp_path, monkeypatch):
 
 
 # EASE and VBPR
+
+
+def test_ease_ranks_items_of_the_same_users_level():
+    rng = np.random.default_rng(0)
+    matrix = (rng.random((50, 30)) < 0.2).astype(np.float32)
+    matrix[:, [7, 19, 28]] = matrix[:, [3]]
+    first = ease.first_alike(scipy.sparse.csr_array(matrix))
+    assert first[[3, 7, 19, 28]].tolist() == [3] * 4
+    solved = jax.jit(ease.solve)(jnp.asarray(matrix.T @ matrix), 3.0)
+    weights = ease.level(solved, jnp.asarray(first, jnp.int32))
+    np.testing.assert_allclose(weights, solved, rtol=1e-4, atol=1e-6)  # but for rounding the same
+    without = np.flatnonzero(matrix[:, 3] == 0)
+    scores = np.asarray(jax.jit(jnp.matmul)(jnp.asarray(matrix), weights))[without]
+    assert scores[:, 3].any()
+    for item in (7, 19, 28):
+        np.testing.assert_array_equal(scores[:, item], scores[:, 3])
 
 
 def test_ease_solves_the_normal_equations():

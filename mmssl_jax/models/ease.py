@@ -4,11 +4,14 @@ Every epoch solves for the next of the config's lambdas; validation chooses amon
 does for a model that is trained.
 """
 
+import itertools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+import scipy.sparse
+from jaxtyping import Array, Float, Int
 
 from mmssl_jax import sampling
 from mmssl_jax.config import Config
@@ -57,6 +60,27 @@ def solve(gram: Float[Array, "items items"], l2: Array | float) -> Float[Array, 
     return jnp.where(identity > 0, 0.0, -inverse / jnp.diagonal(inverse)[None, :])
 
 
+def first_alike(train: scipy.sparse.csr_array) -> np.ndarray:
+    """For every item the first one with just the same training users, int64 [items]."""
+    columns = scipy.sparse.csc_array(train)
+    first: dict[bytes, int] = {}
+    bounds = itertools.pairwise(columns.indptr)
+    users = (columns.indices[start:end].tobytes() for start, end in bounds)
+    return np.array([first.setdefault(each, item) for item, each in enumerate(users)])
+
+
+def level(
+    weights: Float[Array, "items items"], first: Int[Array, "items"]
+) -> Float[Array, "items items"]:
+    """B with the same column for items of the same users, which rounding would set apart.
+
+    In exact arithmetic it changes nothing. Without it such items would be ranked by their numbers.
+    Among themselves they keep their weights: those differ, as the diagonal is zero.
+    """
+    alike = first[:, None] == first[None, :]
+    return jnp.where(alike, weights, weights[:, first])
+
+
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """EASE; it holds one dense [items, items] matrix, and solving makes a few more."""
     values = config.ease.l2
@@ -68,11 +92,11 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
 
     def refresh(params, inputs, weights, step):
         del params
-        gram, _ = inputs
+        gram, _, first = inputs
         epoch = step // steps_per_epoch
         due = (step % steps_per_epoch == 0) & (epoch < len(values))
         l2 = jnp.asarray(values)[epoch]
-        return jax.lax.cond(due, lambda: solve(gram, l2), lambda: weights)
+        return jax.lax.cond(due, lambda: level(solve(gram, l2), first), lambda: weights)
 
     def embed(params, inputs, weights):
         del params
@@ -90,7 +114,8 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         return user_scores(representation[0], seen, 1)[0]
 
     gram = jnp.asarray((dataset.train.T @ dataset.train).toarray(), jnp.float32)
-    inputs = gram, sampling.sampling_tables(dataset.train)
+    first = jnp.asarray(first_alike(dataset.train), jnp.int32)
+    inputs = gram, sampling.sampling_tables(dataset.train), first
     held = jnp.zeros_like(gram)
     return Model(
         inputs, lambda key: {}, {}, embed, score, held, refresh, score_history=score_history
