@@ -213,6 +213,14 @@ def test_ids_that_look_alike_are_two_and_said(path, pair):
     assert read(path, "user,item\na,Tea\na,coffee\n").warnings == []
 
 
+def test_ids_that_look_alike_where_each_has_several_spellings(path):
+    ids = ("a", "a ", "A", "A ", "b")
+    content = "user,item\n" + "".join(f"u,{each}\n" for each in ids)
+    table = read(path, content, id_spelling=id_spelling.KEEP)
+    assert len(table.item_ids) == 5
+    assert "such as 'A', 'a';" in only(table, "1 ids of column 'item' differ from another in case")
+
+
 def test_places_take_the_exact_spelling_first():
     assert id_spelling.places(["7", "7.0", "8"], ["7.0", "7", " 8", "9"]).tolist() == [1, 0, 2, -1]
     assert id_spelling.places(["7.0", "7."], ["7"]).tolist() == [-1]  # which, cannot be known

@@ -144,7 +144,9 @@ def _say_lookalikes(path: Path, distinct: pl.Series, name: str, said: list[str])
     folded = folded.str.replace(r"^(-?)0+(\d)", "${1}${2}")
     known = plain.n_unique()
     if alike := known - folded.n_unique():
-        first = folded.filter(~folded.is_unique() & plain.is_unique())[0]
+        each = plain.is_first_distinct()  # one spelling of those that are kept apart
+        distinct, folded = distinct.filter(each), folded.filter(each)
+        first = folded.filter(folded.is_duplicated())[0]
         shown = distinct.filter(folded == first).to_list()[:2]
         said.append(
             f"{path}: {alike} ids of column {listed([name])} differ from another in case, leading "
