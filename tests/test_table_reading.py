@@ -4,6 +4,7 @@ import csv
 import datetime
 import gzip
 import io
+import itertools
 import json
 
 import numpy as np
@@ -629,6 +630,26 @@ def test_a_column_that_only_one_split_has_is_no_hindrance(tmp_path):
     assert pairs(table) == [("a", "x"), ("a", "y"), ("b", "x")]
     paths["test"].write_text("user,item,rating\nb,x,1\n")
     assert pairs(tables.read(paths, {"user": None, "item": None})) == [("a", "x"), ("b", "x")]
+
+
+def test_times_of_other_kinds_in_each_split_are_joined(tmp_path):
+    day = datetime.datetime(2020, 1, 1)
+    berlin = datetime.timezone(datetime.timedelta(hours=1))
+    kinds = [
+        1577836800,  # the same day in seconds
+        1577836800.0,
+        day,
+        day.date(),
+        "2020-01-01",
+        day.replace(tzinfo=datetime.UTC),
+        day.replace(hour=1, tzinfo=berlin),
+    ]
+    for one, other in itertools.combinations(kinds, 2):
+        paths = {split: tmp_path / f"{split}.parquet" for split in ("train", "test")}
+        for item, (path, time) in enumerate(zip(paths.values(), (one, other), strict=True)):
+            pl.DataFrame({"user": ["a"], "item": [f"{item}"], "time": [time]}).write_parquet(path)
+        table = tables.read(paths, {"user": None, "item": None, "time": None}, k_core=0)
+        assert np.ptp(table.times) == 0, (one, other)
 
 
 def test_a_packed_table_names_the_data_set(table):

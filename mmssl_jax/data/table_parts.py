@@ -37,5 +37,26 @@ def read(
         frame.select(*shared, pl.lit(split).alias(SPLIT)) for split, (frame, _, _) in parts.items()
     ]
     said = [message for _, _, messages in parts.values() for message in messages]
-    whole = pl.concat(frames, how="vertical_relaxed")
+    whole = pl.concat(_comparable(frames), how="vertical_relaxed")
     return whole, shared | {SPLIT: presplit.said(path)}, said
+
+
+def _comparable(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """The frames with times as text where one has dates and another something else.
+
+    polars would make days of dates beside numbers, and cannot join dates with and without a zone.
+    """
+    mixed = [
+        role
+        for role in frames[0].columns
+        if len({frame.schema[role] for frame in frames}) > 1
+        and any(frame.schema[role].is_temporal() for frame in frames)
+    ]
+    return [frame.with_columns(_as_text(frame[role]) for role in mixed) for frame in frames]
+
+
+def _as_text(times: pl.Series) -> pl.Series:
+    if not times.dtype.is_temporal():
+        return times.cast(pl.String)
+    zone = "Z" if getattr(times.dtype, "time_zone", None) else ""
+    return times.cast(pl.Datetime("us")).cast(pl.String) + zone  # in UTC
