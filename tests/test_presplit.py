@@ -301,6 +301,13 @@ def test_what_lies_beside_tables_is_said(capsys):
     assert list(load("with").features) == ["image"]
 
 
+def test_two_files_of_a_split_beside_a_table_are_no_hindrance():
+    table("f/ratings.csv", ROWS)
+    table("f/train.csv", ROWS)
+    table("f/training.csv", ROWS)
+    assert run("f/ratings.csv", "--k-core", "0").num_users == USERS
+
+
 def test_training_on_tables_says_the_command():
     table("f/train.csv", ROWS)
     table("f/test.csv", ROWS)

@@ -1,6 +1,7 @@
 """The data set of a raw table, or of tables that are split already: filtered, indexed and split."""
 
 import argparse
+import contextlib
 import itertools
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,10 @@ def _warn_of_files(
 ) -> None:
     """Warns of what lies beside the tables and seems to belong to them, but is not read."""
     if isinstance(path, Path):
-        for fold in presplit.folds(path.parent).values():
+        folds = {}
+        with contextlib.suppress(InputError):  # of other tables there, two for one split
+            folds = presplit.folds(path.parent)
+        for fold in folds.values():
             if path in fold.values():
                 findings.warn(
                     "files",
