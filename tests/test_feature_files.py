@@ -243,6 +243,7 @@ def test_nothing_in_a_file_is_run(tmp_path, suffix):
         ("a.pkl", pickle.dumps(VALUES[0]), "is not 2-d"),
         ("a.pkl", pickle.dumps({"a": VALUES}), "is not an array"),
         ("a.pkl", pickle.dumps([VALUES]), "EMPTY_LIST"),
+        ("a.pkl", pickle.dumps(VALUES[:0]), "it has no rows"),
         ("a.csv", b"", "is empty"),
         ("a.csv", lines().encode() + b"1,x,3\n", "could not parse `x`"),
         ("a.csv", lines().encode() + b"1,2,3,4\n", "found more fields"),
@@ -273,6 +274,7 @@ def test_what_is_no_features_is_refused(tmp_path, name, content, says):
         ({"a": ["x", "x"], "b": [1.0, 2.0]}, "the id 'x' twice"),
         ({"a": [True, False]}, "holds Boolean, not numbers"),
         ({"a": ["x", "y"]}, "no column of numbers"),
+        ({"a": pl.Series([], dtype=pl.String), "b": pl.Series([], dtype=pl.Float32)}, "no rows"),
     ],
 )
 def test_odd_parquet_is_refused(tmp_path, columns, says):

@@ -39,6 +39,8 @@ def read(path: Path, guess_ids: bool = True) -> Features:
         return Features(npy.read(path), None, "")
     try:
         rows = _READERS[suffix](path, guess_ids)
+        if not len(rows.values):
+            raise Refused("it has no rows")
         values = npy.as_features(path, rows.values)
     except InputError:
         raise
