@@ -563,6 +563,22 @@ def test_text_that_is_refused(content, says):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("name", ["values.txt", "valuable.txt", "val_notes.txt"])
+def test_text_of_another_name_is_no_validation_split(name):
+    folder = text("0 2\n")
+    (folder / name).write_text("0 3\n")
+    with pytest.raises(InputError, match=r"val.txt missing beside train.txt; where the data"):
+        load(str(folder), "none")
+
+
+@pytest.mark.parametrize("name", ["dev.txt", "vali.txt"])
+def test_a_validation_file_by_another_name_is_to_be_renamed(name):
+    folder = text("0 2\n")
+    (folder / name).write_text("0 3\n")
+    with pytest.raises(InputError, match=rf"rename {name} to val.txt$"):
+        load(str(folder), "none")
+
+
 def test_two_validation_files():
     folder = text("0 2\n", val="0 3\n", valid="0 4\n")
     with pytest.raises(InputError, match=r"holds val.txt and valid.txt; keep the one"):

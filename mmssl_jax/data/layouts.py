@@ -123,11 +123,11 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
 
 def _val_by_another_name(folder: Path, name: str) -> str:
     """What to do with a validation split that has another name than `name`; empty without one."""
-    if not name.startswith("val."):
-        return ""  # a pattern, which knows other names
-    others = (name.replace("val", word, 1) for word in ("valid", "validation", "dev"))
-    found = next((other for other in others if _has(folder, other)), None)
-    return f"rename {found} to {name}" if found else ""
+    for word in presplit.WORDS["val"][1:]:
+        for path in patterns.matches(folder, name.replace("val", word)):
+            other = path.relative_to(folder)
+            return f"rename {other} to {other.with_name(other.name.replace(word, 'val'))}"
+    return ""
 
 
 def _warn_of_others(

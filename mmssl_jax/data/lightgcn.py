@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mmssl_jax.data import features, raw_ids
+from mmssl_jax.data import features, patterns, raw_ids
 from mmssl_jax.data.checks import Findings
 from mmssl_jax.data.counts import Counts
 from mmssl_jax.data.dataset import SPLITS, Dataset, assemble
 from mmssl_jax.data.splits_json import MAX_ID, Split
 from mmssl_jax.errors import InputError
 
-FILES = ("train.txt", "val*.txt", "test.txt")
+FILES = ("train.txt", "{val,valid,validation}.txt", "test.txt")
 _LINE = re.compile(rb"[0-9]{1,10}([ \t]+[0-9]{1,10})*[ \t\r]*")
 _TABLE = "if these are tables with columns, import them with --from table"
 
@@ -33,7 +33,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
     splits = {}
     for split, pattern in zip(SPLITS, FILES, strict=True):
-        paths = sorted(path for path in folder.glob(pattern) if path.is_file())
+        paths = patterns.matches(folder, pattern)
         if len(paths) > 1:
             names = " and ".join(path.name for path in paths[:3])
             findings.error("files", f"{folder}: holds {names}; keep the one that is meant")

@@ -10,12 +10,12 @@ import polars as pl
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.errors import InputError
 
-_WORDS = {
+WORDS = {
     "train": ("train", "training", "trn", "base"),  # MovieLens has u1.base and u1.test
     "val": ("val", "valid", "validation", "validate", "vali", "dev"),
     "test": ("test", "testing", "tst"),
 }
-_SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words}
+_SPLIT_OF = {word: split for split, words in WORDS.items() for word in words}
 _LABELS = {word: SPLITS.index(split) for word, split in _SPLIT_OF.items()} | {
     f"{label}{rest}": label for label in range(len(SPLITS)) for rest in ("", ".0")
 }
