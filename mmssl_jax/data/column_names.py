@@ -13,7 +13,7 @@ SPLIT = "split"  # the role for which None means that too
 
 # What a column goes by, the likeliest first, in lower case and without '_', '-' and spaces.
 # parent_asin is the product, asin may be one of its sizes or colours.
-_NAMES = {
+NAMES = {
     "user": ("userid", "user", "uid", "reviewerid", "customerid", "visitorid"),
     "item": (
         *("itemid", "item", "iid", "parentasin", "asin", "movieid", "productid", "businessid"),
@@ -109,7 +109,7 @@ def take_by_number(
         taken[role] = names[int(asked) - 1]
     _check_once(path, taken)
     if all(
-        _plain(first[int(taken[role]) - 1]) in _NAMES[role]
+        plain_name(first[int(taken[role]) - 1]) in NAMES[role]
         for role in ("user", "item")
         if role in taken
     ):
@@ -125,7 +125,7 @@ def check_header(path: Path, names: Sequence[str], rows: pl.DataFrame) -> None:
 
     `rows` are some of the lines after it, all text.
     """
-    if any(_plain(name) in known for name in names for known in _NAMES.values()):
+    if any(plain_name(name) in known for name in names for known in NAMES.values()):
         return
     if [name.strip() for name in names] == [str(place) for place in range(len(names))]:
         return  # as pandas numbers columns
@@ -135,10 +135,10 @@ def check_header(path: Path, names: Sequence[str], rows: pl.DataFrame) -> None:
         bool(_NUMBER.fullmatch(name)) and _share(values, _NUMBER.fullmatch) >= _MOST
         for name, values in zip(names, columns, strict=True)
     ]
-    shapes = [_shape(name) for name in names]
+    shapes = [shape_of(name) for name in names]
     alike = [
-        _share(values, lambda value, shape=shape: _shape(value) == shape) >= _MOST
-        for shape, values in zip(shapes, columns, strict=True)
+        _share(values, lambda value, known=known: shape_of(value) == known) >= _MOST
+        for known, values in zip(shapes, columns, strict=True)
     ]
     digits = any(re.search(r"\d", name) for name in names)
     if any(numbers) or (digits and all(alike)):
@@ -191,8 +191,8 @@ def _asked(path: Path, names: Sequence[str], role: str, asked: str, hint: str) -
 
 
 def _guessed(names: Sequence[str], role: str) -> str | None:
-    plain = {_plain(name): name for name in reversed(names)}
-    return next((plain[known] for known in _NAMES[role] if known in plain), None)
+    plain = {plain_name(name): name for name in reversed(names)}
+    return next((plain[known] for known in NAMES[role] if known in plain), None)
 
 
 def _check_once(path: Path, taken: Mapping[str, str]) -> None:
@@ -204,11 +204,11 @@ def _note(path: Path, names: Sequence[str], role: str, taken: Mapping[str, str])
     """Says which columns were passed over for a guess."""
     if role not in taken:
         return None
-    known = {*_NAMES[role], *_BESIDE[role]}
+    known = {*NAMES[role], *_BESIDE[role]}
     known -= {
-        name for name, ids in _COMPANIONS.items() if _plain(taken[role]) in ids
+        name for name, ids in _COMPANIONS.items() if plain_name(taken[role]) in ids
     }  # a user_name beside a user_id is no other id
-    others = [name for name in names if name not in taken.values() and _plain(name) in known]
+    others = [name for name in names if name not in taken.values() and plain_name(name) in known]
     if not others:
         return None
     return (
@@ -222,12 +222,12 @@ def _untyped(name: str) -> str:
     return name.partition(":")[0].strip().casefold()
 
 
-def _plain(name: str) -> str:
-    """A name as in `_NAMES`."""
+def plain_name(name: str) -> str:
+    """A name as in `NAMES`."""
     return re.sub(r"[_\-\s]", "", _untyped(name))
 
 
-def _shape(value: str) -> str:
+def shape_of(value: str) -> str:
     """u12 and u7 have the same, u9; and so have all words."""
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", value))
 

@@ -1,6 +1,5 @@
 """Features in CSV, TSV, other text and Parquet: a row an item, with or without ids and a header."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,15 +8,13 @@ import numpy as np
 import polars as pl
 
 from mmssl_jax.data import column_names, parquet_trial, table_files
+from mmssl_jax.data.column_names import plain_name
 from mmssl_jax.data.pickles import Refused
 
 MAX_COLUMNS = 20_000
 _FEW, _TIMES_FILE = 1 << 26, 100  # bytes in all, and as often as a Parquet file; zeros pack well
-_IDS = {
-    *("id", "itemid", "item", "iid", "asin", "parentasin", "movieid", "productid", "businessid"),
-    *("videoid", "newsid", "trackid", "postid", "rawid", "pid", "vid", "sku"),
-}
-_ROW_NUMBERS = {"", "index", "unnamed:0", "indexlevel0"}  # as pandas writes them
+_IDS = {*column_names.NAMES["item"], "id", "postid", "rawid", "pid", "vid", "sku"}
+_ROW_NUMBERS = {"", "index", "unnamed", "indexlevel0"}  # as pandas writes them
 
 
 class Rows(NamedTuple):
@@ -66,7 +63,7 @@ def _identified(frame: pl.DataFrame, header: Sequence[str] | None, guess_ids: bo
     """The rows of a table whose first column is text, and may be ids; `header` is its names."""
     first = frame.to_series(0).str.strip_chars()
     numbers = first.cast(pl.Float32, strict=False)
-    name = None if header is None else _plain(header[0])
+    name = None if header is None else plain_name(header[0])
     ids, said = name in _IDS, ""
     if name in _ROW_NUMBERS and _counts_up(first):
         return Rows(_numpy(frame[:, 1:]))
@@ -107,11 +104,10 @@ def parse_parquet(path: Path) -> Rows:
             raise Refused(f"it claims {rows} rows of {len(schema)} columns, more than its size can")
         frame = table.collect()
     texts = [name for name, kind in schema.items() if kind in (pl.String, pl.Categorical)]
-    named = [name for name, kind in schema.items() if _plain(name) in _IDS and kind.is_integer()]
+    whole = [name for name, kind in schema.items() if kind.is_integer()]
+    named = [name for name in whole if plain_name(name) in _IDS]
     counted = [
-        name
-        for name, kind in schema.items()
-        if _plain(name) in _ROW_NUMBERS and kind.is_integer() and _counts_up(frame[name])
+        name for name in whole if plain_name(name) in _ROW_NUMBERS and _counts_up(frame[name])
     ]
     ids = texts or named
     if len(ids) > 1:
@@ -152,11 +148,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _plain(name: str) -> str:
-    """A name without its type (item_id:token), case, '_', '-' and spaces."""
-    return re.sub(r"[_\- ]", "", name.partition(":t")[0].lower())
 
 
 def _counts_up(column: pl.Series) -> bool:

@@ -1,10 +1,11 @@
 """How many rows a text table has, and whether a stray quote swallows some."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
+
+from mmssl_jax.data.column_names import shape_of
 
 _CHUNK = 1 << 20
 _MANY, _LONG = 10_000, 4096  # lines within quotes that are looked at, and bytes of each
@@ -47,7 +48,7 @@ def swallowed(
       places: of the fields of ids, from 0.
       ids: the ids that were read, a column for each of the places.
     """
-    shapes = [set(map(_shape, ids[name].drop_nulls().head(1000))) for name in ids.columns]
+    shapes = [set(map(shape_of, ids[name].drop_nulls().head(1000))) for name in ids.columns]
     found = 0
     for line in joined:
         text, quote, _ = line.decode("utf-8", "replace").partition('"')
@@ -55,11 +56,6 @@ def swallowed(
         if len(fields) > width or (not quote and len(fields) < width) or len(fields) <= max(places):
             continue
         found += all(
-            _shape(fields[place]) in known for place, known in zip(places, shapes, strict=True)
+            shape_of(fields[place]) in known for place, known in zip(places, shapes, strict=True)
         )
     return found
-
-
-def _shape(value: str) -> str:
-    """u12 and u7 have the same, and so have all words."""
-    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", value))
