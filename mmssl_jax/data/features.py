@@ -48,8 +48,9 @@ def beside(folder: Path) -> dict[str, Path]:
 
 def warn_of_unread(folder: Path, findings: Findings, but: Iterable[Path] = ()) -> None:
     """Warns of files that look like features but are not read, all but some that are."""
+    taken = set(beside(folder).values())
     for path in _unread(folder, but):
-        if path in beside(folder).values():
+        if path in taken:
             name = path.stem.removesuffix(_STEM)
             hint = f"--modality {name}={path} of import takes it, as import of its folder does"
         elif path.suffix.lower() in (".npy", *feature_files.SUFFIXES):
