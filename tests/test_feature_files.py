@@ -279,6 +279,7 @@ def test_what_is_no_features_is_refused(tmp_path, name, content, says):
         ({"e": [[1.0], [1.0, 2.0]]}, "not all of one length"),
         ({"e": [[1.0], [2.0]], "x": [1.0, 2.0]}, "other columns beside the lists"),
         ({"a": ["x", "y"], "b": ["x", "y"]}, "several columns that may be ids, 'a', 'b'"),
+        ({"asin": ["x", "y"], "book_id": [4, 7], "b": [1.0, 2.0]}, "ids, 'asin', 'book_id'"),
         ({"a": ["x", "x"], "b": [1.0, 2.0]}, "the id 'x' twice"),
         ({"a": [True, False]}, "holds Boolean, not numbers"),
         ({"a": ["x", "y"]}, "no column of numbers"),

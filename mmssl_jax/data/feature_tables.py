@@ -109,7 +109,7 @@ def parse_parquet(path: Path) -> Rows:
     counted = [
         name for name in whole if plain_name(name) in _ROW_NUMBERS and _counts_up(frame[name])
     ]
-    ids = texts or named
+    ids = texts + named
     if len(ids) > 1:
         listed = column_names.listed(ids)
         raise Refused(f"it has several columns that may be ids, {listed}; keep one of them")
