@@ -74,6 +74,7 @@ WITH_IDS = {
     },
     "numbers.parquet": lambda path: frame(book_id=NUMBERS).write_parquet(path),
     "quoted.csv": lambda path: path.write_text(lines(*(f'"{raw}"' for raw in IDS))),
+    "blank.csv": lambda path: path.write_text(lines(*IDS).replace("\n", "\n\n")),
     "text.tsv": lambda path: path.write_text(lines(*IDS).replace(",", "\t")),
     "columns.parquet": lambda path: frame(asin=IDS).write_parquet(path),
     "lists.parquet": lambda path: pl.DataFrame({"asin": IDS, "e": VALUES.tolist()}).write_parquet(
@@ -257,6 +258,8 @@ def test_nothing_in_a_file_is_run(tmp_path, suffix):
         ("a.csv", lines().encode() + b"1,2,3,4\n", "found more fields"),
         ("a.csv", lines().encode() + b"1,2\n", "1 NaN or infinite values, the first in row 6"),
         ("a.csv", lines().encode() + b"1,1e300,2\n", "1 NaN or infinite values"),
+        ("a.csv", b"1,2\n,\n3,4\n", "2 NaN or infinite values, the first in row 1"),
+        ("a.csv", b"1,2\n\n3,4\n", "2 NaN or infinite values, the first in row 1"),
         ("a.csv", lines(*"aabcde").encode(), "the id 'a' twice"),
         ("a.csv", lines(*["", *"abcde"]).encode(), "a row without an id"),
         ("a.csv", b"item_id\n1\n2\n", "no column of numbers"),

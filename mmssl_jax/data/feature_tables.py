@@ -53,7 +53,8 @@ def read_text(path: Path, guess_ids: bool) -> Rows:
         schema=dict.fromkeys(names, pl.Float32) | {names[0]: pl.String},
         glob=False,
     )
-    frame = frame.remove(pl.all_horizontal(pl.all().is_null()))  # blank lines
+    full = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    frame = frame.head(full.max() + 1 if len(full) else 0)  # without blank lines at the end
     if frame.width > 1 and frame[:, -1].null_count() == len(frame):
         frame = frame[:, :-1]  # every line ends with a separator
     return _identified(frame, cells if header else None, guess_ids)
@@ -74,7 +75,8 @@ def _identified(frame: pl.DataFrame, header: Sequence[str] | None, guess_ids: bo
         ids = True
         said = "the first column, the only one of whole numbers, is taken as raw ids"
     if ids:
-        return Rows(_numpy(frame[:, 1:]), _checked(first), said)
+        frame = frame.remove(pl.all_horizontal(pl.all().is_null()))  # where no row has a number
+        return Rows(_numpy(frame[:, 1:]), _checked(frame.to_series(0).str.strip_chars()), said)
     if header is not None and all(map(_is_number, header)):
         said = "its first line is taken as names"
     return Rows(_numpy(frame.with_columns(numbers.alias(frame.columns[0]))), None, said)
