@@ -720,6 +720,17 @@ def test_titles_of_another_file(table, capsys, name):
     assert (table / "two" / "items.tsv").read_bytes() == first
 
 
+def test_titles_of_an_item_in_several_spellings(table, capsys):
+    rows = ["1,One", "1.0,Other", "2.0,Two", " 3,Three", "3.0,Three?", *(f"{n},T" for n in "45678")]
+    (table / "i.csv").write_text("item_id,name\n" + "\n".join(rows) + "\n")
+    data = imported(table, "--items", table / "i.csv")
+    # The same spelling first; of two others, which one cannot be known.
+    assert data.item_titles == ("", "One", "Two", "", *"TTTTT")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "i.csv: spells 1 items in another way, such as '2.0' for '2'" in said
+    assert "gives the titles of 7 of 9 items" in said
+
+
 def test_titles_that_cannot_be_had(table):
     (table / "i.csv").write_text("item_id,name\nx,X\n")
     with pytest.raises(InputError, match="has no item of"):

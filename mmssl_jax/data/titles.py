@@ -65,17 +65,17 @@ def add(dataset: Dataset, where: Path, path: Path, column: str | None, spelling:
     frame, taken, said = table_files.read_columns(path, asked, None, header)
     ids = dataset.item_ids or tuple(map(str, range(dataset.num_items)))
     titles, more = of_rows(path, frame.drop_nulls(), taken["title"], False)
-    titles = titles or {}
-    places = id_spelling.places(ids, list(titles), spelling)
-    if not (places >= 0).any():
+    raw, texts = list(titles or ()), list((titles or {}).values())
+    places = id_spelling.places(raw, ids, spelling)
+    found = int((places >= 0).sum())
+    if not found:
         raise InputError(
             f"{path}: has no item of {where}; its column {listed([taken['item']])} is like "
-            f"{listed(list(titles)[:1])}, the items like {listed(ids[:1])}"
+            f"{listed(raw[:1])}, the items like {listed(ids[:1])}"
         )
-    found = zip(places, titles.values(), strict=True)
-    known = {ids[place]: title for place, title in found if place >= 0}
-    aligned = in_order(ids, known)
-    said += [*more, f"{path}: gives the titles of {len(known)} of {len(ids)} items"]
+    aligned = tuple(texts[place] if place >= 0 else "" for place in places)
+    said += [*more, *id_spelling.said_of_matches(path, raw, ids, places)]
+    said.append(f"{path}: gives the titles of {found} of {len(ids)} items")
     return dataclasses.replace(dataset, item_titles=aligned, warnings=(*dataset.warnings, *said))
 
 
