@@ -214,12 +214,13 @@ def relation_graph(
     count = -(-num_users // blocks.size)
     users = jnp.arange(count * blocks.size, dtype=jnp.int32) % num_users
     order = jnp.arange(num_items, dtype=jnp.int32) if tie_order is None else tie_order
+    columns, place_of = item_features[order].T, jnp.argsort(order)
 
     def top(users):
         seen = sampling.seen_pairs(tables, users, blocks.max_pairs)
-        scores = user_features[users] @ item_features.T
-        scores = scores.at[seen.rows, seen.items].set(-jnp.inf, mode="drop")
-        best, places = jax.lax.top_k(scores[:, order], k)
+        scores = user_features[users] @ columns
+        scores = scores.at[seen.rows, place_of[seen.items]].set(-jnp.inf, mode="drop")
+        best, places = jax.lax.top_k(scores, k)
         related = jnp.any(user_features[users] != 0, axis=1, keepdims=True)
         return order[places], (best > -jnp.inf) & related
 
