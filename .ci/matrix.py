@@ -1,7 +1,8 @@
 """Demo and tests on several sets of versions, each in a fresh environment, as one table.
 
-python .ci/matrix.py           every set for which there is a Python
-python .ci/matrix.py --newest  the newest versions on the newest Python, the essential tests alone
+python .ci/matrix.py                 every set for which there is a Python
+python .ci/matrix.py "3.13 newest"   these sets alone, by their names
+python .ci/matrix.py --newest        the newest versions on the newest Python, the essential tests alone
 """
 
 import glob
@@ -41,8 +42,12 @@ SAME = 5e-4  # between any two sets, of every test metric of the demo
 
 
 def main() -> int:
-    newest = "--newest" in sys.argv[1:]
-    chosen = [(name, found, file) for name, version, file in SETS if (found := python(version))]
+    asked = sys.argv[1:]
+    newest = asked == ["--newest"]
+    if unknown := set(asked) - {name for name, *_ in SETS} - {"--newest"}:
+        sys.exit(f"no set {unknown.pop()!r}; there are {', '.join(name for name, *_ in SETS)}")
+    wanted = [each for each in SETS if newest or not asked or each[0] in asked]
+    chosen = [(name, found, file) for name, version, file in wanted if (found := python(version))]
     if newest:
         chosen = [each for each in chosen if each[2] is None][-1:]
     if not chosen:
