@@ -2,7 +2,7 @@
 
 python .ci/matrix.py                 every set for which there is a Python
 python .ci/matrix.py "3.13 newest"   these sets alone, by their names
-python .ci/matrix.py --newest        the newest versions on the newest Python, the essential tests alone
+python .ci/matrix.py --newest        the newest versions and Python, the essential tests alone
 """
 
 import glob
