@@ -459,9 +459,9 @@ def test_unreadable_images_alone_and_models_that_give_nan(folder, tmp_path, fake
 
 
 def test_without_the_packages_one_line_says_what_to_install(folder, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
     message = refusal(folder, "--text", "title")
-    assert "not installed (sentence_transformers)" in message
+    assert "not installed (torch)" in message
     assert 'pip install ".[encode]"' in message
 
 

@@ -155,7 +155,9 @@ def _is_number(cell: str) -> bool:
 def _counts_up(column: pl.Series) -> bool:
     """Whether a column is 0, 1, 2, ..., the number of the row."""
     numbers = column.cast(pl.Int64, strict=False)
-    return numbers.null_count() == 0 and bool((numbers == np.arange(len(numbers))).all())
+    return numbers.null_count() == 0 and bool(
+        (numbers == pl.arange(len(numbers), eager=True)).all()
+    )
 
 
 def _alone_whole(first: pl.Series, others: pl.DataFrame) -> bool:

@@ -45,10 +45,11 @@ def settle(
         )
     if repeats == checks.ERROR_OF_REPEATS:
         return settled
-    counts = []
-    for one, other in itertools.combinations(("train", "val", "test"), 2):
+    counts, twins = [], checks.val_is_test(settled)  # as they came, before pairs are dropped
+    there = [split for split in ("train", "val", "test") if split in settled]
+    for one, other in itertools.combinations(there, 2):
         shared = checks.shared_pairs(settled, one, other)
-        if shared is not None and shared.nnz:
+        if shared.nnz and not (twins and one == "val"):
             counts.append(f"{shared.nnz} pairs of {one} return in {other}")
             if repeats == checks.DROP:
                 settled[other] = _without(settled[other], shared)

@@ -29,11 +29,13 @@ class Progress:
         )
 
     def __enter__(self) -> "Progress":
-        self._bar.start()
+        if not self._bar.disable:  # older rich ends even a bar that is off with an empty line
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if not self._bar.disable:
+            self._bar.stop()
 
     def steps(self, count: int, terms: dict[str, float]) -> None:
         """Some steps are done; `terms` are the losses of the last one."""
