@@ -189,7 +189,11 @@ def test_a_catalogue_of_few_items_can_be_served(tmp_path):
     for path in place.data.glob("*_feat.npy"):
         np.save(path, np.load(path)[:12])
     place.train("--final", "--config.model.name=popularity")
-    recommend.main(place.argv("--users=0", "--exclude-known=none", "--top=12"))
+    lists = tmp_path / "lists.json"
+    flags = ("--users=0", "--exclude-known=none", "--top=12", f"--json={lists}")
+    recommend.main(place.argv(*flags))
+    (user,) = json.loads(lists.read_text())
+    assert sorted(each["item"] for each in user["items"]) == list(range(12))
 
 
 @pytest.mark.parametrize(
