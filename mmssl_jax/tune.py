@@ -4,6 +4,7 @@ The only module that knows Optuna (an extra: pip install ".[tune]"). The test sp
 the search: no trial ranks it or writes a score of it.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -65,8 +66,9 @@ def main(argv: list[str]) -> None:
     files.check_writable(folder / "tune.json")
     dataset = cli.load(config)
     ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    with files.locked(folder, "searching"):
-        study = _open_study(folder, _identity(config, dataset, space, seeds), config.train.seed)
+    identity = _identity(config, dataset, space, seeds)
+    with files.locked(folder, "searching"), _database(folder / "tune.db") as storage:
+        study = _open_study(storage, folder, identity, config.train.seed)
         while len(study.get_trials(deepcopy=False, states=ended)) < int(values.trials):
             trial = study.ask(space)
             value = _trial(study, trial, config, seeds, dataset, folder)
@@ -99,13 +101,39 @@ def read_space(path: str) -> Space:
     return dict(space)
 
 
-def _open_study(folder: pathlib.Path, wanted: Mapping[str, Any], seed: int):
+@contextlib.contextmanager
+def _database(path: pathlib.Path):
+    """Where Optuna keeps a search, closed at the end; InputError where it is no database."""
+    import optuna
+
+    try:
+        if path.is_file() and path.read_bytes()[:16] not in (b"SQLite format 3\0", b""):
+            raise ValueError("no database of SQLite")  # Optuna would not close what it opened
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
+    except Exception as error:
+        raise _unusable(path, error) from error
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _unusable(path: pathlib.Path, error: Exception) -> InputError:
+    """Optuna, SQLAlchemy and SQLite all have kinds of errors of their own."""
+    return InputError(
+        f"{path}: cannot be used for a search ({type(error).__name__}); choose another --workdir, "
+        "or remove it"
+    )
+
+
+def _open_study(storage: Any, folder: pathlib.Path, wanted: Mapping[str, Any], seed: int):
     """The search in a folder, new or continued; InputError where it is another one."""
     import optuna
 
     try:
         study = optuna.create_study(
-            storage=f"sqlite:///{(folder / 'tune.db').absolute()}",
+            storage=storage,
             study_name="tune",
             direction="maximize",
             # Settings of many layers or a low rate start slowly, and are not cut for it.
@@ -115,11 +143,8 @@ def _open_study(folder: pathlib.Path, wanted: Mapping[str, Any], seed: int):
         known = study.user_attrs.get("identity")
         if known is None:
             study.set_user_attr("identity", wanted)
-    except Exception as error:  # Optuna, SQLAlchemy and SQLite all have kinds of their own
-        raise InputError(
-            f"{folder / 'tune.db'}: cannot be used for a search ({type(error).__name__}); choose "
-            "another --workdir, or remove it"
-        ) from error
+    except Exception as error:
+        raise _unusable(folder / "tune.db", error) from error
     for part in wanted if known is not None else ():
         if known.get(part) != wanted[part]:
             raise InputError(

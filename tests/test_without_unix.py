@@ -14,6 +14,7 @@ fcntl = pytest.importorskip("fcntl")
 
 HIDDEN = "import sys; sys.modules['fcntl'] = sys.modules['resource'] = None; import os; "
 HIDDEN += "[delattr(os, name) for name in ('getuid', 'sched_getaffinity') if hasattr(os, name)]; "
+HIDDEN += "os.process_cpu_count = os.cpu_count; "  # which asks for the latter since Python 3.13
 
 
 def run(code: str, *argv: str, cwd=ROOT) -> str:
