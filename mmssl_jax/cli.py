@@ -79,6 +79,8 @@ def _planned(values: flags.FlagValues) -> tuple[Config, data.Dataset, pathlib.Pa
     else:
         config, how = final_run.config_from(Workdir(source), overrides)
     dataset = load(config, final=True)
+    if source is not None and (warning := final_run.check_data(Workdir(source), dataset)):
+        print(f"warning: {command.printable(warning)}", file=sys.stderr)
     line = f"all {dataset.train.nnz} pairs are trained on, without validation and test"
     print(f"{line}; {how}" if how else line, file=sys.stderr)
     return config, dataset, folder

@@ -66,6 +66,7 @@ def main(argv: list[str]) -> None:
     top = ranked_lists.parse_top(values["top"].value, 20, dataset)
     best_epoch, model, state = training.best_of_run(config, dataset, run)
     representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
+    allowed, unscored = serving_options.scored_items(None, model.scores_cold_items, dataset)
     lists = ranked_lists.rank(
         representation,
         model.score,
@@ -74,6 +75,7 @@ def main(argv: list[str]) -> None:
         serving_options.known_pairs(rule, dataset),
         config.evaluation.user_block,
         dataset,
+        allowed,
     )
     ids = ranked_lists.user_and_item_ids(dataset)
     vectors = None
@@ -87,6 +89,7 @@ def main(argv: list[str]) -> None:
         }
     about = results.about_run(config, dataset, model)
     about |= {"best_epoch": best_epoch, "top": top, "exclude_known": rule}
+    about["unscored_items"] = unscored
     try:
         with new_folder(folder) as partial:
             _write_lists(partial, kind, lists, ids)
@@ -98,6 +101,8 @@ def main(argv: list[str]) -> None:
         raise InputError(f"cannot write {folder}: {reason}") from error
     print(f"{folder / f'lists.{kind}'}: the best {top} items for each of {dataset.num_users} users")
     print(serving_options.LEFT_OUT[rule])
+    if unscored:
+        print(serving_options.said_of_unscored(unscored, config.model.name))
     if vectors:
         width = vectors["users"].shape[1]
         print(f"{folder / 'vectors.npz'}: {width} numbers for every user and item")

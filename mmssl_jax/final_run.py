@@ -9,8 +9,9 @@ from typing import Any
 from mmssl_jax import config as configs
 from mmssl_jax import files, models
 from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.workdir import Workdir
+from mmssl_jax.workdir import Workdir, describe
 
 
 def config_for(given: Config, overrides: dict[str, Any]) -> Config:
@@ -26,6 +27,29 @@ def config_for(given: Config, overrides: dict[str, Any]) -> Config:
             "--config.train.epochs=N, or --final-from RUN for the best epoch of a finished run"
         )
     return config
+
+
+def check_data(run: Workdir, dataset: Dataset) -> str:
+    """A warning where a final run has other data than the run that it takes its epochs from.
+
+    Raises:
+      InputError: it has other modalities.
+    """
+    _, known = run.read()
+    now = describe(dataset)
+    if known.get("modalities") != now["modalities"]:
+        raise InputError(
+            f"the run in {run.folder} has the modalities {known.get('modalities')}, not those of "
+            f"'{dataset.name}', {now['modalities']}; give the same data, or --final with epochs of "
+            "its own"
+        )
+    differ = [key for key in ("users", "items", "ids", "features") if known.get(key) != now[key]]
+    if not differ:
+        return ""
+    return (
+        f"'{dataset.name}' is not as in the run in {run.folder} (its {', '.join(differ)} differ), "
+        "whose epochs are taken all the same"
+    )
 
 
 def config_from(run: Workdir, overrides: dict[str, Any]) -> tuple[Config, str]:

@@ -81,6 +81,7 @@ def main(argv: list[str]) -> None:
     flag, text, kind = ("--users", users, "user") if users else ("--history", history, "item")
     found = serving_options.find(flag, text, kind, dataset)
     best_epoch, model, state = training.best_of_run(config, dataset, run)
+    allowed, unscored = serving_options.scored_items(allowed, model.scores_cold_items, dataset)
     asked = (of_users if users else of_history)(found, model, rule, dataset)
     lists = ranked_lists.rank(
         jax.jit(model.embed)(state.params, model.inputs, state.held),
@@ -94,8 +95,12 @@ def main(argv: list[str]) -> None:
         asked.stand_in,
     )
     found = described(asked.about, lists, dataset)
-    title = f"{results.title(dataset, config, best_epoch)}\n{serving_options.LEFT_OUT[rule]}"
-    Console().print(_table(found, title))
+    lines = (
+        results.title(dataset, config, best_epoch),
+        serving_options.LEFT_OUT[rule],
+        serving_options.said_of_unscored(unscored, config.model.name),
+    )
+    Console().print(_table(found, "\n".join(filter(None, lines))))
     if to_json is not None:
         files.write_json(to_json, found)
 

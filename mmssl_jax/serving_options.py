@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mmssl_jax import ranked_lists
-from mmssl_jax.data import Dataset
+from mmssl_jax.data import Dataset, id_spelling
 from mmssl_jax.errors import InputError
 
 # The rules of --exclude-known, and what is printed of each.
@@ -51,6 +51,10 @@ def find(flag: str, text: str, kind: str, dataset: Dataset) -> np.ndarray:
     known, raw = (users, dataset.user_ids) if kind == "user" else (items, dataset.item_ids)
     index = {name: place for place, name in enumerate(known)}
     names = [text] if text in index else [name.strip() for name in text.split(",")]
+    missing = [name for name in names if name not in index]
+    if missing and raw is not None:  # spelt otherwise, as an import would join them
+        places = zip(missing, id_spelling.places(known, missing).tolist(), strict=True)
+        index |= {name: place for name, place in places if place >= 0}
     for name in names:
         if name in index:
             continue
@@ -80,6 +84,29 @@ def allowed_items(only: str | None, exclude: str | None, dataset: Dataset) -> np
     if not allowed.any():
         raise InputError("--exclude and --only leave no item to be ranked")
     return allowed
+
+
+def scored_items(
+    allowed: np.ndarray | None, able: bool, dataset: Dataset
+) -> tuple[np.ndarray | None, int]:
+    """The items of `allowed_items` that a model has a score for, and how many that leaves out.
+
+    Items without a training pair have no score but that of chance, unless the model is `able` to
+    score them by their features.
+    """
+    trained = np.bincount(dataset.train.indices, minlength=dataset.num_items) > 0
+    if able or trained.all():
+        return allowed, 0
+    if allowed is None:
+        return trained, int(np.count_nonzero(~trained))
+    return allowed & trained, int(np.count_nonzero(allowed & ~trained))
+
+
+def said_of_unscored(count: int, model: str) -> str:
+    """One line on the items that `scored_items` leaves out, empty where there are none."""
+    if not count:
+        return ""
+    return f"left out: {count} items without a training pair, which '{model}' cannot score"
 
 
 def _like(name: str, known: Sequence[str]) -> str:

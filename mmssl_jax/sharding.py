@@ -17,7 +17,12 @@ from mmssl_jax.sampling import Batch
 
 
 def check_devices() -> None:
-    """Raises InputError where jax is told to use a kind of device that is not here."""
+    """Raises InputError where jax is told to use a device that is not here, or float64."""
+    if jax.config.jax_enable_x64:
+        raise InputError(
+            "jax is told to compute in float64 (JAX_ENABLE_X64); this program computes in float32, "
+            "so leave that out"
+        )
     try:
         jax.devices()
     except Exception as error:  # an AssertionError or a RuntimeError, by the kind asked for

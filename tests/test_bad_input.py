@@ -215,7 +215,8 @@ ONES = np.ones((ITEMS, 2), np.float32)
         (lambda place: (place.data / "val.json").unlink(), "val.json missing beside train.json"),
         (
             lambda place: [path.unlink() for path in place.data.glob("*_feat.npy")],
-            "no <modality>_feat.npy found; add features, or pass data.modalities=none",
+            "no <modality>_feat.npy found; add features, or train without content: "
+            "--config.data.modalities=none",
         ),
         (save("text_feat.npy", ONES[:-1]), r"text_feat.npy: has 39 rows, but there are 40 items"),
         (save("text_feat.npy", ONES[0]), r"text_feat.npy: has shape \(2,\); features are 2-d"),

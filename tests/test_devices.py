@@ -80,3 +80,17 @@ def test_a_device_that_fails_without_a_word_is_one_line_too(monkeypatch):
     monkeypatch.delenv("JAX_PLATFORM_NAME", raising=False)
     with pytest.raises(InputError, match="no device as jax's defaults wants it; leave"):
         sharding.check_devices()
+
+
+def test_float64_is_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "train.py", "--config", "configs/demo.py", "--workdir", tmp_path / "run"],
+        cwd=ROOT,
+        env=os.environ | {"JAX_ENABLE_X64": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: jax is told to compute in float64 (JAX_ENABLE_X64)")
+    assert not (tmp_path / "run").exists()

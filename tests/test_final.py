@@ -145,6 +145,23 @@ def test_a_finished_run_gives_its_config_and_its_best_epoch(tmp_path, capsys):
     assert json.loads((to / "results.json").read_text())["epochs"] == 2
 
 
+def test_a_run_of_other_data_gives_its_epochs_with_a_warning_or_not_at_all(
+    tmp_path, capsys, monkeypatch
+):
+    source, other = Place(tmp_path / "one"), Place(tmp_path / "other")
+    source.train("--config.model.name=popularity", "--config.data.modalities=image")
+    features = np.load(other.data / "image_feat.npy")
+    np.save(other.data / "image_feat.npy", features + 1)
+    flags = (f"--final-from={source.run}", f"--config.data.path={other.data}")
+    capsys.readouterr()
+    other.train(*flags)
+    assert f"is not as in the run in {source.run} (its features differ)" in capsys.readouterr().err
+    np.save(other.data / "image_feat.npy", features[:, :2])
+    argv = other.argv(*flags, f"--workdir={tmp_path / 'x'}")
+    line = refused(cli.train_main, argv, capsys, monkeypatch)
+    assert "has the modalities {'image': 5}, not those of" in line
+
+
 def test_ease_takes_the_lambda_of_the_best_epoch(tmp_path, capsys, monkeypatch):
     place, flag = Place(tmp_path), "--config.model.name=ease"
     line = refused(cli.train_main, place.argv("--final", flag), capsys, monkeypatch)

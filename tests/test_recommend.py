@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from test_baselines import config_of
-from test_export import COLD, ITEM_IDS, USER_IDS, refused, uneven_world
+from test_export import COLD, ITEM_IDS, MODELS, USER_IDS, refused, uneven_world
 from worlds import ITEMS, USERS, Place
 
 from mmssl_jax import export, models, recommend
@@ -40,7 +40,12 @@ def _places(tmp_path_factory):
     def of(model: str) -> Place:
         if model not in places:
             places[model] = Place(tmp_path_factory.mktemp(model), catalogue())
-            places[model].train(f"--config.model.name={model}", "--config.train.epochs=1")
+            flags = (
+                f"--config.model.name={model}",
+                "--config.train.epochs=1",
+                *MODELS.get(model, ()),
+            )
+            places[model].train(*flags)
         return places[model]
 
     return of
@@ -54,6 +59,11 @@ def asked(place: Place, path, *flags: str) -> list[dict]:
 
 def listed(entry: dict) -> set[int]:
     return {item["item"] for item in entry["items"]}
+
+
+def scored() -> set[int]:
+    """The items that a model of pairs has scores for."""
+    return set(catalogue().train.indices.tolist())
 
 
 def pairs_of(user: int, *splits: str) -> set[int]:
@@ -75,7 +85,7 @@ def test_what_is_known_of_a_user_is_left_out(places, tmp_path, capsys, flags, sp
     (entry,) = asked(places("lightgcn"), tmp_path / "x", f"--users={USER_IDS[READER]}", *flags)
     assert pairs_of(READER, "val")
     assert pairs_of(READER, "test")
-    assert listed(entry) == set(range(ITEMS)) - pairs_of(READER, *splits)
+    assert listed(entry) == scored() - pairs_of(READER, *splits)
     assert word in " ".join(capsys.readouterr().out.split())
     export.main(places("lightgcn").argv(f"--to={tmp_path / 'to'}", f"--top={ITEMS}", *flags))
     assert word in capsys.readouterr().out
@@ -119,6 +129,27 @@ def test_filters_choose_among_the_items_and_keep_their_order(places, tmp_path):
     assert [listed(each) for each in found] == [{3, 10, 21, 30}] * 2
 
 
+def test_items_that_the_model_cannot_score_are_left_out_and_counted(places, tmp_path, capsys):
+    assert UNSEEN not in scored()
+    flags = (f"--users={USER_IDS[READER]}", "--exclude-known=none")
+    note = f"left out: {ITEMS - len(scored())} items without a training pair, which 'lightgcn'"
+    (entry,) = asked(places("lightgcn"), tmp_path / "x", *flags)
+    assert listed(entry) == scored()
+    assert note in " ".join(capsys.readouterr().out.split())
+    (entry,) = asked(places("vbpr"), tmp_path / "x", *flags)  # by their features
+    assert listed(entry) == set(range(ITEMS))
+    assert "without a training pair, which" not in capsys.readouterr().out
+    export.main(places("lightgcn").argv(f"--to={tmp_path / 'to'}", "--format=tsv"))
+    assert note in capsys.readouterr().out
+    about = json.loads((tmp_path / "to" / "export.json").read_text())
+    assert about["unscored_items"] == ITEMS - len(scored())
+
+
+def test_ids_are_found_in_another_spelling(places, tmp_path):
+    (entry,) = asked(places("ease"), tmp_path / "x", f"--users=\u00a0{USER_IDS[READER]} ")
+    assert entry["user"] == READER
+
+
 def test_a_user_for_whom_nothing_is_left_has_a_row(places, tmp_path, capsys):
     known = min(pairs_of(READER, "test"))
     flags = (f"--users={USER_IDS[READER]}", f"--only={ITEM_IDS[known]}")
@@ -137,11 +168,11 @@ def test_the_history_of_a_user_gives_the_list_of_that_user(places, tmp_path, cap
     (other,) = asked(place, tmp_path / "x", f"--history={history}")
     assert "(new)" in capsys.readouterr().out
     assert other["items"] == one["items"]
-    assert len(one["items"]) == ITEMS - len(pairs_of(READER, "train")) < ITEMS
+    assert listed(one) == scored() - pairs_of(READER, "train")
     assert (other["user_id"], other["user"]) == (None, None)
     assert other["history"] == history.split(",")
     (whole,) = asked(place, tmp_path / "x", f"--history={history}", "--exclude-known=none")
-    assert listed(whole) == set(range(ITEMS))
+    assert listed(whole) == scored()
     order = [item["item"] for item in whole["items"] if item["item"] in listed(other)]
     assert order == [item["item"] for item in other["items"]]
 

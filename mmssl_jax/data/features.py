@@ -100,8 +100,8 @@ def choose(modalities: str, found: Iterable[str], where: Path | str) -> tuple[st
     if not modalities.strip():
         if not found:
             raise InputError(
-                f"{where}: no <modality>{SUFFIX} found{others}; add features, "
-                f"or pass data.modalities={NONE} to train without content"
+                f"{where}: no <modality>{SUFFIX} found{others}; add features, or train without "
+                f"content: --config.data.modalities={NONE} (of check: --modalities {NONE})"
             )
         return tuple(found)
     asked = [name.strip() for name in modalities.split(",")]
