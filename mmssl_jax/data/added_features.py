@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmssl_jax.data import catalogue, feature_files, features, id_spelling
+from mmssl_jax.data import catalogue, feature_files, features, id_spelling, row_ids
 from mmssl_jax.data.checks import WARNING, Findings, check_features
 from mmssl_jax.data.dataset import Dataset, check_counts
 from mmssl_jax.data.feature_files import Features
@@ -23,6 +23,7 @@ def add(
     zeros_missing: bool,
     spelling: str = id_spelling.JOIN,
     choice: str | None = None,
+    numbered_here: bool = False,
 ) -> Dataset:
     """The data set with the features in `paths` added.
 
@@ -35,6 +36,7 @@ def add(
       zeros_missing: items whose row is all zero are missing as well, in every modality, old or new.
       spelling: how raw ids are matched, as in `id_spelling.places`.
       choice: of `catalogue`: what becomes of items that only these files have.
+      numbered_here: whether this import gave the items their indices, which no file then goes by.
 
     Raises:
       InputError: a file cannot be read, its rows do not match, or no item has the modality.
@@ -47,13 +49,17 @@ def add(
         dataset, rows = _matched(dataset, where, order, ids, spelling, choice)
     for name, path in paths.items():
         read = feature_files.read(path, guess_ids=order is None)
+        dataset, read = _with_index(dataset, path, read, spelling, order is not None)
         dataset = _said(dataset, [read.said] if read.said else [])
+        dataset = _check_no_id_column(dataset, path, read, order is not None)
         if order is not None:
             _check_order(path, read, order, len(ids))
         elif read.ids is not None:
             dataset, rows = _matched(dataset, where, path, read.ids, spelling, choice)
         else:
             dataset, rows = _by_index(dataset, where, path, read.values, name, choice)
+            said = [row_ids.said_of_order(path, _items(dataset))] if numbered_here else []
+            dataset = _said(dataset, said)
         dataset = _with_rows(dataset, name, read.values, rows)
     known = dict(dataset.present)
     if zeros_missing:
@@ -99,6 +105,32 @@ def _matched(
     items = _items(dataset)
     rows = id_spelling.places(ids, items, spelling)
     return _said(dataset, id_spelling.said_of_matches(path, ids, items, rows)), rows
+
+
+def _with_index(
+    dataset: Dataset, path: Path, read: Features, spelling: str, ordered: bool
+) -> tuple[Dataset, Features]:
+    """The features with the ids that an index column of theirs has, if it has them."""
+    if read.index is None or (ordered and read.index.start == 0):
+        return dataset, read
+    raw = dataset.item_ids is not None
+    said = row_ids.said_of_index(path, read.index, _items(dataset), raw, spelling)
+    if said is None:
+        return dataset, read
+    return _said(dataset, [said]), read._replace(ids=read.index.values)
+
+
+def _check_no_id_column(dataset: Dataset, path: Path, read: Features, ordered: bool) -> Dataset:
+    """The data set with a warning of ids among features; InputError where nothing else has ids."""
+    said = row_ids.said_of_id_column(path, read.values, dataset.item_ids or ())
+    if said is None:
+        return dataset
+    if read.ids is None and not ordered:
+        raise InputError(
+            f"{said}; if they are, give a table with this column first and named item_id, or leave "
+            "it out and give --item-order"
+        )
+    return _said(dataset, [f"{said}; it is a feature, take it out if it should not be"])
 
 
 def _items(dataset: Dataset) -> tuple[str, ...]:

@@ -8,17 +8,21 @@ import numpy as np
 import polars as pl
 
 from mmssl_jax.data import feature_tables, npy, npz, pickled_array, torch_file
-from mmssl_jax.data.feature_tables import Rows
+from mmssl_jax.data.feature_tables import Index, Rows
 from mmssl_jax.data.pickles import Refused
 from mmssl_jax.errors import InputError
 
 
 class Features(NamedTuple):
-    """float32 [n, width], finite; raw ids by row where the file has them; what was guessed."""
+    """float32 [n, width], finite; raw ids by row where the file has them; what was guessed.
+
+    An `index` may have the ids as well, as the data's own tell (`row_ids`).
+    """
 
     values: np.ndarray
     ids: tuple[str, ...] | None
     said: str
+    index: Index | None = None
 
 
 def read(path: Path, guess_ids: bool = True) -> Features:
@@ -57,7 +61,7 @@ def read(path: Path, guess_ids: bool = True) -> Features:
             f"{path}: refused as features, and nothing in it was run: {_shown(reason)}; correct "
             "it, or save the array with numpy.save and give the .npy file"
         ) from error
-    return Features(values, rows.ids, f"{path}: {rows.said}" if rows.said else "")
+    return Features(values, rows.ids, f"{path}: {rows.said}" if rows.said else "", rows.index)
 
 
 def _single(path: Path) -> np.ndarray:

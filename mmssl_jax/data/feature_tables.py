@@ -17,12 +17,27 @@ _IDS = {*column_names.NAMES["item"], "id", "postid", "rawid", "pid", "vid", "sku
 _ROW_NUMBERS = {"", "index", "unnamed", "indexlevel0"}  # as pandas writes them
 
 
+class Index(NamedTuple):
+    """A column named as pandas names row numbers, which may have ids: whole numbers, all different.
+
+    `start` is the first where each is one more than that before it.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    start: int | None
+
+
 class Rows(NamedTuple):
-    """Features as in the file: values [n, width], raw ids by row where it has them, a remark."""
+    """Features as in the file: values [n, width], raw ids by row where it has them, a remark.
+
+    An `index` is there without `ids` alone.
+    """
 
     values: np.ndarray
     ids: tuple[str, ...] | None = None
     said: str = ""
+    index: Index | None = None
 
 
 def read_text(path: Path, guess_ids: bool) -> Rows:
@@ -66,8 +81,8 @@ def _identified(frame: pl.DataFrame, header: Sequence[str] | None, guess_ids: bo
     numbers = first.cast(pl.Float32, strict=False)
     name = None if header is None else plain_name(header[0])
     ids, said = name in _IDS, ""
-    if name in _ROW_NUMBERS and _counts_up(first):
-        return Rows(_numpy(frame[:, 1:]))
+    if header is not None and name in _ROW_NUMBERS and _all_whole(first):
+        return Rows(_numpy(frame[:, 1:]), index=_index(header[0], first))
     if not ids and numbers.null_count() > first.null_count():
         ids = True
         said = "the first column, which is not all numbers, is taken as raw ids"
@@ -108,21 +123,27 @@ def parse_parquet(path: Path) -> Rows:
     texts = [name for name, kind in schema.items() if kind in (pl.String, pl.Categorical)]
     whole = [name for name, kind in schema.items() if kind.is_integer()]
     named = [name for name in whole if plain_name(name) in _IDS]
-    counted = [
-        name for name in whole if plain_name(name) in _ROW_NUMBERS and _counts_up(frame[name])
-    ]
     ids = texts + named
-    if len(ids) > 1:
-        listed = column_names.listed(ids)
+    counts = [
+        name for name in whole if plain_name(name) in _ROW_NUMBERS and not frame[name].null_count()
+    ]
+    indices = [] if ids else [_index(name, frame[name].cast(pl.String)) for name in counts]
+    indices.sort(key=lambda index: index.start == 0)  # those that only number the rows last
+    several = ids or [index.name for index in indices if index.start != 0]
+    if len(several) > 1:
+        listed = column_names.listed(several)
         raise Refused(f"it has several columns that may be ids, {listed}; keep one of them")
-    frame = frame.drop(counted)
+    beside = [name for name in counts if ids and (frame[name].diff().drop_nulls() != 1).any()]
+    frame = frame.drop(counts)
     raw = _checked(frame[ids[0]].cast(pl.String)) if ids else None
     frame = frame.drop(ids)
     lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List | pl.Array)]
     if lists and frame.width > 1:
         raise Refused(f"it has other columns beside the lists in {column_names.listed(lists[:1])}")
     values = _stacked(frame.to_series(), limit) if lists else _numpy(frame)
-    return Rows(values, raw, f"{ids[0][:40]!a} is taken as raw ids" if texts else "")
+    said = [f"{ids[0][:40]!a} is taken as raw ids"] if texts else []
+    said += [f"{column_names.listed(beside)} beside the ids is left out"] if beside else []
+    return Rows(values, raw, "; ".join(said), indices[0] if indices else None)
 
 
 def _separator(path: Path, first_line: bytes) -> str:
@@ -152,12 +173,21 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _counts_up(column: pl.Series) -> bool:
-    """Whether a column is 0, 1, 2, ..., the number of the row."""
-    numbers = column.cast(pl.Int64, strict=False)
-    return numbers.null_count() == 0 and bool(
-        (numbers == pl.arange(len(numbers), eager=True)).all()
-    )
+def _all_whole(column: pl.Series) -> bool:
+    """Whether a column of text has whole numbers alone, perhaps with the .0 of floats."""
+    return not column.null_count() and column.str.contains(r"^-?\d{1,18}(\.0*)?$").all()
+
+
+def _index(name: str, column: pl.Series) -> Index:
+    """An index by the text of its whole numbers."""
+    if column.n_unique() < len(column):
+        raise Refused(
+            f"its column {name[:40]!a} is named as one of row numbers and has numbers twice; take "
+            "it out"
+        )
+    numbers = column.str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
+    by_one = not numbers.null_count() and (numbers.diff().drop_nulls() == 1).all()
+    return Index(name, tuple(column.to_list()), numbers[0] if by_one and len(numbers) else None)
 
 
 def _alone_whole(first: pl.Series, others: pl.DataFrame) -> bool:

@@ -63,6 +63,7 @@ def main(argv: list[str]) -> None:
             zeros_missing,
             options.id_spelling,
             options.catalogue,
+            numbered_here=options.of_table,
         )
     if not options.dry_run:
         with progress.status("writing"):
