@@ -1,8 +1,10 @@
 """Which items the rows of features are of: an index with ids, row numbers, ids among features."""
 
+import data_layouts_writers as writers
 import numpy as np
 import polars as pl
 import pytest
+from worlds import world
 
 from mmssl_jax.data import importing, load
 from mmssl_jax.errors import InputError
@@ -193,3 +195,17 @@ def test_rows_by_position_in_a_table(capsys):
     warned = run(capsys, "a.npy", "--overwrite")
     says = "row i is taken for line i of items.tsv, which begins with 'B0', 'B1', 'B10'"
     assert sum(says in line for line in warned) == 1
+
+
+def test_an_index_where_the_data_has_no_raw_ids(tmp_path):
+    folder = writers.write_diffmm(world(), tmp_path / "folder")
+    count = world().num_items
+    argv = [str(folder), "--overwrite", "--to", "out", "--modality", "sound=a.csv"]
+    for ids in (range(count), range(count)[::-1]):  # row numbers; the items' own, in another order
+        features("a.csv", ids)
+        importing.main(argv)
+        expected = [mark(raw) for raw in range(count)]
+        np.testing.assert_allclose(load("out").features["sound"][:, 0], expected, rtol=1e-6)
+    features("a.csv", range(1, count + 1))
+    with pytest.raises(InputError, match=f"only {count - 1} of {count} are ids of items"):
+        importing.main(argv)
