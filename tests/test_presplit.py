@@ -152,10 +152,41 @@ def test_a_split_that_is_not_used_is_said(capsys):
         "user,item,fold",
         (0, 1, 2),
     )
-    run("t.csv")
+    run("t.csv", to="folds")
     assert "the split by 'fold' is not used, as it holds '3', which names no split" in (
         capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize("column", ["fold", "set", "Subset"])
+def test_numbers_of_folds_are_no_splits_unless_asked(capsys, column):
+    rows = [(*row[:2], LABEL[row[2]]) for row in ROWS]
+    table("t.csv", rows, f"user,item,{column}", (0, 1, 2))
+    run("t.csv", "--k-core", "0")
+    assert about()["split"] == "per-user"
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"the split by '{column}' is not used" in said
+    assert f"--split-column {column} takes 0, 1 and 2 as train, val and test" in said
+    assert raw(run("t.csv", "--split-column", column, to="asked")) == sorted(ROWS)
+    assert "are taken as train, val" not in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("column", ["split", "x_label"])
+def test_numbers_that_are_taken_for_splits_are_said(capsys, column):
+    rows = [(*row[:2], LABEL[row[2]]) for row in ROWS]
+    table("t.csv", rows, f"user,item,{column}", (0, 1, 2))
+    assert raw(run("t.csv")) == sorted(ROWS)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"in column '{column}' are taken as train, val and test; --split per-user" in said
+
+
+@pytest.mark.parametrize("missing", SPLITS)
+def test_a_column_that_leaves_a_split_empty_is_named(missing):
+    rows = [row for row in ROWS if row[2] != missing]
+    table("t.csv", rows, "user,item,split", (0, 1, 2))
+    line = refused("t.csv")
+    assert f"the {missing} split is empty by column 'split'; --split per-user" in line
+    assert ("--val-from-train" in line) == (missing == "val")
 
 
 @pytest.mark.parametrize("wrong", ["holdout", ""])

@@ -55,8 +55,9 @@ def test_a_table_without_a_header_is_recognised(tmp_path, lines):
     first = lines[0].replace("\t", ",").split(",")
     for columns in ((), {"user": first[0], "item": first[1]}):
         said = refusal(path, content, columns)
-        assert f"({', '.join(map(repr, first))}) looks like data" in said
-        assert "--no-header --user-column 1 --item-column 2" in said
+        assert "first line looks like data" in said
+        assert "--no-header --user-column N --item-column N, with the numbers" in said
+        assert said.endswith(", ".join(f"{n} = {v!r}" for n, v in enumerate(first, start=1)))
     table = read(path, content, {"user": "1", "item": "2"}, header=False)
     assert len(pairs(table)) == len(lines)
 
@@ -108,14 +109,16 @@ def test_another_id_column_beside_is_said(path, header, taken, other):
     table = read(path, f"{header}\na,x,y\nb,z,w\n")
     assert table.columns["item"] == taken
     assert other in only(table, f"'{taken}' is taken for the item", "--item-column takes another")
-    assert read(path, columns={"item": other.strip("'")}).warnings == []
+    (unused,) = read(path, columns={"item": other.strip("'")}).warnings
+    assert f"columns that are not used (1): '{taken}'" in unused
 
 
 def test_two_columns_of_users_are_said(path):
     table = read(path, "uid,user_id,item_id\n1,a,x\n2,b,y\n")
     assert table.user_ids == ("a", "b")
     assert "'uid'" in only(table, "is taken for the user", "--user-column")
-    assert read(path, "user_id,user_name,item_id,title\na,Ann,x,X\n").warnings == []
+    (unused,) = read(path, "user_id,user_name,item_id,title\na,Ann,x,X\n").warnings
+    assert "columns that are not used (1): 'user_name'" in unused
 
 
 @pytest.mark.parametrize(
@@ -257,6 +260,58 @@ def test_dislikes_are_no_likes(path, values, kept, says):
     assert "".join(table.user_ids) == kept
     only(table, says, "'rating'", "--min-rating")
     assert table.counts["rated as likes"] == len(kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        *(("Book-Rating", True), ("ratings", True), ("review_score", True), ("user_rating", True)),
+        *(("is_purchased", True), ("Target", True), ("watch_ratio", True), ("vote", True)),
+        *(("rating_count", False), ("average_rating", False), ("reordered", False)),
+    ],
+)
+def test_what_else_may_be_a_rating(path, name, found):
+    table = read(path, f"{name},user,item\n4,a,x\n0,b,x\n")
+    (said,) = table.warnings
+    assert (f"whatever is in column '{name}' (0 to 4)" in said) == found
+    assert (f"columns that are not used (1): '{name}'" in said) != found
+    table = read(path, f"{name},user,item\n1,a,x\n0,b,x\n")
+    assert table.user_ids == (("a",) if found else ("a", "b"))
+
+
+def test_an_event_that_is_called_like_a_rating_shows_no_header(path):
+    assert "looks like data" in refusal(path, "7,12,watched\n8,11,bought\n9,13,watched\n")
+
+
+def test_columns_that_are_not_used_are_said_once(tmp_path):
+    path = tmp_path / "t.csv"
+    table = read(path, "user,item,ip,agent\na,x,1,2\n")
+    only(table, "not used (2): 'ip', 'agent';", "--rating-column", "--events", "--time-column")
+    assert read(path, "user,item,rating\na,x,1\n").warnings == []
+    numbers = {"user": "3", "item": "1"}
+    table = read(path, "x:a:u:5\ny::v:4\n", numbers, header=False, separator=":")
+    only(table, "not used (2): 2 = 'a', 4 = '5';")
+    table = read(path, "x::u\n", numbers, header=False, separator=":")
+    assert table.warnings == []
+    lines = tmp_path / "t.jsonl"
+    table = read(lines, '{"user": "a", "item": "x", "response": {"code": 1}}\n')
+    only(table, "not used (1): 'response'")
+    files = {name: tmp_path / f"{name}.csv" for name in ("train", "test")}
+    for file in files.values():
+        file.write_text("user,item,ip\na,x,1\n")
+    only(tables.read(files, {"user": None, "item": None}), "not used (1): 'ip'")
+
+
+def test_rows_without_a_rating_are_counted(path):
+    words = ["NA", "null", "None", "\\N", "nan", ""]
+    rows = "".join(f"u{n},x,{word}\n" for n, word in enumerate(words))
+    content = f"user,item,rating\na,x,5\nb,x,2\n{rows}"
+    table = read(path, content, ("rating",), min_rating=3.0)
+    assert table.user_ids == ("a",)
+    only(table, "6 rows have no rating in column 'rating'", "--min-rating")
+    table = read(path, content)
+    assert len(table.user_ids) == 8
+    only(table, "all rows count as likes", "(2 to 5)")
 
 
 def test_negative_ratings_can_be_asked_for(path):
@@ -421,11 +476,15 @@ def test_line_breaks_in_quotes_are_no_lost_rows(path):
     rows = [[f"u{n % 7}", f"i{n}", "so, so\ngood, he said, twice\n\n" * (n % 3)] for n in range(40)]
     csv.writer(file).writerows([["user_id", "item_id", "review"], *rows])
     table = read(path, file.getvalue())
-    assert (len(pairs(table)), table.warnings) == (40, [])
+    assert len(pairs(table)) == 40
+    (unused,) = table.warnings
+    assert "columns that are not used (1): 'review'" in unused
     file = io.StringIO()
     csv.writer(file).writerows([["review", "user_id", "item_id"], *[row[::-1] for row in rows]])
     table = read(path, file.getvalue(), {"user": "item_id", "item": "user_id"})
-    assert (len(pairs(table)), table.warnings) == (40, [])
+    assert len(pairs(table)) == 40
+    (unused,) = table.warnings
+    assert "columns that are not used (1): 'review'" in unused
 
 
 def test_a_stray_quote_is_still_noticed(path):

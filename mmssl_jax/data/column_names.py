@@ -43,6 +43,14 @@ _BESIDE = {
     ),
 }
 _COMPANIONS = {"username": ("userid", "uid"), "itemname": ("itemid", "iid", "productid")}
+# What else may be the rating: names with these words, such as Book-Rating, and then others, which
+# show no header, as the events of a table without one may be called so.
+_RATING = re.compile(r"rating|score")
+_NO_RATING = re.compile(r"time|date|count|number|num|id$|average|avg|mean|text|underscore")
+_LIKE_RATINGS = (
+    *("bought", "isbought", "purchased", "ispurchased", "watched", "watchratio", "preference"),
+    *("implicit", "target", "feedback", "response", "value", "vote", "votes"),
+)
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _MOST = 0.9  # of the lines of a sample
 
@@ -51,6 +59,12 @@ def listed(names: Sequence[str]) -> str:
     """Names from a file, as short and as safe to print as they need to be."""
     shown = ", ".join(ascii(name[:40]) for name in names[:12])
     return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def numbered(values: Mapping[int, str]) -> str:
+    """The values of a line by the numbers of their columns, as `listed`."""
+    shown = ", ".join(f"{place} = {value[:40]!a}" for place, value in list(values.items())[:12])
+    return shown + (f" and {len(values) - 12} more" if len(values) > 12 else "")
 
 
 def take(
@@ -143,25 +157,10 @@ def check_header(path: Path, names: Sequence[str], rows: pl.DataFrame) -> None:
     digits = any(re.search(r"\d", name) for name in names)
     if any(numbers) or (digits and all(alike)):
         raise InputError(
-            f"{path}: its first line ({listed(names)}) looks like data, not like the names of "
-            "columns; if it is data, add --no-header --user-column 1 --item-column 2, with the "
-            "numbers of the columns"
+            f"{path}: its first line looks like data, not like the names of columns; if it is, "
+            "add --no-header --user-column N --item-column N, with the numbers of the columns: "
+            f"{numbered(dict(enumerate(names, start=1)))}"
         )
-
-
-def separator_hint(first_line: bytes) -> str:
-    """What else may divide the lines, for a table that seems to have one column."""
-    if b"::" in first_line:
-        return (
-            "; its lines look divided by '::', which is --separator : with empty columns between: "
-            "--no-header --user-column 1 --item-column 3"
-        )
-    for separator, name in ((b";", "';'"), (b"|", "'|'"), (b"\t", "tab"), (b",", "','")):
-        if separator in first_line:
-            return f"; its lines look divided by {name}: --separator {name}"
-    if b" " in first_line.strip():
-        return "; its lines look divided by blanks: --separator ' '"
-    return ""
 
 
 def _with_split(columns: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -192,7 +191,11 @@ def _asked(path: Path, names: Sequence[str], role: str, asked: str, hint: str) -
 
 def _guessed(names: Sequence[str], role: str) -> str | None:
     plain = {plain_name(name): name for name in reversed(names)}
-    return next((plain[known] for known in NAMES[role] if known in plain), None)
+    known = list(NAMES[role])
+    if role == "rating":
+        rated = [name for name in plain if _RATING.search(name) and not _NO_RATING.search(name)]
+        known += [*reversed(rated), *_LIKE_RATINGS]
+    return next((plain[name] for name in known if name in plain), None)
 
 
 def _check_once(path: Path, taken: Mapping[str, str]) -> None:

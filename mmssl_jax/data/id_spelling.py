@@ -13,7 +13,7 @@ import polars as pl
 from mmssl_jax.data.column_names import listed
 
 JOIN, KEEP, DROP = "join", "keep", "drop"
-_NO_ID = r"(?i)^(nan|none|null|\(null\)|undefined|na|n/a|<na>|#n/a|#na|nat|\\n)$"
+NO_VALUE = r"(?i)^(nan|none|null|\(null\)|undefined|na|n/a|<na>|#n/a|#na|nat|\\n)$"
 _BLANKS = " \t\r\n\f\v"  # others, such as those that do not break, may be meant
 _EXACT = 1 << 53  # whole numbers up to here are exact as floats
 
@@ -95,7 +95,7 @@ def said_of_matches(
 def _without_null_words(
     path: Path, frame: pl.DataFrame, role: str, name: str, null_ids: str, said: list[str]
 ) -> pl.DataFrame:
-    words = frame[role].str.strip_chars().str.contains(_NO_ID)
+    words = frame[role].str.strip_chars().str.contains(NO_VALUE)
     if not words.any():
         return frame
     found = frame[role].filter(words).unique().sort().to_list()

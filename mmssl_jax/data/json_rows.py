@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from mmssl_jax.data import column_names
+from mmssl_jax.data import column_names, unused_columns
 from mmssl_jax.data.table_values import IDS
 from mmssl_jax.errors import InputError
 
@@ -57,7 +57,9 @@ def read(
         raise InputError(f"{path}: holds no JSON object with keys, an object a line")
     if len(names) > MAX_COLUMNS:
         raise InputError(f"{path}: has more than {MAX_COLUMNS} keys in its objects; it is no table")
-    taken, said = column_names.take(path, names, columns, "")
+    nested = {name for row in sample for name, value in row.items() if type(value) in (dict, list)}
+    taken, said = column_names.take(path, names, columns, "", lambda role, name: name not in nested)
+    said += unused_columns.said(path, names, taken)
     schema = dict.fromkeys(taken, pl.String)
     frames, count = [pl.DataFrame(schema=schema)], 0
     rows = itertools.chain(sample, rows)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from mmssl_jax.data.column_names import listed
+from mmssl_jax.data.id_spelling import NO_VALUE
 from mmssl_jax.errors import InputError
 
 ANY, LATEST = "any", "latest"
@@ -117,6 +118,11 @@ def _by_rating(
     path: Path, ratings: pl.Series, name: str, rule: Rule, said: list[str]
 ) -> np.ndarray:
     if rule.min_rating is not None:
+        if unrated := ratings.null_count():
+            said.append(
+                f"{path}: {unrated} rows have no rating in column {listed([name])}, and were left "
+                "out by --min-rating"
+            )
         return (ratings >= rule.min_rating).fill_null(False).to_numpy()
     known = ratings.drop_nulls()
     flags = bool(known.is_in([-1.0, 0.0, 1.0]).all()) and bool((known == 1).any())
@@ -138,8 +144,12 @@ def _by_rating(
 
 
 def _numbers(path: Path, column: pl.Series, name: str, needed: bool) -> pl.Series | None:
-    """A column as float64, null where it is empty or NaN; None if it holds something else."""
+    """A column as float64, null where there is none; None if it holds something else.
+
+    NaN is none, and so are words such as null and NA.
+    """
     if column.dtype == pl.String:
+        column = column.set(column.str.contains(NO_VALUE).fill_null(False), None)
         flags = {"true": "1", "false": "0"}
         lower = column.str.to_lowercase()
         if lower.is_in(list(flags)).any():

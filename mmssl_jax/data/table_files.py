@@ -9,7 +9,15 @@ from pathlib import Path
 
 import polars as pl
 
-from mmssl_jax.data import column_names, json_rows, parquet_trial, table_values, text_rows, unpacked
+from mmssl_jax.data import (
+    column_names,
+    json_rows,
+    parquet_trial,
+    table_values,
+    text_rows,
+    unpacked,
+    unused_columns,
+)
 from mmssl_jax.data.table_values import IDS
 from mmssl_jax.errors import InputError
 
@@ -75,6 +83,7 @@ def read_parquet(path: Path, columns: Mapping[str, str | None]) -> Columns:
         taken, said = column_names.take(
             path, names, columns, "", lambda role, name: table_values.fits(kinds[name], role)
         )
+        said += unused_columns.said(path, names, taken)
         chosen = table.select(**{role: pl.col(name) for role, name in taken.items()})
         return _chosen(path, chosen.collect(engine="streaming"), taken, said)
 
@@ -143,16 +152,18 @@ def _read_text(
     names = table.collect_schema().names()
     hint = " (or --separator, if that is not how its lines are divided)"
     if len(names) == 1:
-        hint = column_names.separator_hint(first_line) or hint
+        hint = text_rows.separator_hint(first_line) or hint
     if header:
         if len(names) > 1:
             column_names.check_header(path, names, table.head(_SAMPLE).collect())
         taken, said = column_names.take(path, names, columns, hint)
+        said += unused_columns.said(path, names, taken)
     else:
         table = table.rename({name: str(place) for place, name in enumerate(names, start=1)})
         names = table.collect_schema().names()
         first = table.head(1).collect().fill_null("").row(0)
-        taken, said = column_names.take_by_number(path, names, columns, first), []
+        taken = column_names.take_by_number(path, names, columns, first)
+        said = unused_columns.said_by_number(path, first, taken)
     # All columns are parsed, or a line with a field too many would shift the others unseen.
     frame = table.select(**{role: pl.col(name) for role, name in taken.items()}).collect(
         engine="streaming", optimizations=pl.QueryOptFlags(projection_pushdown=False)

@@ -58,6 +58,9 @@ def read(
         table, labels = _seen_alone(table, labels, options.path, findings)
     elif given or split == split_options.BY_TIME:
         _warn_of_unseen(table, labels, options.path, findings)
+    if given and isinstance(path, Path):
+        column = table.columns["split"]
+        presplit.check_full(options.path, labels, column, options.val_from_train)
     top = options.path.resolve()
     dataset = assemble(
         options.path,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mmssl_jax.data import presplit
+from mmssl_jax.data import presplit, unused_columns
 from mmssl_jax.data.column_names import IF_THERE, SPLIT, listed
 from mmssl_jax.data.table_files import Columns, read_columns
 from mmssl_jax.errors import InputError
@@ -38,7 +38,7 @@ def read(
     ]
     said = [message for _, _, messages in parts.values() for message in messages]
     whole = pl.concat(_comparable(frames), how="vertical_relaxed")
-    return whole, shared | {SPLIT: presplit.said(path)}, said
+    return whole, shared | {SPLIT: presplit.said(path)}, unused_columns.once(said)
 
 
 def _comparable(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:

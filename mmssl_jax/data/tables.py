@@ -119,7 +119,9 @@ def read(
     times, dated = _times(path, frame, taken, warnings)
     labels = None
     if SPLIT in taken:
-        labels, unused = _given(path, frame[SPLIT], taken[SPLIT], split_anew)
+        labels, unused = _given(
+            path, frame[SPLIT], taken[SPLIT], split_anew, bool(columns.get(SPLIT)), warnings
+        )
         if labels is None:
             warnings.append(f"{path}: the split by {taken.pop(SPLIT)!a} is not used, as {unused}")
     k_core = (K_CORE if labels is None else 0) if k_core is None else k_core
@@ -183,12 +185,12 @@ def _index(path: Path, ids: pl.Series, name: str) -> tuple[np.ndarray, pl.Series
 
 
 def _given(
-    path: Path, column: pl.Series, name: str, anew: str | None
+    path: Path, column: pl.Series, name: str, anew: str | None, asked: bool, warnings: list[str]
 ) -> tuple[np.ndarray | None, str]:
     """The labels that a table comes with; or None, and why not."""
     if anew is not None:
         return None, f"--split {anew} is given"
-    labels = presplit.labels_of(path, column, name)
+    labels = presplit.labels_of(path, column, name, asked, warnings)
     return (None, labels) if isinstance(labels, str) else (labels, "")
 
 

@@ -1,4 +1,4 @@
-"""How many rows a text table has, and whether a stray quote swallows some."""
+"""How the lines of a text table are divided, and how many rows they are, stray quotes or not."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +34,21 @@ def count(path: Path, quoted: bool) -> tuple[int, list[bytes]]:
             rest = (rest + end)[:_LONG]
             inside ^= end.count(b'"') % 2 == 1
     return rows + (last != b"\n"), joined
+
+
+def separator_hint(first_line: bytes) -> str:
+    """What else may divide the lines, for a table that seems to have one column."""
+    if b"::" in first_line:
+        return (
+            "; its lines look divided by '::', which is --separator : with empty columns between: "
+            "--no-header --user-column 1 --item-column 3"
+        )
+    for separator, name in ((b";", "';'"), (b"|", "'|'"), (b"\t", "tab"), (b",", "','")):
+        if separator in first_line:
+            return f"; its lines look divided by {name}: --separator {name}"
+    if b" " in first_line.strip():
+        return "; its lines look divided by blanks: --separator ' '"
+    return ""
 
 
 def swallowed(
