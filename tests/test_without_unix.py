@@ -111,8 +111,10 @@ def test_a_second_run_in_a_folder_is_refused_there_too(tmp_path, windows):
 
 
 def test_without_any_locks_nothing_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "fcntl", None)
-    monkeypatch.setattr(locks, "msvcrt", None)
     with open(tmp_path / "file", "w") as one, open(tmp_path / "file") as other:
         locks.lock(one.fileno())
+        with pytest.raises(BlockingIOError):
+            locks.lock(other.fileno())
+        monkeypatch.setattr(locks, "fcntl", None)
+        monkeypatch.setattr(locks, "msvcrt", None)
         locks.lock(other.fileno())
