@@ -1,6 +1,6 @@
 """Scores the best checkpoint of a run: python evaluate.py --config configs/demo.py"""
 
-from mmssl_jax import cli, command
+from mmssl_jax.commands import cli, running
 
 if __name__ == "__main__":
-    command.run(cli.evaluate_main)
+    running.run(cli.evaluate_main)

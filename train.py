@@ -1,6 +1,6 @@
 """Trains a model: python train.py --config configs/demo.py"""
 
-from mmssl_jax import cli, command
+from mmssl_jax.commands import cli, running
 
 if __name__ == "__main__":
-    command.run(cli.train_main, on_interrupt=cli.GOES_ON)
+    running.run(cli.train_main, on_interrupt=cli.GOES_ON)

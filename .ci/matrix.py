@@ -23,8 +23,8 @@ SETS = (  # name, Python, constraints
     ("3.13 newest", "3.13", None),
 )
 ESSENTIAL = [
-    *sorted(glob.glob("tests/test_parity_*.py", root_dir=ROOT)),
-    "tests/test_each_model.py",
+    *sorted(glob.glob("tests/models/test_parity_*.py", root_dir=ROOT)),
+    "tests/models/test_each_model.py",
 ]
 COLUMNS = {
     "set": 12,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from mmssl_jax import critic as critics
-from mmssl_jax import losses
-from mmssl_jax.rows import RelationRows
+from mmssl_jax.adversarial import critic as critics
+from mmssl_jax.adversarial.critic import gradient_penalty
+from mmssl_jax.adversarial.relation_rows import RelationRows
 
 
 def dense(rows: jax.Array | Sequence[RelationRows]) -> jax.Array:
@@ -37,7 +37,7 @@ def critic_loss(
     *,
     penalty_weight: float,
 ):
-    """The same function as `mmssl_jax.critic.critic_loss`.
+    """The same function as `mmssl_jax.adversarial.critic.critic_loss`.
 
     The real rows' product is made once, as their copies differ only after dropout.
     """
@@ -49,7 +49,7 @@ def critic_loss(
     real_score = jnp.mean(critics.head(critic, params, at_real, real_key))
     mixed = alpha * jnp.tile(real, (copies, 1)) + (1 - alpha) * fake
     gradient = jax.grad(lambda rows: jnp.sum(score(critic, params, rows, mixed_key)))(mixed)
-    penalty = losses.gradient_penalty(jnp.sum(gradient**2, axis=1))
+    penalty = gradient_penalty(jnp.sum(gradient**2, axis=1))
     loss = fake_score - real_score + penalty_weight * penalty
     return loss, {"fake": fake_score, "real": real_score, "penalty": penalty}
 
@@ -60,5 +60,5 @@ def generator_loss(
     fake: jax.Array | Sequence[RelationRows],
     key: jax.Array,
 ):
-    """The same function as `mmssl_jax.critic.generator_loss`."""
+    """The same function as `mmssl_jax.adversarial.critic.generator_loss`."""
     return -jnp.mean(score(critic, params, dense(fake), key))

@@ -26,10 +26,12 @@ from rich.table import Table
 from benchmarks import dense
 from benchmarks.shapes import SHAPES, random_dataset
 from mmssl_jax import config as configs
-from mmssl_jax import evaluation, provenance, sampling
+from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import MODELS, mmssl
-from mmssl_jax.sharding import make_mesh, place
+from mmssl_jax.ranking import full_ranking
+from mmssl_jax.runs import provenance
 from mmssl_jax.training import state as states
+from mmssl_jax.training.devices import make_mesh, place
 from mmssl_jax.training.loop import protocol_steps
 from mmssl_jax.training.step import compile_steps, train_step
 
@@ -74,7 +76,7 @@ class Step:
         init = jax.jit(partial(states.init_state, model, transforms))
         mesh, rows = make_mesh(config.mesh), {dataset.num_users, dataset.num_items}
         self.state = place(init(jax.random.key(0)), mesh, rows)
-        constants = (sampling.sampling_tables(dataset.train), model.inputs, jax.random.key(1))
+        constants = (training_pairs.sampling_tables(dataset.train), model.inputs, jax.random.key(1))
         self.constants = place(constants, mesh, rows)
         step = partial(
             train_step,
@@ -132,12 +134,12 @@ def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) 
     figures["compile_s"] = fast.compile_seconds
     figures["fast_step_s"] = seconds(lambda: fast.run(1), repeats)
     steps = protocol_steps(config, dataset)
-    task = evaluation.ranking_task(dataset.train, dataset.test, config.evaluation.user_block)
+    task = full_ranking.ranking_task(dataset.train, dataset.test, config.evaluation.user_block)
     embed = jax.jit(fast.model.embed)
 
     def evaluate(step):
         representation = embed(step.state.params, step.model.inputs, step.state.held)
-        return evaluation.evaluate(
+        return full_ranking.evaluate(
             representation, task, config.evaluation.cutoffs, step.model.score
         )
 

@@ -31,7 +31,7 @@ def get_config() -> Config:
 
 
 def get_search_space() -> dict[str, Any]:
-    """What `python -m mmssl_jax.tune --config configs/tiktok.py --trials N` searches."""
+    """What `mmssl tune --config configs/tiktok.py --trials N` searches."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
     return {

@@ -26,7 +26,7 @@ def get_config() -> Config:
 
 
 def get_search_space() -> dict[str, Any]:
-    """What `python -m mmssl_jax.tune` searches."""
+    """What `mmssl tune` searches."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
     return {

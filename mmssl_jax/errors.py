@@ -7,3 +7,8 @@ class InputError(ValueError):
     The message is one line that says what is wrong, where, and what to do about it. The command
     line prints it and exits with code 2; no traceback is shown.
     """
+
+
+def printable(text: str) -> str:
+    """Text of a stranger's files, without what steers a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -17,7 +17,7 @@ jax.config.update("jax_debug_key_reuse", True)
 hypothesis.settings.register_profile("any machine", deadline=None)  # of slow ones, too
 hypothesis.settings.load_profile("any machine")
 
-from mmssl_jax import compilation_cache  # noqa: E402 (after the hook)
+from mmssl_jax.training import compilation_cache  # noqa: E402 (after the hook)
 
 MOST_BYTES = 1 << 30
 

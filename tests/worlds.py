@@ -8,9 +8,10 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from mmssl_jax import cli
-from mmssl_jax.data import Dataset, canonical
+from mmssl_jax.commands import cli
+from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import assemble
+from mmssl_jax.data.layouts import canonical
 
 USERS, ITEMS = 30, 40
 WIDTHS = {"image": 5, "text": 3}

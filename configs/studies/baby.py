@@ -1,6 +1,6 @@
 """The softmax of the last layer on Amazon-Baby, on its interactions alone.
 
-python -m mmssl_jax.compare --config configs/baby.py --settings configs/studies/baby.py \
+mmssl compare --config configs/baby.py --settings configs/studies/baby.py \
     --seeds 1 --workdir runs/studies/baby
 
 LightGCN is there for scale.

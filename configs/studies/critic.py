@@ -1,6 +1,6 @@
 """What the critic does in five epochs of the authors' settings: of full width, narrow, off.
 
-python -m mmssl_jax.compare --config configs/tiktok_released.py \
+mmssl compare --config configs/tiktok_released.py \
     --settings configs/studies/critic.py --config.train.epochs=5 --seeds 1 \
     --workdir runs/studies/critic
 

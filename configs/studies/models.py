@@ -1,6 +1,6 @@
 """All models on TikTok, with their own defaults; MMSSL in its best setting and as released.
 
-python -m mmssl_jax.compare --config configs/tiktok_released.py \
+mmssl compare --config configs/tiktok_released.py \
     --settings configs/studies/models.py --seeds 5 --workdir runs/studies/models
 
 `mmssl` is configs/tiktok.py, `lightgcn searched` configs/tiktok_lightgcn.py. Their embeddings are

@@ -1,6 +1,6 @@
 """What each part of MMSSL gives: one change at a time to the released variant, critic off.
 
-python -m mmssl_jax.compare --config configs/tiktok_released.py \
+mmssl compare --config configs/tiktok_released.py \
     --settings configs/studies/parts.py --seeds 3 --workdir runs/studies/parts
 
 The rows with a graph change one thing to `graph observed` or `graph top 10`, and one row joins two

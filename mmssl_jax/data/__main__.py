@@ -2,7 +2,7 @@
 
 import sys
 
-from mmssl_jax import command
+from mmssl_jax.commands import running
 from mmssl_jax.errors import InputError
 
 USAGE = """usage: python -m mmssl_jax.data {import,check,encode} ...
@@ -18,17 +18,17 @@ def main(argv: list[str]) -> None:
     """Runs a subcommand; `argv` is `sys.argv`. Raises InputError for what the user can mend."""
     match argv[1:]:
         case ["import", *rest]:
-            from mmssl_jax.data import importing  # here, as each of them loads much
+            from mmssl_jax.data.importing import imports  # here, as each of them loads much
 
-            importing.main(rest)
+            imports.main(rest)
         case ["check", *rest]:
-            from mmssl_jax.data import doctor
+            from mmssl_jax.data.checks import doctor
 
             doctor.main(rest)
         case ["encode", *rest]:
-            from mmssl_jax.data import encoding
+            from mmssl_jax.data.encoding import encode
 
-            encoding.main(rest)
+            encode.main(rest)
         case ["-h" | "--help", *_]:
             print(USAGE)
         case [unknown, *_]:
@@ -39,4 +39,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, on_interrupt="give the same command again")
+    running.run(main, on_interrupt="give the same command again")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array, get_index_dtype
 
-from mmssl_jax.data import checks, split_rules
+from mmssl_jax.data import split_rules
+from mmssl_jax.data.checks import findings as checks
 from mmssl_jax.data.splits import SPLITS, Pairs
 from mmssl_jax.errors import InputError
 

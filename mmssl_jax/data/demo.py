@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmssl_jax.data.checks import Findings
+from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.data.dataset import Dataset, Pairs, assemble
 
 NAME = "demo (synthetic)"

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from mmssl_jax.data import checks, splits
+from mmssl_jax.data import splits
+from mmssl_jax.data.checks import findings as checks
 from mmssl_jax.errors import InputError
 
 Matrices = Mapping[str, csr_array]

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmssl_jax import losses
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graph import Graph
+from mmssl_jax.graphs.interactions import Graph
+from mmssl_jax.graphs.training_pairs import Batch
+from mmssl_jax.models import losses
 from mmssl_jax.models.model import Model, Terms
-from mmssl_jax.sampling import Batch
 
 DEFAULTS = {
     "data.standardize": False,

@@ -13,10 +13,10 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Array, Float, Int
 
-from mmssl_jax import sampling
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
+from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models.model import Model
 
 # An epoch for each lambda. Nothing is trained by steps: the rates have no effect.
@@ -104,18 +104,18 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
 
     def score(representation, users):
         weights, tables = representation
-        most = sampling.max_seen_pairs(
+        most = training_pairs.max_seen_pairs(
             dataset.train, len(users)
         )  # padding repeats users at the end
-        return user_scores(weights, sampling.seen_pairs(tables, users, most), len(users))
+        return user_scores(weights, training_pairs.seen_pairs(tables, users, most), len(users))
 
     def score_history(representation, items):
-        seen = sampling.SeenPairs(jnp.zeros_like(items), items, jnp.ones(items.shape, bool))
+        seen = training_pairs.SeenPairs(jnp.zeros_like(items), items, jnp.ones(items.shape, bool))
         return user_scores(representation[0], seen, 1)[0]
 
     gram = jnp.asarray((dataset.train.T @ dataset.train).toarray(), jnp.float32)
     first = jnp.asarray(first_alike(dataset.train), jnp.int32)
-    inputs = gram, sampling.sampling_tables(dataset.train), first
+    inputs = gram, training_pairs.sampling_tables(dataset.train), first
     held = jnp.zeros_like(gram)
     return Model(
         inputs, lambda key: {}, {}, embed, score, held, refresh, score_history=score_history
@@ -123,7 +123,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
 
 
 def user_scores(
-    weights: Float[Array, "items items"], seen: sampling.SeenPairs, num_users: int
+    weights: Float[Array, "items items"], seen: training_pairs.SeenPairs, num_users: int
 ) -> Float[Array, "users items"]:
     """`A[u] B`: for every user the sum of the rows of B of the items seen."""
     padding = -len(seen.rows) % PAIRS_AT_A_TIME

@@ -12,16 +12,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from mmssl_jax import graph as graphs
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graph import Graph
-from mmssl_jax.item_graph import ItemGraph, item_graph, item_spmm
-from mmssl_jax.losses import normalize
+from mmssl_jax.graphs import interactions as graphs
+from mmssl_jax.graphs.interactions import Graph
+from mmssl_jax.graphs.item_graph import ItemGraph, item_graph, item_spmm
+from mmssl_jax.graphs.nearest import (
+    Neighbors,
+    neighbor_products,
+    normalize,
+    symmetric_weights,
+    top_neighbors,
+)
 from mmssl_jax.models import cf, lightgcn, mf, ngcf
 from mmssl_jax.models.model import LossFn, Model
-from mmssl_jax.neighbors import Neighbors, neighbor_products, symmetric_weights, top_neighbors
 
 DEFAULTS = cf.DEFAULTS | {
     "train.learning_rate": 5e-4,

@@ -9,11 +9,10 @@ from jaxtyping import Array, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.losses import normalize
+from mmssl_jax.graphs.nearest import Neighbors, join, normalize, symmetric_weights
 from mmssl_jax.models import cf, item_graphs
 from mmssl_jax.models.item_graphs import Held, Inputs, Nearest
 from mmssl_jax.models.model import Model
-from mmssl_jax.neighbors import Neighbors, join, symmetric_weights
 
 DEFAULTS = item_graphs.DEFAULTS
 

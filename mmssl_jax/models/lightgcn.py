@@ -4,10 +4,10 @@ from typing import Any
 
 from jaxtyping import Array, PRNGKeyArray
 
-from mmssl_jax import graph as graphs
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graph import Graph, spmm
+from mmssl_jax.graphs import interactions as graphs
+from mmssl_jax.graphs.interactions import Graph, spmm
 from mmssl_jax.models import cf
 from mmssl_jax.models.model import Model
 

@@ -11,14 +11,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mmssl_jax import critic as critics
-from mmssl_jax import graph as graphs
-from mmssl_jax import losses, real_rows, rows, sampling
+from mmssl_jax.adversarial import critic as critics
+from mmssl_jax.adversarial import real_rows, relation_rows
+from mmssl_jax.adversarial.critic import Rows
+from mmssl_jax.adversarial.relation_rows import RelationRows
 from mmssl_jax.config import Config
-from mmssl_jax.critic import Rows
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.models import missing
+from mmssl_jax.graphs import interactions as graphs
+from mmssl_jax.graphs import training_pairs
+from mmssl_jax.graphs.training_pairs import Batch, SeenPairs
+from mmssl_jax.models import losses, missing
 from mmssl_jax.models.mmssl_generator import (
     Embeddings,
     Inputs,
@@ -26,8 +29,6 @@ from mmssl_jax.models.mmssl_generator import (
     init_generator,
 )
 from mmssl_jax.models.model import Model
-from mmssl_jax.rows import RelationRows
-from mmssl_jax.sampling import Batch, SeenPairs
 
 DEFAULTS = {
     "data.standardize": False,
@@ -97,7 +98,9 @@ def fake_rows(
 ) -> list[RelationRows]:
     """The relation rows of every modality: what the critic should tell from real ones."""
     return [
-        rows.relation_rows(view.feature[users], embeddings.item_views[modality].feature, seen)
+        relation_rows.relation_rows(
+            view.feature[users], embeddings.item_views[modality].feature, seen
+        )
         for modality, view in embeddings.user_views.items()
     ]
 
@@ -115,7 +118,7 @@ def batch_real_rows(
         config.mmssl.real_relation_weight,
         config.mmssl.temper_all,
     )
-    relation = rows.relation_rows(embeddings.users[users], embeddings.items, seen)
+    relation = relation_rows.relation_rows(embeddings.users[users], embeddings.items, seen)
     if config.critic.item_block:
         return real_rows.BlockedRealRows(relation, key, spec, config.critic.item_block)
     uniform = real_rows.item_noise(key, len(users), jnp.arange(embeddings.items.shape[0]))
@@ -153,8 +156,8 @@ def build(
         config.critic.slope,
         precision=config.critic.precision,
     )
-    tables = sampling.sampling_tables(dataset.train)
-    max_pairs = sampling.max_seen_pairs(
+    tables = training_pairs.sampling_tables(dataset.train)
+    max_pairs = training_pairs.max_seen_pairs(
         dataset.train, batch_size, distinct=batch_size <= len(tables.users)
     )
     symmetric = config.mmssl.normalization == "symmetric"
@@ -185,7 +188,7 @@ def build(
         forward_key, noise_key, alpha_key, score_key = jax.random.split(key, 4)
         embeddings = embeddings_of(params, inputs, held, forward_key)
         embeddings = jax.lax.stop_gradient(embeddings)
-        seen = sampling.seen_pairs(inputs.tables, batch.users, max_pairs)
+        seen = training_pairs.seen_pairs(inputs.tables, batch.users, max_pairs)
         return game.critic_loss(
             critic,
             params["critic"],
@@ -201,7 +204,7 @@ def build(
         embeddings = embeddings_of(params, inputs, held, forward_key)
         terms = generator_terms(embeddings, batch, config)
         if adversarial:
-            seen = sampling.seen_pairs(inputs.tables, batch.users, max_pairs)
+            seen = training_pairs.seen_pairs(inputs.tables, batch.users, max_pairs)
             fake = fake_rows(embeddings, batch.users, seen)
             fixed = jax.lax.stop_gradient(params["critic"])
             terms["adversarial"] = game.generator_loss(critic, fixed, fake, score_key)

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mmssl_jax import sampling
 from mmssl_jax.config import Config
-from mmssl_jax.dropout import dropout
-from mmssl_jax.graph import BipartiteGraphs, spmm
-from mmssl_jax.losses import normalize
+from mmssl_jax.graphs import training_pairs
+from mmssl_jax.graphs.interactions import BipartiteGraphs, spmm
+from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.models import missing
+from mmssl_jax.models.dropout import dropout
 
 
 class Inputs(NamedTuple):
@@ -23,7 +23,7 @@ class Inputs(NamedTuple):
 
     interactions: BipartiteGraphs
     features: dict[str, Float[Array, "items _"]]
-    tables: sampling.SamplingTables
+    tables: training_pairs.SamplingTables
     present: missing.Present  # modality -> which items have it, where the rest is learned
     tie_order: Int[Array, "items"] | None = None  # `Dataset.tie_order`; None is by index
 

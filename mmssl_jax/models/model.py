@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from mmssl_jax.evaluation import dot_scores
-from mmssl_jax.sampling import Batch
+from mmssl_jax.graphs.training_pairs import Batch
 
 Params = dict[str, Any]  # player -> its parameters
 Terms = dict[str, Array]  # name -> scalar, for the log
@@ -17,6 +16,12 @@ def hold_nothing(params: Params, inputs: Any, held: Any, step: Int[Array, ""]) -
     """The `refresh` of a model that holds nothing between steps."""
     del params, inputs, step
     return held
+
+
+def dot_scores(embeddings: tuple[Array, Array], users: Int[Array, "block"]) -> Array:
+    """Scores [block, items] as inner products of (user [U, d], item [I, d]) embeddings."""
+    user, item = embeddings
+    return user[users] @ item.T
 
 
 class Model(NamedTuple):

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from mmssl_jax import graph as graphs
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.dropout import dropout
-from mmssl_jax.graph import Graph, spmm
-from mmssl_jax.losses import normalize
+from mmssl_jax.graphs import interactions as graphs
+from mmssl_jax.graphs.interactions import Graph, spmm
+from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.models import cf
+from mmssl_jax.models.dropout import dropout
 from mmssl_jax.models.model import Model
 
 DEFAULTS = cf.DEFAULTS | {"model.layers": 3}

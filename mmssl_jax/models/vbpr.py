@@ -11,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mmssl_jax import losses
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.models import cf, missing
+from mmssl_jax.models import cf, losses, missing
 from mmssl_jax.models.model import Model
 
 # The authors divide their features by a constant; see also `scaled`.

@@ -5,15 +5,16 @@ from typing import Any
 
 import jax
 
-from mmssl_jax import groups, results
-from mmssl_jax.checkpoint import Checkpoints
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import Model
+from mmssl_jax.ranking import groups
+from mmssl_jax.runs.checkpoints import Checkpoints
+from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.training import results
 from mmssl_jax.training import state as states
 from mmssl_jax.training.loop import build_model
-from mmssl_jax.workdir import Workdir
 
 
 def evaluate_run(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, Any]:

@@ -13,17 +13,23 @@ import numpy as np
 from jax.sharding import Mesh
 
 from mmssl_jax import config as configs
-from mmssl_jax import evaluation, fallback, files, provenance, results, sampling
-from mmssl_jax.checkpoint import Checkpoints, abstract
 from mmssl_jax.config import Config
-from mmssl_jax.data import Dataset, cold, content
+from mmssl_jax.data import Dataset
+from mmssl_jax.data.checks import cold
+from mmssl_jax.data.features import content
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import atomic
+from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import MODELS, Model
-from mmssl_jax.sharding import make_mesh, place
+from mmssl_jax.ranking import fallback, full_ranking
+from mmssl_jax.runs import provenance
+from mmssl_jax.runs.checkpoints import Checkpoints, abstract
+from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.training import results
 from mmssl_jax.training import state as states
+from mmssl_jax.training.devices import make_mesh, place
 from mmssl_jax.training.progress import Progress
 from mmssl_jax.training.step import compile_steps, train_step
-from mmssl_jax.workdir import Workdir
 
 OUT_OF_MEMORY = (MemoryError, jax.errors.JaxRuntimeError)  # of the host, of a device
 FAILURES = (InputError, *OUT_OF_MEMORY)  # of a run
@@ -73,7 +79,7 @@ def train(
 def build_model(config: Config, dataset: Dataset) -> tuple[Model, int]:
     """The model of a config for this data, its content prepared, and the steps of an epoch."""
     if not dataset.final:
-        evaluation.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
+        full_ranking.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
     steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
     prepared = content.prepare(
         dataset,
@@ -117,7 +123,7 @@ def _train(
 
     # 2. Everything is compiled before the clock starts.
     started = time.perf_counter()
-    constants = (sampling.sampling_tables(dataset.train), model.inputs, run_key)
+    constants = (training_pairs.sampling_tables(dataset.train), model.inputs, run_key)
     constants = place(constants, mesh, table_rows)
     step = partial(
         train_step,
@@ -174,7 +180,7 @@ def _train(
     }
     summary |= results.not_modelled(dataset, model, splits)
     summary |= results.score_splits(model, best, dataset, config, splits)
-    files.write_json(workdir.results, summary)
+    atomic.write_json(workdir.results, summary)
     return summary
 
 
@@ -185,12 +191,12 @@ def _validation(
     if dataset.final:
         return lambda state: {}
     stand_in, block = fallback.fallback(dataset.train), config.evaluation.user_block
-    task = evaluation.ranking_task(dataset.unranked, dataset.val, block, stand_in)
+    task = full_ranking.ranking_task(dataset.unranked, dataset.val, block, stand_in)
     embed = jax.jit(model.embed)
 
     def validate(state):
         representation = embed(state.params, inputs, state.held)
-        return evaluation.evaluate(representation, task, config.evaluation.cutoffs, model.score)
+        return full_ranking.evaluate(representation, task, config.evaluation.cutoffs, model.score)
 
     return validate
 

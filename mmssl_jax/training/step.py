@@ -10,12 +10,15 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from mmssl_jax import sampling, sharding
+from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import Model
+from mmssl_jax.training import devices
 from mmssl_jax.training.state import TrainState
 
 Terms = dict[str, Array]  # 'player/term' -> scalar
-Constants = tuple[sampling.SamplingTables, Any, PRNGKeyArray]  # tables, the model's inputs, run key
+Constants = tuple[
+    training_pairs.SamplingTables, Any, PRNGKeyArray
+]  # tables, the model's inputs, run key
 Step = Callable[[TrainState, Constants], tuple[TrainState, Terms]]
 
 
@@ -33,7 +36,7 @@ def train_step(
     sample_key, *player_keys = jax.random.split(
         jax.random.fold_in(run_key, state.step), 1 + len(model.losses)
     )
-    batch = sharding.split_batch(sampling.sample(sample_key, tables, batch_size), mesh)
+    batch = devices.split_batch(training_pairs.sample(sample_key, tables, batch_size), mesh)
     held = model.refresh(state.params, inputs, state.held, state.step)
     params, optimiser_states, history = state.params, state.optimiser_states, {}
     for (player, loss_fn), key in zip(model.losses.items(), player_keys, strict=True):

@@ -1,0 +1,192 @@
+"""Relation rows over all items, as the critic reads them, without forming them.
+
+A row is one user's relation to all items: s_u (f_u F^T - sum over the user's seen items i of
+(f_u . F_i) e_i), low rank plus sparse, so that its product with a kernel and its norm need no
+[batch, items] array.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from mmssl_jax.graphs.training_pairs import SeenPairs, seen_mask
+
+Kernel = Float[Array, "items hidden"]
+
+
+class RelationRows(NamedTuple):
+    """`n((f F^T) * (1 - A[u]))` of a batch of users, in factors; from `relation_rows`."""
+
+    users: Float[Array, "batch d"]  # f
+    items: Float[Array, "items d"]  # F
+    seen: SeenPairs  # the training pairs of the batch
+    products: Float[Array, "pairs"]  # f_u . F_i of each seen pair
+    scale: Float[Array, "batch"]  # 1 / norm; 0 for a zero row
+
+    def dense(self) -> Float[Array, "batch items"]:
+        """The rows themselves."""
+        related = jnp.where(self.seen_mask(), 0.0, self.users @ self.items.T)
+        return self.scale[:, None] * related
+
+    def seen_mask(self) -> Bool[Array, "batch items"]:
+        """`A[u]` of the batch."""
+        return seen_mask(self.seen, self.users.shape[0], self.items.shape[0])
+
+
+def relation_rows(
+    users: Float[Array, "batch d"], items: Float[Array, "items d"], seen: SeenPairs
+) -> RelationRows:
+    """The relation rows of a batch of users: their features, those of all items, what they saw.
+
+    The row of a user who has seen every item is exactly zero. So is one whose squared norm is no
+    larger than the rounding error of its two parts, where only noise would be scaled to norm 1.
+    """
+    batch, num_items = users.shape[0], items.shape[0]
+    pair_users = users[jnp.minimum(seen.rows, batch - 1)]
+    products = jnp.where(seen.valid, jnp.sum(pair_users * items[seen.items], axis=1), 0.0)
+    everything = jnp.sum((users @ (items.T @ items)) * users, axis=1)
+    squared = everything - jax.ops.segment_sum(products**2, seen.rows, batch)
+    # A difference of near equals is inexact; it is rare, so the exact sum is made only then.
+    cancelled = jnp.any(squared < everything / 16)
+    squared = jax.lax.cond(cancelled, lambda: _unseen_squares(users, items, seen), lambda: squared)
+    degrees = jax.ops.segment_sum(seen.valid.astype(jnp.int32), seen.rows, batch)
+    rounding = 8 * jnp.finfo(users.dtype).eps * everything
+    nonzero = (degrees < num_items) & (squared > rounding)
+    norm = jnp.sqrt(jnp.where(nonzero, squared, 1.0))
+    scale = jnp.where(nonzero, 1.0 / jnp.maximum(norm, 1e-12), 0.0)
+    return RelationRows(users, items, seen, products, scale)
+
+
+def _unseen_squares(users, items, seen: SeenPairs, block: int = 1024):
+    """`sum over unseen i of (f . F_i)^2` of every row, term by term in blocks of items."""
+
+    @jax.checkpoint
+    def add(total, index):
+        related = block_relation(users, items, seen, index)
+        return total + jnp.sum(related**2, axis=1), None
+
+    blocks = item_blocks(items.shape[0], min(block, items.shape[0]))
+    return jax.lax.scan(add, jnp.zeros(users.shape[:1], users.dtype), blocks)[0]
+
+
+def item_blocks(num_items: int, block: int) -> Int[Array, "blocks block"]:
+    """All items in blocks; the last may go past the end."""
+    count = -(-num_items // block)
+    return jnp.arange(count * block, dtype=jnp.int32).reshape(count, block)
+
+
+def block_mask(
+    seen: SeenPairs, batch: int, block: Int[Array, "block"]
+) -> Bool[Array, "batch block"]:
+    """`A[u]` of a batch in a block of consecutive items."""
+    column = seen.items - block[0]
+    inside = seen.valid & (column >= 0) & (column < len(block))
+    row = jnp.where(inside, seen.rows, batch)
+    mask = jnp.zeros((batch, len(block)), bool)
+    return mask.at[row, jnp.where(inside, column, 0)].set(True, mode="drop")
+
+
+def block_relation(users, items, seen: SeenPairs, block: Int[Array, "block"]) -> Array:
+    """`(f F^T) * (1 - A[u])` in a block of items; 0 past the end."""
+    features = items.at[block].get(mode="fill", fill_value=0)
+    return jnp.where(block_mask(seen, users.shape[0], block), 0.0, users @ features.T)
+
+
+def project(groups: Sequence[RelationRows], kernel: Kernel) -> Float[Array, "rows hidden"]:
+    """The rows of several groups times a kernel, stacked.
+
+    Takes about d / batch of the dense product's arithmetic. The groups are of the same batch, one a
+    modality; together they read the kernel once, and share one gradient array of its size.
+    """
+    batch = groups[0].users.shape[0]
+    items = jnp.concatenate([group.items for group in groups], axis=1)
+    weights = jnp.stack([group.products for group in groups])
+    through, seen = kernel_products(items, weights, kernel, groups[0].seen, batch)
+    parts = zip(groups, jnp.split(through, len(groups)), seen, strict=True)
+    return jnp.concatenate(
+        [
+            group.scale[:, None] * (group.users @ low_rank - sparse)
+            for group, low_rank, sparse in parts
+        ]
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def kernel_products(
+    items: Float[Array, "items width"],
+    weights: Float[Array, "groups pairs"],
+    kernel: Kernel,
+    seen: SeenPairs,
+    batch: int,
+) -> tuple[Float[Array, "width hidden"], Float[Array, "groups batch hidden"]]:
+    """`F^T K`, and `sum over a row's seen items i of weight * K[i]`.
+
+    The sum works through chunks of pairs, and only as many as the batch has, so that padding costs
+    nothing and no [pairs, hidden] array exists. Both products are one function because their
+    gradients to the kernel are then made in one array.
+    """
+    pairs = _Chunks(seen, weights)
+
+    def add(index, sums):  # group by group: XLA scatters whole rows fast only in two dimensions
+        rows, items, weight = pairs.at(index)
+        read = kernel[items]
+        return [
+            group.at[rows].add(of_group[:, None] * read, mode="drop")
+            for group, of_group in zip(sums, weight, strict=True)
+        ]
+
+    empty = [jnp.zeros((batch, kernel.shape[1]), kernel.dtype) for _ in weights]
+    return items.T @ kernel, jnp.stack(jax.lax.fori_loop(0, pairs.count, add, empty))
+
+
+def _kernel_products_forward(items, weights, kernel, seen, batch):
+    return kernel_products(items, weights, kernel, seen, batch), (items, weights, kernel, seen)
+
+
+def _kernel_products_backward(batch, saved, cotangents):
+    all_items, weights, kernel, seen = saved
+    through, summed = cotangents
+    pairs = _Chunks(seen, weights)
+
+    def add(index, carry):
+        to_weights, to_kernel = carry
+        rows, items, weight = pairs.at(index)
+        pulled = [group.at[rows].get(mode="fill", fill_value=0) for group in summed]
+        weighted = [
+            of_group[:, None] * group for of_group, group in zip(weight, pulled, strict=True)
+        ]
+        to_kernel = to_kernel.at[items].add(sum(weighted))
+        read = kernel[items]
+        along = jnp.stack([jnp.sum(group * read, axis=1) for group in pulled])
+        return jax.lax.dynamic_update_slice(to_weights, along, (0, index * _CHUNK)), to_kernel
+
+    begin = jnp.zeros_like(pairs.weights), all_items @ through
+    to_weights, to_kernel = jax.lax.fori_loop(0, pairs.count, add, begin)
+    return kernel @ through.T, to_weights[:, : weights.shape[1]], to_kernel, None
+
+
+kernel_products.defvjp(_kernel_products_forward, _kernel_products_backward)
+
+_CHUNK = 1024
+
+
+class _Chunks:
+    """Seen pairs with weights, padded to whole chunks, of which `count` hold any."""
+
+    def __init__(self, seen: SeenPairs, weights: Float[Array, "groups pairs"]):
+        padding = (0, -weights.shape[1] % _CHUNK)
+        self.rows = jnp.pad(seen.rows, padding, constant_values=jnp.iinfo(jnp.int32).max)
+        self.items = jnp.pad(seen.items, padding)
+        self.weights = jnp.pad(weights, ((0, 0), padding))
+        self.count = -(-jnp.sum(seen.valid.astype(jnp.int32)) // _CHUNK)
+
+    def at(self, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
+        """Rows, items and weights of one chunk."""
+        arrays = (self.rows, self.items, self.weights)
+        return tuple(
+            jax.lax.dynamic_slice_in_dim(x, index * _CHUNK, _CHUNK, axis=-1) for x in arrays
+        )

@@ -1,0 +1,69 @@
+"""What an import prints: the data set, what is suspicious, and the command to go on with."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mmssl_jax.data.checks import cold
+from mmssl_jax.data.dataset import SPLITS, Dataset
+from mmssl_jax.data.features.folder import NONE
+from mmssl_jax.errors import printable
+
+
+def show(dataset: Dataset, source: Mapping[str, Any], folder: Path | None) -> None:
+    """Prints a report; `folder` is what was written, None for a dry run."""
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(f"{dataset.name} (layout: {source['layout']})"), style="bold")
+    for kind in ("columns", "pairs"):  # of tables
+        if kind in source:
+            steps = ", ".join(f"{name} {value}" for name, value in source[kind].items())
+            console.print(printable(f"{kind}: {steps}"))
+    if "split" in source:
+        since = "".join(f", {name} since {when}" for name, when in source.get("since", {}).items())
+        whole = "" if source["k_core"] > 1 else ", no k-core"
+        console.print(printable(f"split: {source['split']}{since}{whole}"))
+    console.print(_table(dataset))
+    for warning in dataset.warnings:
+        console.print(printable(f"warning: {warning}"), style="yellow")
+    splits = SPLITS[1:]
+    if text := cold.said(cold.unscored(dataset, False, splits), splits):
+        line = f"warning: {text}, which most models cannot score; {cold.ABLE}"
+        console.print(line, style="yellow")
+    if folder is None:
+        console.print("nothing was written; give --to FOLDER without --dry-run to import it")
+        return
+    console.print(printable(f"written: {folder}"))
+    console.print(f"next: {_next(dataset, folder)}")
+
+
+def _table(dataset: Dataset) -> Table:
+    table = Table("what", "how much", show_header=False)
+    table.add_row("users", f"{dataset.num_users:,}")
+    table.add_row("items", f"{dataset.num_items:,}")
+    total = 0
+    for split in SPLITS:
+        total += getattr(dataset, split).nnz
+        table.add_row(f"{split} pairs", f"{getattr(dataset, split).nnz:,}")
+    table.add_row("density", f"{total / dataset.num_users / dataset.num_items:.3%}")
+    for name, values in dataset.features.items():
+        lacking = int((~dataset.present[name]).sum()) if name in dataset.present else 0
+        missing = f", {lacking:,} items missing" if lacking else ""
+        table.add_row(printable(name), f"{values.shape[0]:,} x {values.shape[1]:,}{missing}")
+    if not dataset.features:
+        table.add_row("modalities", "none")
+    return table
+
+
+def _next(dataset: Dataset, folder: Path) -> str:
+    """The command that trains on the folder, by the config of its name where there is one."""
+    config = Path("configs") / f"{folder.name}.py"
+    config = config if config.is_file() else Path("configs") / "baby.py"
+    content = "" if dataset.features else f" --config.data.modalities={NONE}"
+    if dataset.features and cold.unscored(dataset, False, ["val"])["val/unscored_share"] == 1.0:
+        content = f" --config.model.name={cold.ABLE.partition(',')[0]}"
+    path = shlex.quote(str(folder))
+    return f"python train.py --config {config} --config.data.path={path}{content}"

@@ -1,0 +1,245 @@
+"""The columns of a CSV, TSV, JSON or Parquet file; the only module that knows how they fail."""
+
+import contextlib
+import os
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from mmssl_jax.data.tables import (
+    column_names,
+    json_rows,
+    parquet_trial,
+    text_rows,
+    unpacked,
+    unused_columns,
+)
+from mmssl_jax.data.tables import values as table_values
+from mmssl_jax.data.tables.values import IDS
+from mmssl_jax.errors import InputError
+
+Columns = tuple[pl.DataFrame, dict[str, str], list[str]]
+MAX_LINE, MAX_COLUMNS = 1 << 20, 1000  # bytes, and columns: each costs polars kilobytes
+MAX_ROWS = 1 << 27
+FEW_ROWS, ROWS_PER_BYTE = 1 << 20, 4  # more in a Parquet file are one row, repeated to fill memory
+
+_PARQUET = b"PAR1"
+_NOT_TEXT = {
+    b"\x28\xb5\x2f\xfd": "is compressed; unpack it first",
+    b"\x78\x01": "is compressed; unpack it first",
+    b"\x78\x9c": "is compressed; unpack it first",
+    b"\x78\xda": "is compressed; unpack it first",
+    b"PK\x03\x04": "is a zip archive; unpack it first",
+    b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
+    b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
+}
+_SUFFIXES = {".csv": ",", ".tsv": "\t"}
+_SHOWN, _SAMPLE = 64, 200  # bytes that show what a file is; lines that show whether it has a header
+
+
+def read_columns(
+    path: Path, columns: Mapping[str, str | None], separator: str | None, header: bool
+) -> Columns:
+    """The columns that `columns` asks for, named by their roles; their own names; warnings.
+
+    'user', 'item' and 'split' are text, and rows without a user or an item are left out. The others
+    are as the file has them: text, unless it is Parquet. Arguments and errors are those of
+    `tables.read`.
+    """
+    with _refusing(path):
+        if not path.is_file():
+            raise InputError(f"{path}: is not a file")
+        with unpacked.stream(path) as stream:
+            start = stream.peek(_SHOWN)[:_SHOWN]
+            if json_rows.looks_like(start, unpacked.suffix(path)):
+                _only_for_text(path, "JSON, whose values", separator, header)
+                _check_kind(path, start)
+                frame, taken, said = json_rows.read(path, stream, columns)
+                return _chosen(path, frame, taken, said)
+        if start.startswith(_PARQUET):
+            _only_for_text(path, "Parquet, whose columns", separator, header)
+            parquet_trial.survive(path, columns)
+            return read_parquet(path, columns)
+        with unpacked.file(path) as plain:
+            return _read_text(path, plain, columns, separator, header)
+
+
+def read_parquet(path: Path, columns: Mapping[str, str | None]) -> Columns:
+    """`read_columns` for Parquet, of a file that is known not to end the process."""
+    with _refusing(path), without_stderr():  # where polars' threads tell of a damaged file
+        table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        rows, size = table.select(pl.len()).collect().item(), path.stat().st_size
+        if rows > MAX_ROWS:
+            raise InputError(
+                f"{path}: has {rows} rows, more than the {MAX_ROWS} that can be imported"
+            )
+        if rows > max(FEW_ROWS, ROWS_PER_BYTE * size):
+            raise InputError(f"{path}: claims {rows} rows in {size} bytes; leave out repeated rows")
+        names = table.collect_schema().names()
+        kinds = table.collect_schema()
+        taken, said = column_names.take(
+            path, names, columns, "", lambda role, name: table_values.fits(kinds[name], role)
+        )
+        said += unused_columns.said(path, names, taken)
+        chosen = table.select(**{role: pl.col(name) for role, name in taken.items()})
+        return _chosen(path, chosen.collect(engine="streaming"), taken, said)
+
+
+def check_text(
+    path: Path, first_line: bytes, separator: str, quoted: bool, most: int = MAX_COLUMNS
+) -> None:
+    """Raises InputError for a file that polars would unpack, or make very many columns of.
+
+    It takes as many columns as the first line has, unless that is blank or ends within quotes.
+    """
+    _check_kind(path, first_line)
+    if first_line.startswith(unpacked.GZIP):
+        raise InputError(f"{path}: is compressed; unpack it first")
+    if not first_line.strip():
+        raise InputError(f"{path}: is empty, or its first line is, so it cannot be read as a table")
+    if quoted and first_line.count(b'"') % 2:
+        raise InputError(f"{path}: its first line has a quote that is not closed")
+    if len(first_line) >= MAX_LINE or first_line.count(separator.encode()) >= most:
+        raise InputError(
+            f"{path}: its first line has more than {most} columns or {MAX_LINE} bytes; it "
+            "is no table, or its columns are separated by something else"
+        )
+
+
+def _check_kind(path: Path, start: bytes) -> None:
+    for magic, problem in _NOT_TEXT.items():
+        if start.startswith(magic):
+            raise InputError(f"{path}: {problem}")
+
+
+def _only_for_text(path: Path, what: str, separator: str | None, header: bool) -> None:
+    if separator is not None or not header:
+        raise InputError(
+            f"{path}: is {what} have names and no separator; leave out --separator and --no-header"
+        )
+
+
+def _read_text(
+    path: Path,
+    plain: Path,
+    columns: Mapping[str, str | None],
+    separator: str | None,
+    header: bool,
+) -> Columns:
+    """Reads the text in the file `plain`, which is `path` unless that is packed."""
+    with plain.open("rb") as file:
+        first_line = file.readline(MAX_LINE)
+    if separator is None:
+        separator = _SUFFIXES.get(unpacked.suffix(path), "\t" if b"\t" in first_line else ",")
+    # Tab-separated text mostly has no quoting, and there a title that starts with a quote would
+    # swallow the lines up to the next; where there is quoting, the first line shows it.
+    quoted = separator != "\t" or b'"' in first_line
+    check_text(path, first_line, separator, quoted)
+    rows, joined = text_rows.count(plain, quoted)
+    if rows > MAX_ROWS:
+        raise InputError(f"{path}: has {rows} rows, more than the {MAX_ROWS} that can be imported")
+    table = pl.scan_csv(
+        plain,
+        has_header=header,
+        separator=separator,
+        quote_char='"' if quoted else None,
+        infer_schema=False,  # 007 is not 7
+        glob=False,
+    )
+    names = table.collect_schema().names()
+    hint = " (or --separator, if that is not how its lines are divided)"
+    if len(names) == 1:
+        hint = text_rows.separator_hint(first_line) or hint
+    if header:
+        if len(names) > 1:
+            column_names.check_header(path, names, table.head(_SAMPLE).collect())
+        taken, said = column_names.take(path, names, columns, hint)
+        said += unused_columns.said(path, names, taken)
+    else:
+        table = table.rename({name: str(place) for place, name in enumerate(names, start=1)})
+        names = table.collect_schema().names()
+        first = table.head(1).collect().fill_null("").row(0)
+        taken = column_names.take_by_number(path, names, columns, first)
+        said = unused_columns.said_by_number(path, first, taken)
+    # All columns are parsed, or a line with a field too many would shift the others unseen.
+    frame = table.select(**{role: pl.col(name) for role, name in taken.items()}).collect(
+        engine="streaming", optimizations=pl.QueryOptFlags(projection_pushdown=False)
+    )
+    if rows - header != len(frame):
+        said.append(
+            f"{path}: has {rows - header} lines but {len(frame)} rows; a stray quote may have "
+            "joined some, which are then lost"
+        )
+    places = [names.index(taken[role]) for role in IDS if role in taken]
+    ids = frame.select([role for role in IDS if role in taken])
+    if lost := text_rows.swallowed(joined, separator, len(names), places, ids):
+        said.append(
+            f"{path}: {lost} lines within quotes look like rows; a stray quote may have joined "
+            "them to others, and they are then lost"
+        )
+    if header:
+        frame = _without_headers(path, frame, taken, said)
+    return _chosen(path, frame, taken, said)
+
+
+def _without_headers(
+    path: Path, frame: pl.DataFrame, taken: Mapping[str, str], said: list[str]
+) -> pl.DataFrame:
+    """Without rows that repeat the header, as files that were joined have them."""
+    repeats = frame.select(
+        [pl.all_horizontal([pl.col(role).eq_missing(name) for role, name in taken.items()])]
+    ).to_series()
+    if repeats.any():
+        said.append(
+            f"{path}: {repeats.sum()} rows repeat the names of the columns and were left out"
+        )
+    return frame.filter(~repeats)
+
+
+def _chosen(path: Path, frame: pl.DataFrame, taken: dict[str, str], said: list[str]) -> Columns:
+    """The rows that have ids, each column in the type of its role."""
+    frame = pl.DataFrame(
+        {role: table_values.read(path, frame[role], role, name) for role, name in taken.items()}
+    )
+    full = frame.drop_nulls([role for role in IDS if role in taken])
+    if full.is_empty():
+        raise InputError(f"{path}: no row has both a user and an item; check the columns taken")
+    if empty := len(frame) - len(full):
+        said.append(f"{path}: {empty} rows without a user or an item were left out")
+    return full, taken, said
+
+
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turns what goes wrong with a damaged or hostile file into InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path}: is cut off or damaged; get it again") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        reason = ascii(str(error).partition("\n")[0])[1:-1][:200]
+        if "found more fields" in reason:
+            reason = "a line has more fields than the first"
+        raise InputError(
+            f"{path}: cannot be read as a table ({reason}); text must be UTF-8, with a pair a line "
+            "and --separator between its fields"
+        ) from error
+
+
+@contextlib.contextmanager
+def without_stderr() -> Iterator[None]:
+    """Keeps what other threads write to stderr from being seen."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

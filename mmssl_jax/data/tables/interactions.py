@@ -1,0 +1,231 @@
+"""Raw tables of interactions -> distinct pairs of user and item indices."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from mmssl_jax.data.splits import SPLITS
+from mmssl_jax.data.tables import id_spelling, likes, presplit, titles
+from mmssl_jax.data.tables import pairs as table_pairs
+from mmssl_jax.data.tables import parts as table_parts
+from mmssl_jax.data.tables import times as table_times
+from mmssl_jax.data.tables.column_names import IF_THERE, SPLIT, listed
+from mmssl_jax.errors import InputError
+
+MAX_ID = 1000  # characters
+K_CORE = 5
+DISTINCT = "distinct pairs"
+_UNASKED = dict.fromkeys(("rating", "event", "title"), IF_THERE)  # roles that are looked for
+
+
+class Rules(NamedTuple):
+    """How rows are read: what is a like, what is no id, and whether spellings of an id are one.
+
+    See `likes.Rule` and `id_spelling.clean`.
+    """
+
+    like: likes.Rule = likes.Rule()
+    null_ids: str = id_spelling.DROP
+    id_spelling: str = id_spelling.JOIN
+
+
+class Table(NamedTuple):
+    """Distinct pairs, sorted by user and then item.
+
+    `users` and `items` are int64 [n] indices into `user_ids` and `item_ids`, which are sorted by
+    their code points; `titles` are those of the items, where there are any. `times` are numbers
+    [n], or None if no column of times was asked for; `dated` says that these are microseconds since
+    1970. `rows` are int64 [n] and rise with the place of the pair in the file. `labels` are int8
+    [n] indices into `SPLITS`, where the table is split already. `columns` says which column was
+    taken for what, and `counts` how many rows each step left.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    times: np.ndarray | None
+    rows: np.ndarray
+    user_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
+    columns: dict[str, str]
+    counts: dict[str, int]
+    warnings: list[str]
+    k_core: int
+    labels: np.ndarray | None = None
+    dated: bool = False
+    titles: tuple[str, ...] | None = None
+
+
+def read(
+    path: Path | Mapping[str, Path],
+    columns: Mapping[str, str | None],
+    *,
+    separator: str | None = None,
+    header: bool = True,
+    rules: Rules = Rules(),  # noqa: B008 (it is immutable)
+    k_core: int | None = None,
+    repeats: bool = False,
+    split_anew: str | None = None,
+) -> Table:
+    """Reads the pairs of a table, or of the tables of each split.
+
+    Ids are text: 7 and 007 are two, while 7 and 7.0 are one by `rules`. A pair that is there more
+    than once counts once in each split, at its earliest time, or with `repeats` once at each time.
+    Rows without a user or an item are left out, with a warning.
+
+    Args:
+      path: a Parquet file, or UTF-8 text with a pair a line: fields with a separator between, or
+        JSON; text may be packed by gzip. Or one for each split.
+      columns: the column of each of 'user', 'item', 'time', 'rating', 'event', 'title' and 'split'
+        that is to be read, by name, or by number from 1 where there is no header; None finds it by
+        its name, and 'split' may then be missing. Rating, event and title are looked for anyway.
+      separator: one character; by default a tab in .tsv files, a comma in .csv files, and in
+        others a tab if the first line has one, else a comma.
+      header: whether the first line of a text file holds the names of the columns.
+      rules: how rows are read.
+      k_core: leaves out users and items with fewer pairs than this, until none is left; by default
+        `K_CORE`, but none where the table is split already, as that would be another split.
+      repeats: keeps a pair for every time at which it is there.
+      split_anew: the rule for which a split that the table comes with is not used, but warned of.
+
+    Raises:
+      InputError: the file cannot be read, a column is missing or holds something else, or no pair
+        remains.
+    """
+    frame, taken, warnings = table_parts.read(path, _UNASKED | dict(columns), separator, header)
+    path = path if isinstance(path, Path) else path["train"].parent
+    counts = {"rows": len(frame)}
+    frame, said = id_spelling.clean(path, frame, taken, rules.null_ids, rules.id_spelling)
+    warnings += said
+    names = None
+    if "title" in taken:
+        names, said = titles.of_rows(path, frame, taken["title"], "title" not in columns)
+        warnings += said
+    users, user_ids = _index(path, frame["user"], taken["user"])
+    items, item_ids = _index(path, frame["item"], taken["item"])
+    keys = users * max(len(item_ids), 1) + items
+    liked = _liked(path, frame, taken, rules.like, keys, counts, warnings)
+    frame, users, items, keys = (
+        frame.filter(pl.Series(liked)),
+        *(a[liked] for a in (users, items, keys)),
+    )
+    times, dated = _times(path, frame, taken, warnings)
+    labels = None
+    if SPLIT in taken:
+        labels, unused = _given(
+            path, frame[SPLIT], taken[SPLIT], split_anew, bool(columns.get(SPLIT)), warnings
+        )
+        if labels is None:
+            warnings.append(f"{path}: the split by {taken.pop(SPLIT)!a} is not used, as {unused}")
+    k_core = (K_CORE if labels is None else 0) if k_core is None else k_core
+    del frame  # the text, which is most of the memory
+    split_keys = keys if labels is None else keys * len(SPLITS) + labels
+    rows = table_pairs.distinct(split_keys, times, repeats)
+    first = np.diff(keys[rows], prepend=-1) != 0  # of the rows of a pair
+    counts[DISTINCT] = int(first.sum())
+    kept = table_pairs.in_k_core(users[rows[first]], items[rows[first]], k_core)
+    rows = rows[kept[np.cumsum(first) - 1]]
+    if k_core > 1:
+        counts[f"in the {k_core}-core"] = int(kept.sum())
+    if not len(rows):
+        steps = ", ".join(f"{count} {step}" for step, count in counts.items())
+        raise InputError(
+            f"{path}: no pair is left ({steps}); lower --k-core, or take more rows: --min-rating, "
+            "--events"
+        )
+    users, user_ids = _only(users[rows], user_ids)
+    items, item_ids = _only(items[rows], item_ids)
+    times = None if times is None else times[rows]
+    labels = None if labels is None else labels[rows]
+    used = {role: name for role, name in taken.items() if role in (*columns, SPLIT)}
+    counted = used, counts, warnings, k_core
+    listed_titles = None if names is None else titles.in_order(item_ids, names)
+    return Table(
+        *(users, items, times, rows, user_ids, item_ids), *counted, labels, dated, listed_titles
+    )
+
+
+def only(table: Table, kept: np.ndarray) -> Table:
+    """Some pairs of a table, bool [n], with the ids that these have."""
+    users, user_ids = _only(table.users[kept], pl.Series(table.user_ids))
+    items, item_ids = _only(table.items[kept], pl.Series(table.item_ids))
+    of_pairs = {
+        name: None if (values := getattr(table, name)) is None else values[kept]
+        for name in ("times", "rows", "labels")
+    }
+    titles_of = dict(zip(table.item_ids, table.titles or (), strict=False))
+    return table._replace(
+        users=users,
+        items=items,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        titles=None if table.titles is None else titles.in_order(item_ids, titles_of),
+        **of_pairs,
+    )
+
+
+def _index(path: Path, ids: pl.Series, name: str) -> tuple[np.ndarray, pl.Series]:
+    """The place of each id among the distinct ones, int64 [n], and those in sorted order."""
+    distinct = ids.unique().sort()
+    refused = distinct.str.contains(r"\p{Cc}") | (distinct.str.len_chars() > MAX_ID)
+    if refused.any():
+        raise InputError(
+            f"{path}: column {listed([name])} has the id "
+            f"{listed([distinct.filter(refused)[0]])}; ids must be at most "
+            f"{MAX_ID} characters, without tabs, line breaks and other control characters"
+        )
+    return ids.cast(pl.Enum(distinct)).to_physical().to_numpy().astype(np.int64), distinct
+
+
+def _given(
+    path: Path, column: pl.Series, name: str, anew: str | None, asked: bool, warnings: list[str]
+) -> tuple[np.ndarray | None, str]:
+    """The labels that a table comes with; or None, and why not."""
+    if anew is not None:
+        return None, f"--split {anew} is given"
+    labels = presplit.labels_of(path, column, name, asked, warnings)
+    return (None, labels) if isinstance(labels, str) else (labels, "")
+
+
+def _only(indices: np.ndarray, ids: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The indices among those ids alone that occur, and these."""
+    occurs = np.bincount(indices, minlength=len(ids)) > 0
+    return (np.cumsum(occurs) - 1)[indices], tuple(ids.filter(pl.Series(occurs)).to_list())
+
+
+def _liked(
+    path: Path,
+    frame: pl.DataFrame,
+    taken: Mapping[str, str],
+    rule: likes.Rule,
+    keys: np.ndarray,
+    counts: dict[str, int],
+    warnings: list[str],
+) -> np.ndarray:
+    """Which rows are likes, bool [n]; adds to `counts` and `warnings`."""
+    latest = None
+    if rule.rating_of == likes.LATEST:
+        times, _ = _times(path, frame, taken, warnings)
+        latest = table_pairs.latest(keys, np.arange(len(frame)) if times is None else times)
+        if times is None:
+            warnings.append(
+                f"{path}: of a pair rated again the later row counts as the latest; --time-column "
+                "names the column of times, if there is one"
+            )
+    liked, steps, said = likes.select(path, frame, taken, rule, latest, keys)
+    counts |= steps
+    warnings += said
+    return liked
+
+
+def _times(
+    path: Path, frame: pl.DataFrame, taken: Mapping[str, str], warnings: list[str]
+) -> tuple[np.ndarray | None, bool]:
+    """The times, None without a column of them, and whether they are microseconds since 1970."""
+    if "time" not in taken:
+        return None, False
+    times, dated, said = table_times.read(path, frame["time"], taken["time"])
+    warnings += [message for message in said if message not in warnings]
+    return times, dated

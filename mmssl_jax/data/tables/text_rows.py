@@ -1,0 +1,76 @@
+"""How the lines of a text table are divided, and how many rows they are, stray quotes or not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from mmssl_jax.data.tables.column_names import shape_of
+
+_CHUNK = 1 << 20
+_MANY, _LONG = 10_000, 4096  # lines within quotes that are looked at, and bytes of each
+
+
+def count(path: Path, quoted: bool) -> tuple[int, list[bytes]]:
+    """Rows of a text file, an unfinished last one included, and lines that begin within quotes.
+
+    Line breaks in quotes end no row. Of very many such lines only the first are returned.
+    """
+    rows, inside, joined, rest, last = 0, False, [], b"", b"\n"
+    began = False  # within quotes: the line that is being read
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            last = chunk[-1:]
+            if not inside and not began and (not quoted or b'"' not in chunk):
+                rows, rest = rows + chunk.count(b"\n"), b""
+                continue
+            *lines, end = chunk.split(b"\n")
+            for line in lines:
+                if began and len(joined) < _MANY:
+                    joined.append((rest + line)[:_LONG])
+                inside ^= line.count(b'"') % 2 == 1
+                began, rest = inside, b""
+                rows += not inside
+            rest = (rest + end)[:_LONG]
+            inside ^= end.count(b'"') % 2 == 1
+    return rows + (last != b"\n"), joined
+
+
+def separator_hint(first_line: bytes) -> str:
+    """What else may divide the lines, for a table that seems to have one column."""
+    if b"::" in first_line:
+        return (
+            "; its lines look divided by '::', which is --separator : with empty columns between: "
+            "--no-header --user-column 1 --item-column 3"
+        )
+    for separator, name in ((b";", "';'"), (b"|", "'|'"), (b"\t", "tab"), (b",", "','")):
+        if separator in first_line:
+            return f"; its lines look divided by {name}: --separator {name}"
+    if b" " in first_line.strip():
+        return "; its lines look divided by blanks: --separator ' '"
+    return ""
+
+
+def swallowed(
+    joined: Sequence[bytes], separator: str, width: int, places: Sequence[int], ids: pl.DataFrame
+) -> int:
+    """How many lines within quotes look like rows of their own.
+
+    Args:
+      joined: the lines, from `count`.
+      separator: between the fields.
+      width: how many fields a row has.
+      places: of the fields of ids, from 0.
+      ids: the ids that were read, a column for each of the places.
+    """
+    shapes = [set(map(shape_of, ids[name].drop_nulls().head(1000))) for name in ids.columns]
+    found = 0
+    for line in joined:
+        text, quote, _ = line.decode("utf-8", "replace").partition('"')
+        fields = text.rstrip("\r").split(separator)
+        if len(fields) > width or (not quote and len(fields) < width) or len(fields) <= max(places):
+            continue
+        found += all(
+            shape_of(fields[place]) in known for place, known in zip(places, shapes, strict=True)
+        )
+    return found

@@ -1,0 +1,176 @@
+"""Full ranking on the device: every item but a user's training items, in blocks of users."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+from jaxtyping import Array, Bool, Float, Int
+
+from mmssl_jax.errors import InputError
+from mmssl_jax.ranking import metrics
+from mmssl_jax.ranking.fallback import Fallback
+
+ScoreFn = Callable[[Any, Int[Array, "block"]], Array]  # (representation, users) -> [block, items]
+
+
+class Block(NamedTuple):
+    """Tables of the ranked users, in blocks; the pairs are (row in the block, item).
+
+    Pairs are padded with a row out of range, which a scatter drops; users are padded with 0.
+    """
+
+    users: Int[Array, "blocks block"]
+    known: Bool[Array, "blocks block"]  # whether the model's scores are used, not the fallback's
+    masked: Int[Array, "blocks masked_pairs 2"]
+    truth: Int[Array, "blocks truth_pairs 2"]
+
+
+@dataclasses.dataclass(frozen=True)
+class RankingTask:
+    """One split to be ranked: its users with a non-empty truth, what is masked, their truth."""
+
+    users: np.ndarray  # [n] user indices, ascending
+    truth_sizes: np.ndarray  # [n]
+    num_items: int
+    blocks: Block  # on the device
+    fallback_scores: Float[Array, "items"]  # of the users that are not known
+
+
+def ranking_task(
+    masked: scipy.sparse.csr_array,
+    truth: scipy.sparse.csr_array,
+    user_block: int,
+    fallback: Fallback | None = None,
+) -> RankingTask:
+    """Builds the tables that rank a split, on the host, once.
+
+    Args:
+      masked: pairs [users, items] that are never ranked: `Dataset.unranked`.
+      truth: the split's interactions [users, items]; users without any are left out.
+      user_block: users ranked at a time.
+      fallback: which users the model does not know, and their scores; None takes the model's.
+    """
+    sizes = np.diff(truth.indptr)
+    users = np.flatnonzero(sizes)
+    user_block = min(user_block, max(len(users), 1))
+    count = -(-len(users) // user_block)
+    padded = np.zeros(count * user_block, np.int32)
+    padded[: len(users)] = users
+    padded = padded.reshape(count, user_block)
+    if fallback is None:
+        fallback = Fallback(np.ones(truth.shape[0], bool), np.zeros(truth.shape[1], np.float32))
+    blocks = Block(
+        users=jnp.asarray(padded),
+        known=jnp.asarray(fallback.known[padded]),
+        masked=jnp.asarray(_block_pairs(masked, users, user_block)),
+        truth=jnp.asarray(_block_pairs(truth, users, user_block)),
+    )
+    return RankingTask(users, sizes[users], truth.shape[1], blocks, jnp.asarray(fallback.scores))
+
+
+def _block_pairs(matrix, users: np.ndarray, user_block: int) -> np.ndarray:
+    """(row in block, item) of every entry of these users: int32 [blocks, widest block, 2]."""
+    chosen = matrix[users].tocoo()
+    block, row = np.divmod(chosen.row, user_block)
+    count = -(-len(users) // user_block)
+    per_block = np.bincount(block, minlength=count)
+    start = np.concatenate([[0], np.cumsum(per_block)[:-1]])
+    pairs = np.full((count, max(per_block.max(initial=0), 1), 2), user_block, np.int32)
+    pairs[block, np.arange(len(block)) - start[block]] = np.stack([row, chosen.col], axis=1)
+    return pairs
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """Where a split's truth stands in the ranked lists, on the host; see `metrics.Places`."""
+
+    users: np.ndarray  # [n] user indices, ascending
+    items: np.ndarray  # [pairs] item of every pair of the truth
+    places: metrics.Places  # of these pairs, as numpy arrays; rows are those of `users`
+
+    def per_user(self, cutoffs: Sequence[int]) -> dict[str, np.ndarray]:
+        """Every metric at every cutoff, one value per user: 'recall@20' -> [n]."""
+        places = jax.tree.map(jnp.asarray, self.places)
+        return jax.tree.map(np.asarray, _all_metrics(places, cutoffs=tuple(cutoffs)))
+
+
+_all_metrics = jax.jit(metrics.all_metrics, static_argnames="cutoffs")
+
+
+@functools.partial(jax.jit, static_argnames=("score", "longest"))
+def _located(representation, blocks: Block, fallback_scores, *, score: ScoreFn, longest: int):
+    """For every pair of the truth [blocks, pairs]: the items above it, and those level with it."""
+
+    def locate(block: Block):
+        scores = score(representation, block.users)
+        scores = jnp.where(block.known[:, None], scores, fallback_scores[None, :])
+        scores = scores.at[block.masked[:, 0], block.masked[:, 1]].set(-jnp.inf, mode="drop")
+        best, _ = jax.lax.top_k(scores, longest)
+        last = best[:, -1]
+        level = jnp.sum(scores == last[:, None], axis=1)  # may go on below the list
+        rows, items = block.truth.T
+        own = scores.at[rows, items].get(mode="fill", fill_value=-jnp.inf)
+        rows = jnp.minimum(rows, len(scores) - 1)
+        above = jnp.sum(best[rows] > own[:, None], axis=1)
+        tied = jnp.sum(best[rows] == own[:, None], axis=1)
+        tied = jnp.where(own == last[rows], level[rows], tied)
+        return above, jnp.where(own > -jnp.inf, tied, 0)
+
+    return jax.lax.map(locate, blocks)
+
+
+def rank(representation: Any, task: RankingTask, longest: int, score: ScoreFn) -> Ranking:
+    """Where the truth of the task stands among the best `longest` items of its users.
+
+    Args:
+      representation: what `score` needs, such as the final user and item embeddings.
+      task: the split, from `ranking_task`.
+      longest: the length of the ranked lists, at least every cutoff that is asked for later.
+      score: (representation, users [b]) -> scores [b, items].
+    """
+    check_cutoffs([longest], task.num_items)
+    found = _located(
+        representation, task.blocks, task.fallback_scores, score=score, longest=longest
+    )
+    above, tied = map(np.asarray, found)
+    truth = np.asarray(task.blocks.truth)
+    block_rows, items = truth[..., 0], truth[..., 1]
+    user_block = task.blocks.users.shape[1]
+    real = block_rows < user_block  # the rest is padding
+    rows = np.arange(len(truth))[:, None] * user_block + block_rows
+    places = metrics.Places(rows[real], above[real], tied[real], task.truth_sizes)
+    return Ranking(task.users, items[real], places)
+
+
+def evaluate_users(
+    representation: Any, task: RankingTask, cutoffs: Sequence[int], score: ScoreFn
+) -> dict[str, np.ndarray]:
+    """Every metric at every cutoff, one value per user: 'recall@20' -> [n]; see `rank`."""
+    return rank(representation, task, max(cutoffs), score).per_user(cutoffs)
+
+
+def evaluate(
+    representation: Any, task: RankingTask, cutoffs: Sequence[int], score: ScoreFn
+) -> dict[str, float]:
+    """Every metric at every cutoff, averaged over the users of the task."""
+    return means(evaluate_users(representation, task, cutoffs, score))
+
+
+def means(per_user: dict[str, np.ndarray]) -> dict[str, float]:
+    """The mean over users of every metric."""
+    return {name: float(np.mean(values, dtype=np.float64)) for name, values in per_user.items()}
+
+
+def check_cutoffs(cutoffs: Sequence[int], num_items: int) -> None:
+    """Raises InputError where a cutoff exceeds the number of items."""
+    if max(cutoffs) > num_items:
+        raise InputError(
+            f"config field 'evaluation.cutoffs' asks for the top {max(cutoffs)}, but the data set "
+            f"has {num_items} items; choose smaller cutoffs (20 must stay, as Recall@20 selects "
+            "the epoch: a data set needs 20 items)"
+        )

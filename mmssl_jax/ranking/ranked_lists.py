@@ -1,0 +1,116 @@
+"""The best items of any users, by the rules of the evaluation: what export and recommend share."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.ranking.fallback import Fallback, fallback
+from mmssl_jax.ranking.full_ranking import ScoreFn
+
+
+class RankedLists(NamedTuple):
+    """Items and scores, the best first, of equal scores the first in `Dataset.tie_order`.
+
+    Where a user has fewer than `top` items left, the rest is item -1 with score -inf.
+    """
+
+    items: np.ndarray  # int32 [users, top]
+    scores: np.ndarray  # float32 [users, top]
+
+
+def rank(
+    representation: Any,
+    score: ScoreFn,
+    users: np.ndarray,
+    top: int,
+    seen: scipy.sparse.csr_array | None,
+    user_block: int,
+    dataset: Dataset,
+    allowed: np.ndarray | None = None,
+    stand_in: Fallback | None = None,
+) -> RankedLists:
+    """The `top` best items of each user; those without a training pair get the fallback's.
+
+    Args:
+      representation: what `score` needs, from the model's `embed`.
+      score: the model's.
+      users: indices [n], each once.
+      top: the length of the lists; at most the number of items.
+      seen: pairs [users, items] that are left out, such as those of training; None leaves none out.
+      user_block: users ranked at a time.
+      dataset: what the model was trained on.
+      allowed: bool [items], whether an item may be in a list at all; None allows all.
+      stand_in: which users are not known, and their scores; None takes what `dataset` says.
+    """
+    order = jnp.asarray(dataset.tie_order, jnp.int32)
+    stand_in = stand_in or fallback(dataset.train)
+    block = min(user_block, len(users))
+    parts = [users[start : start + block] for start in range(0, len(users), block)]
+    pairs = [_pairs(seen, part) for part in parts]
+    most = max(map(len, pairs))
+    found = []
+    for part, known in zip(parts, pairs, strict=True):
+        padded = np.zeros(block, np.int32)
+        padded[: len(part)] = part
+        dropped = np.full((most, 2), block, np.int32)  # a row out of range is none
+        dropped[: len(known)] = known
+        best, items = _best(
+            representation,
+            padded,
+            stand_in.known[padded],
+            stand_in.scores,
+            dropped,
+            allowed,
+            order,
+            score=score,
+            top=top,
+        )
+        found.append((np.asarray(items)[: len(part)], np.asarray(best)[: len(part)]))
+    items, scores = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    left = scores > -np.inf
+    return RankedLists(np.where(left, items, -1), scores)
+
+
+def user_and_item_ids(dataset: Dataset) -> tuple[Sequence[str], Sequence[str]]:
+    """Raw ids by index; where a data set has none, the index is the id."""
+    users = dataset.user_ids or tuple(map(str, range(dataset.num_users)))
+    return users, dataset.item_ids or tuple(map(str, range(dataset.num_items)))
+
+
+def parse_top(text: str | None, default: int, dataset: Dataset) -> int:
+    """The length of lists that --top asks for."""
+    if text is None:
+        return min(default, dataset.num_items)
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= dataset.num_items):
+        raise InputError(
+            f"--top is {text!r}; it must be a number from 1 to {dataset.num_items}, the items"
+        )
+    return int(text)
+
+
+def _pairs(seen: scipy.sparse.csr_array | None, users: np.ndarray) -> np.ndarray:
+    """(row in the block, item) of what these users have seen: int32 [pairs, 2]."""
+    if seen is None:
+        return np.zeros((0, 2), np.int32)
+    chosen = seen[users].tocoo()
+    return np.stack([chosen.row, chosen.col], axis=1).astype(np.int32)
+
+
+@functools.partial(jax.jit, static_argnames=("score", "top"))
+def _best(
+    representation, users, known, popularity, seen, allowed, order, *, score: ScoreFn, top: int
+):
+    scores = score(representation, jnp.asarray(users))
+    scores = jnp.where(known[:, None], scores, popularity[None, :])
+    scores = scores.at[seen[:, 0], seen[:, 1]].set(-jnp.inf, mode="drop")
+    if allowed is not None:
+        scores = jnp.where(allowed[None, :], scores, -jnp.inf)
+    best, place = jax.lax.top_k(scores[:, order], top)  # of equal ones the first
+    return best, order[place]

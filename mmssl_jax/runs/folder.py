@@ -1,0 +1,182 @@
+"""The folder of a run: config.json, metrics.jsonl, checkpoints/ and results.json."""
+
+import contextlib
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mmssl_jax import config as configs
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.files import atomic
+
+# Fields that may differ when a run is continued: they do not change the steps already taken.
+_MAY_CHANGE = {
+    "name",
+    "data.path",
+    "train.epochs",
+    "train.steps_per_call",
+    "evaluation.user_block",
+    "mesh.data",
+    "mesh.model",
+}
+
+
+class Workdir:
+    """Paths and small files of one run."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        self.config = folder / "config.json"
+        self.metrics = folder / "metrics.jsonl"
+        self.checkpoints = folder / "checkpoints"
+        self.results = folder / "results.json"
+
+    @contextlib.contextmanager
+    def open(self, config: Config, dataset: Dataset) -> Iterator[None]:
+        """Takes the folder for a run of this config on this data set, new or continued.
+
+        Raises:
+          InputError: the folder holds another run, is in use, or cannot be written.
+        """
+        self._check_path()
+        known = self.read() if self.config.exists() else None
+        kept = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
+        if known and (kept or self.results.exists()):  # a start that failed binds nobody
+            self._check_same_run(known, config, dataset)
+        elif known is None and self.checkpoints.exists():
+            raise InputError(
+                f"{self.folder} holds checkpoints but no config.json; choose another --workdir"
+            )
+        if self.checkpoints.is_file() or self.metrics.is_dir():
+            raise InputError(
+                f"{self.folder} holds no run of this program; choose another --workdir"
+            )
+        with atomic.locked(self.folder, "training"):
+            atomic.write_json(
+                self.config, {"config": configs.flatten(config), "dataset": describe(dataset)}
+            )
+            yield
+
+    def _check_path(self) -> None:
+        """Raises InputError for a path that no file can have, or that orbax takes for a pattern."""
+        path = str(self.folder.absolute())
+        if set(path) & set("[]*?"):
+            raise InputError(
+                f"--workdir {path} has one of the characters [ ] * ?, which checkpoints cannot be "
+                "found under; choose another"
+            )
+        try:
+            self.config.exists()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"cannot use {path}: {reason}; choose another --workdir") from error
+
+    def read(self) -> tuple[Config, dict[str, Any]]:
+        """The config of the run in the folder, and the description of its data set."""
+        self._check_path()
+        if not self.config.exists():
+            raise InputError(
+                f"{self.folder} holds no run (no config.json); run train.py or give --workdir"
+            )
+        content = atomic.read_json(self.config)
+        if not isinstance(content, dict) or {"config", "dataset"} - content.keys():
+            raise InputError(f"{self.config} is not the config of a run; choose another --workdir")
+        try:
+            return configs.unflatten(content["config"]), dict(content["dataset"])
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(f"{self.config} is not the config of a run: {error}") from error
+
+    def _check_same_run(self, known, config: Config, dataset: Dataset) -> None:
+        if changed := changed_fields(known[0], config):
+            path, (was, now) = next(iter(changed.items()))
+            raise InputError(
+                f"{self.folder} holds another run: its {path} is {was!r}, not {now!r}; "
+                f"choose another --workdir"
+            )
+        check_dataset(known[1], dataset, self.folder)
+
+    def read_metrics(self, up_to_epoch: int) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl up to an epoch; later ones are of a run that was killed.
+
+        Raises:
+          InputError: a line is no row.
+        """
+        if not self.metrics.exists():
+            return []
+        rows = []
+        lines = self.metrics.read_bytes().splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                rows += [row] if row["epoch"] <= up_to_epoch and row["seconds"] >= 0 else []
+            except (ValueError, TypeError, LookupError) as error:
+                raise InputError(
+                    f"{self.metrics}, line {number}: is not a row of metrics; correct or remove "
+                    "the line"
+                ) from error
+        return rows
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Writes metrics.jsonl, one row an evaluated epoch."""
+        atomic.write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def changed_fields(stored: Config, config: Config) -> dict[str, tuple[Any, Any]]:
+    """Field -> what it was and is, of those for which a run of `stored` is none of `config`."""
+    was, now = configs.flatten(stored), configs.read_by_model(config)
+    return {
+        path: (was[path], now[path])
+        for path in now
+        if now[path] != was[path] and path not in _MAY_CHANGE
+    }
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """What identifies a data set in a run's files."""
+    return {
+        "name": dataset.name,
+        "synthetic": dataset.synthetic,
+        "fingerprint": dataset.fingerprint,
+        "final": dataset.final,
+        "users": dataset.num_users,
+        "items": dataset.num_items,
+        "modalities": {name: array.shape[1] for name, array in dataset.features.items()},
+        "features": {name: _feature_sha256(dataset, name) for name in dataset.features},
+        "ids": _ids_sha256(dataset),
+        "warnings": list(dataset.warnings),
+    }
+
+
+def _ids_sha256(dataset: Dataset) -> str:
+    """Of the raw ids: with others, what is recommended would be called by wrong names."""
+    return hashlib.sha256(json.dumps([dataset.user_ids, dataset.item_ids]).encode()).hexdigest()
+
+
+def _feature_sha256(dataset: Dataset, modality: str) -> str:
+    """Of the features, and of which items lack them: a zero row is another thing if it is real."""
+    digest = hashlib.sha256(np.ascontiguousarray(dataset.features[modality]).data)
+    if modality in dataset.present:
+        digest.update(np.ascontiguousarray(dataset.present[modality]).data)
+    return digest.hexdigest()
+
+
+def check_dataset(known: dict[str, Any], dataset: Dataset, folder: pathlib.Path) -> None:
+    """Raises InputError where a run in `folder` was trained on other data."""
+    now = describe(dataset)
+    if bool(known.get("final")) != dataset.final:
+        how = "without" if dataset.final else "with"
+        raise InputError(
+            f"{folder} holds a run that was trained {how} --final; choose another --workdir"
+        )
+    for key in ("fingerprint", "modalities", "features", "ids"):
+        if known.get(key) != now[key]:
+            raise InputError(
+                f"the run in {folder} is of another data set: its {key} is {known.get(key)}, that "
+                f"of '{dataset.name}' is {now[key]}; give the same data or another --workdir"
+            )

@@ -1,0 +1,60 @@
+"""Which code and which machine made a figure."""
+
+import functools
+import importlib.metadata
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+from typing import Any
+
+import jax
+
+_PACKAGES = ("mmssl_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+
+
+def about() -> dict[str, Any]:
+    """Flat keys for a run's results: the commit of the code, the device and the versions."""
+    return {
+        "commit": commit(),
+        "device": jax.devices()[0].device_kind,
+        "cores": cores(),
+        "python": platform.python_version(),
+    } | {f"version/{name}": importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def cores() -> int:
+    """The processors that this process may use, where the system tells; else all."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the checkout that the package runs from, '+' where it was changed since.
+
+    None where the package is not run from a checkout of its own, or there is no git.
+    """
+    root = pathlib.Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "--short=10", "HEAD").strip()
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no").strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head + ("+" if changed else "")
+
+
+def command(module: str, argv: list[str]) -> str:
+    """The command line that runs a module with these arguments, `argv[0]` left out."""
+    return shlex.join(["python", "-m", module, *argv[1:]])
+
+
+def _git(root: pathlib.Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
+    )
+    return done.stdout

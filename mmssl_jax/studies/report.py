@@ -1,0 +1,170 @@
+"""A comparison's files: compare.md, compare.csv, compare.json and the chart compare.png."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import rich.markup
+from rich.table import Table
+
+from mmssl_jax.data.checks import cold
+from mmssl_jax.files import atomic
+from mmssl_jax.studies.comparison import PAIRED, SCORES, Entry, Run
+
+Row = Mapping[str, Any]  # of comparison.rows
+
+_NOTES = """\
+Mean ± sample standard deviation over seeds, on the test split unless it says validation; the epoch
+is that of the best validation Recall@20. Differences and p-values are against {against}, over the
+{users} test users: each user's metric is averaged over seeds, and the differences between two
+models are tested by the two-sided paired t-test (p) and, for models with as many seeds as that one,
+Wilcoxon's signed-rank test (p, ranks), without a correction for the number of models. Such p-values
+are about users, not about seeds.
+Seconds are those of all epochs with their validations, without compilation, mean over seeds.
+Parameters of a model that is solved are the numbers it solves for; it has the same result under
+every seed, and one run.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What was compared, and how."""
+
+    data: str  # the data set in words, which say so where it is generated
+    modalities: Sequence[str]
+    command: str
+    overrides: Mapping[str, Mapping[str, Any]]  # name of a row -> what it changes in the config
+
+
+def write(
+    folder: pathlib.Path, rows: Sequence[Row], entries: Sequence[Entry], about: About
+) -> None:
+    """Writes the four files into the folder of a comparison; `rows` are those of `entries`."""
+    heading = f"Comparison on {about.data}, modalities: {', '.join(about.modalities) or 'none'}"
+    atomic.write_text(folder / "compare.md", markdown(rows, heading))
+    atomic.write_text(folder / "compare.csv", _csv(rows, about.data))
+    content = {"title": heading} | dataclasses.asdict(about)
+    content["models"] = list(rows)
+    content["runs"] = {entry.model: [_run(run) for run in entry.runs] for entry in entries}
+    atomic.write_json(folder / "compare.json", content)
+    names = "compare.md, compare.csv, compare.json"
+    try:
+        atomic.write_bytes(folder / "compare.png", _chart(rows, heading))
+        names += ", compare.png"
+    except ImportError:
+        hint = 'it needs matplotlib: pip install ".[plot]"'
+        print(f"compare.png is not written, as {hint}", file=sys.stderr)
+    print(f"written to {folder}: {names}", file=sys.stderr)
+
+
+def _run(run: Run) -> dict[str, Any]:
+    """What is kept of one run: its scores, and the code and machine that made them."""
+    kept = ("seed", "best_epoch", "epochs", "modalities", "commit")
+    kept += ("device", "cores", "version/jax")
+    summary = run.summary
+    row = {key: summary.get(key) for key in kept} | {key: summary[key] for key in SCORES}
+    return row | {"seconds": run.seconds, "seconds_per_epoch": summary["seconds_per_epoch"]}
+
+
+def short_table(rows: Sequence[Row], data: str) -> Table:
+    """The columns of compare.md that fit a terminal."""
+    title = (
+        f"Test scores on {rich.markup.escape(data)}, mean ± sd over seeds; p: paired t-test of the "
+        f"users' Recall@20 against {rows[0]['against']}; more in compare.md"
+    )
+    result = Table(title=title, title_justify="left")
+    chosen = {"model": "left", "seeds": "right", "Recall@20": "left", "NDCG@20": "left"}
+    for name, justify in chosen.items():
+        result.add_column(name, justify=justify, no_wrap=name != "model")
+    result.add_column("p", justify="right", no_wrap=True)
+    result.add_column("seconds", justify="right", no_wrap=True)
+    for row in _cells(rows):
+        result.add_row(*(row[name] for name in chosen), row["p Recall@20"], row["seconds"])
+    return result
+
+
+def _cells(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """Every row as text: column -> cell."""
+    result = []
+    for row in rows:
+        cells = {"model": row["model"], "seeds": str(len(row["seeds"]))}
+        cells |= {name: _mean(row[key], row[f"{key}/sd"]) for key, name in SCORES.items()}
+        for metric in PAIRED:
+            name = SCORES[f"test/{metric}"]
+            cells[f"difference {name}"] = _number(row[f"{metric}/difference"], "+.4f")
+            cells[f"p {name}"] = _p(row[f"{metric}/t_test_p"])
+            cells[f"p {name}, ranks"] = _p(row[f"{metric}/wilcoxon_p"])
+        cells["seconds"] = _number(row["seconds"], ".1f")
+        cells["parameters"] = _number(row["parameters"], ",")
+        cells["best epochs"] = " ".join(map(str, row["best_epochs"])) or "-"
+        result.append(cells)
+    return result
+
+
+def _number(value: float | int | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _mean(mean: float | None, sd: float | None) -> str:
+    return _number(mean, ".4f") + ("" if sd is None else f" ± {sd:.4f}")
+
+
+def _p(value: float | None) -> str:
+    return "<.0001" if value is not None and value < 1e-4 else _number(value, ".4f")
+
+
+def markdown(rows: Sequence[Row], heading: str) -> str:
+    cells = _cells(rows)
+    lines = [f"# {heading}", ""]
+    lines += [_line(list(cells[0])), _line(["---", *["---:"] * (len(cells[0]) - 1)])]
+    lines += [_line(list(row.values())) for row in cells]
+    users = next(row["test_users"] for row in rows if row["test_users"] is not None)
+    lines += ["", _NOTES.format(against=rows[0]["against"], users=users)]
+    for row in rows:
+        if (share := row["test/unscored_share"]) and share > cold.MUCH:
+            lines.append(
+                f"- {row['model']} has no score for {share:.0%} of the test pairs: no training "
+                "pair has their items."
+            )
+    errors = [f"- {row['model']}, {error}" for row in rows for error in row["errors"]]
+    return "\n".join(lines + (["Failed:", "", *errors, ""] if errors else []))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _csv(rows: Sequence[Row], data: str) -> str:
+    """The rows with full digits; lists are joined by spaces, what is None is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["data", *rows[0]], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        joined = {k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in row.items()}
+        writer.writerow({"data": data} | joined)
+    return text.getvalue()
+
+
+def _chart(rows: Sequence[Row], heading: str) -> bytes:
+    """A PNG of bars, one a model, with the standard deviation over seeds; needs matplotlib."""
+    from matplotlib.figure import Figure  # an extra: everything else works without it
+
+    shown = [row for row in rows if row["seeds"]]
+    figure = Figure(figsize=(10, 1.6 + 0.4 * len(shown)), layout="constrained")
+    figure.suptitle(heading)
+    for index, metric in enumerate(PAIRED):
+        key = f"test/{metric}"
+        axes = figure.add_subplot(1, len(PAIRED), index + 1)
+        values = [row[key] for row in shown]
+        spread = [row[f"{key}/sd"] or 0.0 for row in shown]
+        bars = axes.barh([row["model"] for row in shown], values, xerr=spread, capsize=3)
+        axes.bar_label(bars, [f"{value:.4f}" for value in values], label_type="center", color="w")
+        axes.invert_yaxis()
+        axes.set_xlabel(f"test {SCORES[key]}")
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=120)
+    return png.getvalue()

@@ -1,0 +1,90 @@
+"""One program on several devices, partitioned by jax itself.
+
+A mesh has two axes: `data`, over which a batch is split, and `model`, over which tables with a row
+for every user or item are split: the embeddings, the critic's first kernel, and their optimisers'
+moments. Everything else is on every device. With one device all of this does nothing.
+"""
+
+import os
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from mmssl_jax import config as configs
+from mmssl_jax.errors import InputError
+from mmssl_jax.graphs.training_pairs import Batch
+
+
+def check_devices() -> None:
+    """Raises InputError where jax is told to use a device that is not here, or float64."""
+    if jax.config.jax_enable_x64:
+        raise InputError(
+            "jax is told to compute in float64 (JAX_ENABLE_X64); this program computes in float32, "
+            "so leave that out"
+        )
+    try:
+        jax.devices()
+    except Exception as error:  # an AssertionError or a RuntimeError, by the kind asked for
+        names = [name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)]
+        asked = " and ".join(f"{name}={os.environ[name]}" for name in names) or "jax's defaults"
+        reason = " ".join(str(error).split()).partition(" (set JAX_")[0][:200]
+        raise InputError(
+            f"no device as {asked} wants it{f' ({reason})' if reason else ''}; leave that variable "
+            'out to compute on what there is, or for an NVIDIA GPU pip install ".[cuda12]"'
+        ) from error
+
+
+def make_mesh(config: configs.Mesh) -> Mesh:
+    """The mesh of a config.
+
+    Raises:
+      InputError: it has more devices than there are.
+    """
+    wanted, present = config.data * config.model, jax.device_count()
+    if wanted > present:
+        raise InputError(
+            f"config field 'mesh' asks for {config.data} x {config.model} devices, but there are "
+            f"{present}; choose mesh.data and mesh.model with a product of at most {present}"
+        )
+    return jax.make_mesh(
+        (config.data, config.model),
+        ("data", "model"),
+        axis_types=(AxisType.Auto, AxisType.Auto),
+        devices=jax.devices()[:wanted],
+    )
+
+
+def shardings(tree: Any, mesh: Mesh, table_rows: set[int]) -> Any:
+    """The sharding of every array of a pytree.
+
+    Args:
+      tree: of arrays or their shapes.
+      mesh: from `make_mesh`.
+      table_rows: the numbers of users and of items: a matrix with so many rows is a table. Its rows
+        are split where they divide evenly, else its columns, else it stays whole.
+    """
+    parts = mesh.shape["model"]
+
+    def of(leaf) -> NamedSharding:
+        spec = PartitionSpec()
+        if len(leaf.shape) == 2 and leaf.shape[0] in table_rows:
+            if leaf.shape[0] % parts == 0:
+                spec = PartitionSpec("model", None)
+            elif leaf.shape[1] % parts == 0:
+                spec = PartitionSpec(None, "model")
+        return NamedSharding(mesh, spec)
+
+    return jax.tree.map(of, tree)
+
+
+def place(tree: Any, mesh: Mesh, table_rows: set[int]) -> Any:
+    """The arrays of a pytree on the devices of a mesh, by `shardings`."""
+    return jax.device_put(tree, shardings(tree, mesh, table_rows))
+
+
+def split_batch(batch: Batch, mesh: Mesh) -> Batch:
+    """A batch split over the data axis, inside a compiled function; whole where it cannot be."""
+    if batch.users.shape[0] % mesh.shape["data"]:
+        return batch
+    return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec("data")))

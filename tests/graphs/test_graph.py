@@ -1,0 +1,245 @@
+"""Sparse graphs: products as in dense algebra, and graphs built on the device as on the host."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle
+import pytest
+import scipy.sparse
+
+from mmssl_jax.graphs import interactions, training_pairs
+
+spmm = jax.jit(interactions.spmm)
+
+
+@jax.jit
+def pulled_back(sparse, x, cotangent):
+    return jax.vjp(partial(interactions.spmm, sparse), x)[1](cotangent)[0]
+
+
+def random_matrix(shape, density=0.4, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=shape) * (rng.random(shape) < density)
+
+
+def with_gaps():
+    """Empty first, middle and last rows and columns."""
+    matrix = random_matrix((6, 7), density=0.8)
+    matrix[[0, 2, 5]] = 0
+    matrix[:, [0, 3, 6]] = 0
+    return matrix
+
+
+MATRICES = {
+    "full": random_matrix((7, 4), 1.0),
+    "sparse": random_matrix((4, 9), 0.3),
+    "gaps": with_gaps(),
+    "empty": np.zeros((3, 5)),
+}
+
+
+def dense(half):
+    """A BCOO as a numpy matrix; entries that are stored twice add up."""
+    matrix = np.zeros(half.shape)
+    np.add.at(matrix, tuple(np.asarray(half.indices).T), np.asarray(half.data))
+    return matrix
+
+
+def check_order(sparse):
+    """The halves are each other's transposes; their int32 indices are sorted and unique."""
+    np.testing.assert_array_equal(dense(sparse.matrix), dense(sparse.transpose).T)
+    for half in (sparse.matrix, sparse.transpose):
+        assert half.indices_sorted
+        assert half.unique_indices
+        assert half.indices.dtype == jnp.int32
+        pairs = list(map(tuple, np.asarray(half.indices)))
+        assert pairs == sorted(set(pairs))
+
+
+@pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES.keys())
+def test_spmm_is_the_dense_product_in_value_and_gradient(matrix):
+    sparse = interactions.from_scipy(scipy.sparse.coo_array(matrix))
+    rows, columns = matrix.shape
+    x, y = random_matrix((columns, 3), 1.0, seed=1), random_matrix((rows, 3), 1.0, seed=2)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    on_device = partial(jnp.asarray, dtype=jnp.float32)
+    close(spmm(sparse, on_device(x)), matrix @ x)
+    close(spmm(sparse.T, on_device(y)), matrix.T @ y)
+    close(pulled_back(sparse, on_device(x), on_device(y)), matrix.T @ y)
+    close(pulled_back(sparse.T, on_device(y), on_device(x)), matrix @ x)
+    check_order(sparse)
+
+
+def test_the_order_is_known_inside_jit():
+    sparse = interactions.from_scipy(scipy.sparse.coo_array(MATRICES["gaps"]))
+    check_order(jax.jit(lambda kept: kept.T)(sparse))
+
+
+def test_repeated_entries_are_summed():
+    entries = scipy.sparse.coo_array((np.ones(3), ([1, 0, 1], [2, 0, 2])), shape=(2, 3))
+    sparse = interactions.from_scipy(entries)
+    check_order(sparse)
+    np.testing.assert_array_equal(dense(sparse.matrix), [[1, 0, 0], [0, 0, 2]])
+
+
+def unsorted():
+    """Weights whose column indices are not sorted within a row, as scipy's products leave them."""
+    weights = abs(random_matrix((5, 7), density=0.8))
+    matrix = scipy.sparse.csr_array(weights)
+    for start, end in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
+        for array in (matrix.indices, matrix.data):
+            array[start:end] = array[start:end][::-1].copy()
+    matrix.has_sorted_indices = False
+    return matrix
+
+
+def repeated():
+    """Rows that have a column twice."""
+    entries = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.array([6, 2, 6, 0, 0])
+    return scipy.sparse.csr_array((*entries, np.array([0, 3, 3, 5, 5, 5])), shape=(5, 7))
+
+
+INPUTS = {
+    "unsorted": unsorted(),
+    "repeated": repeated(),
+    "empty": scipy.sparse.csr_array((5, 7)),
+    "bool": scipy.sparse.csr_array(random_matrix((5, 7)) > 0),
+    "small integers": scipy.sparse.csr_array(np.full((5, 7), 100, np.int8)),
+    "columns": scipy.sparse.csc_array(unsorted()),
+    "int64 indices": scipy.sparse.coo_array(
+        (np.ones(2), (np.array([4, 0]), np.array([0, 6]))), shape=(5, 7)
+    ),
+}
+
+
+def one_sided(matrix):
+    return matrix * (matrix.sum(axis=1, keepdims=True) + 1e-8) ** -0.5
+
+
+def joint(matrix):
+    users, items = matrix.shape
+    return np.block([[np.zeros((users, users)), matrix], [matrix.T, np.zeros((items, items))]])
+
+
+def lightgcn(matrix):
+    both = joint(matrix)
+    root = np.maximum(both.sum(axis=1), 1) ** -0.5
+    return root[:, None] * both * root[None, :]
+
+
+def row_stochastic(matrix):
+    both = joint(matrix) + np.eye(sum(matrix.shape))
+    return both / both.sum(axis=1, keepdims=True)
+
+
+BUILDERS = {
+    "from_scipy": (interactions.from_scipy, lambda matrix: matrix),
+    "bipartite": (lambda each: interactions.bipartite_graphs(each).user_item, one_sided),
+    "bipartite back": (
+        lambda each: interactions.bipartite_graphs(each).item_user,
+        lambda matrix: one_sided(matrix.T),
+    ),
+    "symmetric": (
+        lambda each: interactions.bipartite_graphs(each, symmetric=True).item_user,
+        lambda matrix: (one_sided(matrix) * (matrix.sum(axis=0) + 1e-8) ** -0.5).T,
+    ),
+    "lightgcn": (interactions.symmetric_joint_graph, lightgcn),
+    "row stochastic": (interactions.row_stochastic_joint_graph, row_stochastic),
+}
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+@pytest.mark.parametrize("kind", INPUTS)
+def test_every_builder_takes_every_matrix(builder, kind):
+    matrix = INPUTS[kind].copy()
+    build, expected = BUILDERS[builder]
+    built = build(matrix)
+    check_order(built)
+    wanted = expected(INPUTS[kind].astype(np.float64).toarray())
+    np.testing.assert_allclose(dense(built.matrix), wanted, rtol=1e-6)
+    assert len(built.matrix.data) == len(built.transpose.data) == np.count_nonzero(wanted)
+    x, y = random_matrix((wanted.shape[1], 3), 1.0), random_matrix((len(wanted), 3), 1.0)
+    on_device = partial(jnp.asarray, dtype=jnp.float32)
+    found = pulled_back(built, on_device(x), on_device(y))
+    np.testing.assert_allclose(found, wanted.T @ y, rtol=1e-5, atol=1e-5)
+    for name in ("data", "indices", "indptr"):  # the source is as it was
+        if kind != "int64 indices":
+            np.testing.assert_array_equal(getattr(matrix, name), getattr(INPUTS[kind], name))
+
+
+def test_normalized_is_one_sided_by_its_own_row_sums():
+    matrix = np.array([[1.0, 0.0, 3.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    root = (4 + 1e-8) ** -0.5
+    expected = [[root, 0, 3 * root], [0, 0, 0], [(1 + 1e-8) ** -0.5, 0, 0]]
+    actual = interactions.normalized(scipy.sparse.csr_array(matrix)).toarray()
+    np.testing.assert_allclose(actual, expected, rtol=1e-15)
+
+
+def test_bipartite_graphs_normalise_each_direction_by_its_own_rows():
+    adjacency = random_matrix((5, 7)) != 0
+    both = interactions.bipartite_graphs(scipy.sparse.csr_array(adjacency, dtype=np.float32))
+    close = partial(np.testing.assert_allclose, rtol=1e-6)
+    close(dense(both.user_item.matrix), oracle.norm(adjacency.astype(float)))
+    close(dense(both.item_user.matrix), oracle.norm(adjacency.T.astype(float)))
+
+
+def test_symmetric_bipartite_graphs_divide_by_both_degrees():
+    adjacency = random_matrix((5, 7)) != 0
+    both = interactions.bipartite_graphs(
+        scipy.sparse.csr_array(adjacency, dtype=np.float32), symmetric=True
+    )
+    degrees = adjacency.sum(1, keepdims=True) * adjacency.sum(0, keepdims=True)
+    expected = np.where(adjacency, np.maximum(degrees, 1) ** -0.5, 0)
+    np.testing.assert_allclose(dense(both.user_item.matrix), expected, rtol=1e-6)
+    np.testing.assert_allclose(dense(both.item_user.matrix), expected.T, rtol=1e-6)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_neighbor_graphs_are_the_bipartite_graphs_of_the_same_matrix(symmetric):
+    rng = np.random.default_rng(0)
+    users, items, k = 6, 9, 4
+    neighbors = np.stack([rng.permutation(items)[:k] for _ in range(users)])
+    is_edge = rng.random((users, k)) < 0.7
+    is_edge[2] = False
+    adjacency = np.zeros((users, items), np.float32)
+    adjacency[np.arange(users)[:, None], neighbors] = is_edge
+    expected = interactions.bipartite_graphs(scipy.sparse.csr_array(adjacency), symmetric=symmetric)
+    build = jax.jit(interactions.neighbor_graphs, static_argnums=2, static_argnames="symmetric")
+    actual = build(
+        jnp.asarray(neighbors, jnp.int32), jnp.asarray(is_edge), items, symmetric=symmetric
+    )
+    for name in ("user_item", "item_user"):
+        half = getattr(actual, name)
+        check_order(half)
+        wanted = dense(getattr(expected, name).matrix)
+        np.testing.assert_allclose(dense(half.matrix), wanted, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(("k", "block"), [(1, 3), (3, 3), (8, 3), (3, 1), (3, 1024)])
+def test_relation_graph_joins_the_best_unseen_items(k, block):
+    rng = np.random.default_rng(0)
+    adjacency = rng.random((7, 8)) < 0.3
+    adjacency[1] = True  # has seen everything
+    adjacency[2] = np.arange(8) != 5  # has seen all but one
+    adjacency[6] = np.arange(8) < 6  # has seen all but two
+    users, items = rng.normal(size=(7, 4)), rng.normal(size=(8, 4))
+    users[4] = 0  # has no features
+    items[3] = 0  # scores 0, more than a negative score
+    train = scipy.sparse.csr_array(adjacency, dtype=np.float32)
+    actual = jax.jit(interactions.relation_graph, static_argnames=("k", "blocks"))(
+        jnp.asarray(users, jnp.float32),
+        jnp.asarray(items, jnp.float32),
+        training_pairs.sampling_tables(train),
+        k=k,
+        blocks=interactions.user_blocks(train, block),
+    )
+    expected = oracle.relation_graph(users, items, adjacency, k)
+    assert expected.sum(axis=1).tolist()[1:7:5] == [0, min(k, 2)]
+    assert not expected[4].any()
+    check_order(actual.user_item)
+    check_order(actual.item_user)
+    close = partial(np.testing.assert_allclose, rtol=1e-6)
+    close(dense(actual.user_item.matrix), oracle.norm(expected))
+    close(dense(actual.item_user.matrix), oracle.norm(expected.T))

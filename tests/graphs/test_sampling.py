@@ -1,0 +1,145 @@
+"""Batches: exact positives and negatives, distinct users, uniform in each; and seen pairs."""
+
+import itertools
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.sparse
+import scipy.stats
+
+from mmssl_jax.errors import InputError
+from mmssl_jax.graphs import training_pairs
+
+TRAIN = np.array(
+    [
+        [0, 0, 0, 0, 0, 0],  # nothing to learn from
+        [1, 1, 1, 1, 1, 1],  # no negative
+        [1, 1, 1, 1, 0, 1],  # one negative
+        [0, 0, 0, 0, 0, 1],
+        [1, 0, 1, 0, 1, 0],
+        [0, 1, 1, 0, 0, 0],
+        [1, 0, 0, 0, 0, 1],
+    ]
+)
+ELIGIBLE = [2, 3, 4, 5, 6]
+DRAWS = 4000
+
+sample = jax.jit(training_pairs.sample, static_argnames="batch_size")
+seen_pairs = jax.jit(training_pairs.seen_pairs, static_argnames="max_pairs")
+
+
+def tables_of(train):
+    return training_pairs.sampling_tables(scipy.sparse.csr_array(train.astype(np.float32)))
+
+
+def draw(batch_size, seed=0):
+    """`DRAWS` batches: users, positives, negatives, [DRAWS, batch_size] each."""
+    keys = jax.random.split(jax.random.key(seed), DRAWS)
+    draw_all = jax.vmap(partial(training_pairs.sample, batch_size=batch_size), in_axes=(0, None))
+    return training_pairs.Batch(*map(np.asarray, jax.jit(draw_all)(keys, tables_of(TRAIN))))
+
+
+@pytest.fixture(scope="module")
+def batches():
+    return draw(batch_size=3)
+
+
+@pytest.fixture(scope="module")
+def large_batches():
+    return draw(batch_size=8)
+
+
+def p_uniform(drawn, outcomes):
+    """The p-value of a chi-square test for `drawn` being uniform over `outcomes`."""
+    assert set(drawn) <= set(outcomes)
+    return scipy.stats.chisquare([np.sum(drawn == outcome) for outcome in outcomes]).pvalue
+
+
+@pytest.mark.parametrize("name", ["batches", "large_batches"])
+def test_positives_are_training_items_and_negatives_never_are(name, request):
+    batch = request.getfixturevalue(name)
+    assert set(np.unique(batch.users)) == set(ELIGIBLE)
+    assert TRAIN[batch.users, batch.positives].all()
+    assert not TRAIN[batch.users, batch.negatives].any()
+    assert batch.negatives.min() >= 0
+    assert batch.negatives.max() < TRAIN.shape[1]
+
+
+def test_the_users_of_a_batch_are_distinct(batches):
+    assert all(len(set(users)) == 3 for users in batches.users)
+
+
+def test_a_batch_of_all_users_holds_each_once():
+    batch = sample(jax.random.key(0), tables_of(TRAIN), batch_size=len(ELIGIBLE))
+    assert sorted(np.asarray(batch.users).tolist()) == ELIGIBLE
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_users_are_uniform_at_every_position(batches, position):
+    assert p_uniform(batches.users[:, position], ELIGIBLE) > 1e-3
+
+
+def test_users_are_drawn_with_replacement_where_there_are_too_few(large_batches):
+    users = large_batches.users
+    pairs = users[:, 0] * 10 + users[:, 7]  # two positions are independent
+    outcomes = [first * 10 + second for first in ELIGIBLE for second in ELIGIBLE]
+    assert p_uniform(pairs, outcomes) > 1e-3
+
+
+@pytest.mark.parametrize("user", ELIGIBLE)
+def test_positives_and_negatives_are_uniform_and_independent(batches, user):
+    chosen = batches.users == user
+    pairs = batches.positives[chosen] * 10 + batches.negatives[chosen]
+    positives, negatives = np.flatnonzero(TRAIN[user]), np.flatnonzero(TRAIN[user] == 0)
+    assert p_uniform(pairs, [p * 10 + q for p in positives for q in negatives]) > 1e-3
+
+
+def test_the_key_alone_decides_the_batch():
+    def batch(seed):
+        return np.stack(sample(jax.random.key(seed), tables_of(TRAIN), batch_size=5))
+
+    np.testing.assert_array_equal(batch(1), batch(1))
+    assert (batch(1) != batch(2)).any()
+
+
+def test_nobody_to_sample_is_an_input_error():
+    with pytest.raises(InputError, match="nothing to learn"):
+        tables_of(TRAIN[:2])
+
+
+@pytest.mark.parametrize(
+    ("users", "length"),
+    [
+        ([4, 2], 8),
+        ([4, 4, 4], 9),
+        ([0], 1),
+        ([0, 0, 6], 9),
+        ([1, 0, 3, 0], 9),
+        ([0, 1, 2, 3, 4, 5, 6], 19),
+    ],
+)
+def test_seen_pairs_are_the_rows_of_the_training_matrix(users, length):
+    expected = np.argwhere(TRAIN[users])
+    pairs = seen_pairs(tables_of(TRAIN), jnp.array(users, jnp.int32), max_pairs=length)
+    actual = np.stack([pairs.rows, pairs.items], axis=1)
+    np.testing.assert_array_equal(actual[: len(expected)], expected)
+    np.testing.assert_array_equal(pairs.rows[len(expected) :], len(users))
+    np.testing.assert_array_equal(pairs.valid, np.arange(length) < len(expected))
+    mask = training_pairs.seen_mask(pairs, len(users), TRAIN.shape[1])
+    np.testing.assert_array_equal(mask, TRAIN[users] > 0)
+
+
+@pytest.mark.parametrize("distinct", [True, False])
+@pytest.mark.parametrize("users", [1, 2, 4])
+def test_max_seen_pairs_is_the_least_upper_bound(users, distinct):
+    train = scipy.sparse.csr_array(TRAIN)
+    combine = itertools.combinations if distinct else itertools.combinations_with_replacement
+    most = max(sum(chosen) for chosen in combine(TRAIN.sum(axis=1), users))
+    assert training_pairs.max_seen_pairs(train, users, distinct) == most
+
+
+def test_max_seen_pairs_is_at_least_one():
+    assert training_pairs.max_seen_pairs(scipy.sparse.csr_array(np.zeros((2, 3))), 2) == 1

@@ -1,0 +1,461 @@
+"""The compare command: whole comparisons on tiny data, restarts, failures, and its statistics."""
+
+import csv
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from worlds import ITEMS, ROOT, USERS, Place, world
+
+from mmssl_jax import models, training
+from mmssl_jax.commands import cli, running
+from mmssl_jax.errors import InputError
+from mmssl_jax.models import MODELS
+from mmssl_jax.studies import compare, comparison, report
+from mmssl_jax.training import loop
+
+FLAGS = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4")
+SUFFIXES = ("md", "csv", "json")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compile_fast():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def run(place: Place, *flags: str) -> int:
+    """The command's exit code."""
+    return code_of(place.argv(*FLAGS, *flags))
+
+
+def code_of(argv: list[str]) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", argv)
+        try:
+            running.run(compare.main, on_interrupt=cli.GOES_ON)
+        except SystemExit as exit_:
+            return exit_.code
+    return 0
+
+
+def written(place: Place) -> dict[str, dict]:
+    """The models of compare.json by name."""
+    content = json.loads((place.run / "compare.json").read_text())
+    return {row["model"]: row for row in content["models"]}
+
+
+@pytest.fixture(scope="module", name="two")
+def _two(tmp_path_factory):
+    """A comparison of two models, one of them deterministic, and what it printed."""
+    place = Place(tmp_path_factory.mktemp("compare"))
+    assert run(place, "--models=mmssl,popularity", "--seeds=2") == 0
+    return place
+
+
+@pytest.fixture(name="trained")
+def _trained(monkeypatch):
+    """The runs that training.train is called for from here on."""
+    calls, real = [], training.train
+
+    def train(config, dataset, folder):
+        calls.append(f"{config.model.name}/{folder.name}")
+        return real(config, dataset, folder)
+
+    monkeypatch.setattr(training, "train", train)
+    return calls
+
+
+def test_means_over_seeds_of_what_the_runs_wrote(two):
+    runs = [two.run / "mmssl" / f"seed-{seed}" for seed in (2022, 2023)]
+    summaries = [json.loads((folder / "results.json").read_text()) for folder in runs]
+    row = written(two)["mmssl"]
+    assert row["seeds"] == [2022, 2023]
+    assert row["best_epochs"] == [summary["best_epoch"] for summary in summaries]
+    for key in comparison.SCORES:
+        values = [summary[key] for summary in summaries]
+        np.testing.assert_allclose(row[key], np.mean(values), rtol=1e-12)
+        np.testing.assert_allclose(row[f"{key}/sd"], np.std(values, ddof=1), rtol=1e-9)
+    lines = [line for f in runs for line in (f / "metrics.jsonl").read_text().splitlines()]
+    seconds = sum(json.loads(line)["seconds"] for line in lines)
+    np.testing.assert_allclose(row["seconds"], seconds / 2, rtol=1e-12)
+    assert row["parameters"] == (USERS + ITEMS) * 8  # no content, no critic
+
+
+def test_a_deterministic_model_runs_once(two):
+    row = written(two)["popularity"]
+    assert row["deterministic"]
+    assert row["seeds"] == [2022]
+    assert row["test/recall@20/sd"] is None
+    assert [path.name for path in (two.run / "popularity").iterdir()] == ["seed-2022"]
+
+
+def test_p_values_are_of_users_averaged_over_seeds(two):
+    def load(name, seed):
+        with np.load(two.run / name / f"seed-{seed}" / "per_user.npz") as content:
+            assert content["users"].tolist() == list(range(USERS))
+            return content["recall@20"].astype(np.float64)
+
+    mmssl = (load("mmssl", 2022) + load("mmssl", 2023)) / 2
+    popularity = load("popularity", 2022)
+    row = written(two)["popularity"]
+    test = scipy.stats.ttest_rel(popularity, mmssl)
+    np.testing.assert_allclose(row["recall@20/t_test_p"], test.pvalue, rtol=1e-9)
+    assert row["recall@20/wilcoxon_p"] is None  # of a mean over one seed and one over two
+    np.testing.assert_allclose(row["recall@20/difference"], np.mean(popularity - mmssl), rtol=1e-9)
+    assert written(two)["mmssl"]["recall@20/t_test_p"] is None
+    assert row["against"] == "mmssl"
+
+
+def test_the_files_have_the_same_rows(two):
+    rows = written(two)
+    with (two.run / "compare.csv").open() as file:
+        table = {row["model"]: row for row in csv.DictReader(file)}
+    assert table.keys() == rows.keys()
+    for name, row in rows.items():
+        assert table[name]["data"] == "data 'data'"
+        assert float(table[name]["test/ndcg@20"]) == row["test/ndcg@20"]
+        assert table[name]["seeds"] == " ".join(map(str, row["seeds"]))
+    assert table["mmssl"]["recall@20/t_test_p"] == ""
+    markdown = (two.run / "compare.md").read_text()
+    header, _, *lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len(lines) == 2
+    assert {line.count("|") for line in (header, *lines)} == {header.count("|")}
+    assert f"{rows['mmssl']['test/recall@20']:.4f} ± " in lines[0]
+    for word in ("paired t-test", "Wilcoxon", "against mmssl", f"{USERS} test users"):
+        assert word in " ".join(markdown.split())
+    assert "GENERATED" not in markdown
+
+
+def test_the_chart(two):
+    pytest.importorskip("matplotlib")
+    assert (two.run / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_finished_runs_are_taken_as_they_are(two, trained, capsys, monkeypatch):
+    before = written(two)
+    monkeypatch.setattr(training, "best_of_run", None)  # the users' scores are kept, too
+    assert run(two, "--models=popularity,mmssl", "--seeds=2", "--against=mmssl") == 0
+    assert trained == []
+    assert written(two) == before
+    output = capsys.readouterr()
+    assert "mmssl, seed 2023: finished already, in" in output.err
+    assert "Test scores on data 'data'" in output.out
+
+
+@pytest.mark.parametrize("spoil", [b"", b"PK\3\4", None])
+def test_users_scores_that_are_lost_are_made_again(two, trained, spoil):
+    before, path = written(two), two.run / "mmssl" / "seed-2022" / "per_user.npz"
+    path.unlink() if spoil is None else path.write_bytes(spoil)
+    assert run(two, "--models=mmssl,popularity", "--seeds=2") == 0
+    assert trained == []
+    assert written(two) == before
+
+
+def test_users_scores_are_never_those_of_a_later_best_epoch(two, tmp_path, capsys):
+    shutil.copytree(two.run, tmp_path / "run")
+    results = tmp_path / "run/mmssl/seed-2022/results.json"
+    results.with_name("per_user.npz").unlink()
+    stored = json.loads(results.read_text())
+    results.write_text(json.dumps(stored | {"best_epoch": stored["best_epoch"] + 1}))
+    assert run(two, f"--workdir={tmp_path / 'run'}", "--models=mmssl,popularity", "--seeds=1") == 0
+    assert "seed-2022 was trained on after its" in capsys.readouterr().err
+
+
+def test_without_matplotlib_all_else_is_written(two, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    about = report.About("data 'data'", [], "python -m mmssl_jax.studies.compare", {})
+    report.write(tmp_path, list(written(two).values()), [], about)
+    assert {path.name for path in tmp_path.iterdir()} == {f"compare.{x}" for x in SUFFIXES}
+    line = 'compare.png is not written, as it needs matplotlib: pip install ".[plot]"'
+    assert line in capsys.readouterr().err.splitlines()
+
+
+def test_the_json_says_what_made_it(two):
+    content = json.loads((two.run / "compare.json").read_text())
+    assert content["command"].startswith("python -m mmssl_jax.studies.compare --config=")
+    assert "--models=mmssl,popularity" in content["command"]
+    assert content["overrides"]["popularity"] == {"model.name": "popularity"}
+    assert content["runs"].keys() == {"mmssl", "popularity"}
+    for run_, seed in zip(content["runs"]["mmssl"], (2022, 2023), strict=True):
+        stored = json.loads((two.run / f"mmssl/seed-{seed}/results.json").read_text())
+        for key in ("seed", "best_epoch", "commit", "cores", "test/recall@20", "val/recall@20"):
+            assert run_[key] == stored[key]
+
+
+SETTINGS = """
+def get_settings():
+    return {
+        "popular": {"model.name": "popularity"},
+        "one layer": {"model.name": "lightgcn", "model.layers": 1},
+        "lr=.01": {"model.name": "lightgcn", "train.learning_rate": 0.01},
+        "content": {"model.name": "vbpr", "data.modalities": "image"},
+    }
+"""
+
+
+def test_named_settings_side_by_side(tmp_path, trained):
+    place, file = Place(tmp_path), tmp_path / "settings.py"
+    file.write_text(SETTINGS)
+    assert run(place, f"--settings={file}", "--seeds=1", "--against=one layer") == 0
+    models = [name.partition("/")[0] for name in trained]
+    assert models == ["popularity", "lightgcn", "lightgcn", "vbpr"]
+    rows = written(place)
+    assert list(rows) == ["popular", "one layer", "lr=.01", "content"]
+    content = json.loads((place.run / "content/seed-2022/results.json").read_text())
+    assert content["modalities"] == ["image"]
+    assert rows["lr=.01"]["against"] == "one layer"
+    assert 0 < rows["popular"]["recall@20/wilcoxon_p"] <= 1
+    stored = json.loads((place.run / "lr=.01/seed-2022/config.json").read_text())["config"]
+    assert stored["train.learning_rate"] == 0.01
+    assert stored["model.layers"] == 1  # of the config file
+    content = json.loads((place.run / "compare.json").read_text())
+    assert content["overrides"]["one layer"] == {"model.name": "lightgcn", "model.layers": 1}
+
+
+def test_settings_of_other_models_leave_a_finished_run_as_it_is(two, tmp_path, trained):
+    place = Place(tmp_path)
+    shutil.copytree(two.run / "popularity", place.run / "popularity")
+    flags = ("--models=popularity", "--seeds=1")  # and the same data, at another place
+    assert run(place, *flags, "--config.mmssl.temperature=0.1") == 0
+    assert trained == []
+    assert run(place, *flags, "--config.train.batch_size=8") == 2  # which it reads
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "does not exist"),
+        ("x = 1", "has no get_settings()"),
+        ("def get_settings(): return {}", "label -> overrides"),
+        ("def get_settings(): return {'../up': {}}", "cannot name a setting"),
+        ("def get_settings(): return {'a ': {}}", "cannot name a setting"),
+        ("def get_settings(): return {'compare.json': {}}", "cannot name a setting"),
+        ("def get_settings(): return {'a': 3}", "must be field -> value"),
+        ("def get_settings(): return {'a': {'model.layer': 3}}", "unknown config field"),
+        ("def get_settings(): return {'a': {'model.layers': 'x'}}", "not of type int"),
+        ("def get_settings(): return {'a': {'train.seed': 1}}", "give --config.train.seed"),
+        ("def get_settings(): return 1 / 0", "ZeroDivisionError"),
+        ("def get_settings(:", "SyntaxError"),
+    ],
+)
+def test_settings_that_cannot_be_used(tmp_path, capsys, content, problem):
+    place, file = Place(tmp_path), tmp_path / "settings.py"
+    if content is not None:
+        file.write_text(content)
+    assert run(place, f"--settings={file}") == 2
+    error = capsys.readouterr().err
+    assert problem in error
+    assert error.count("\n") == 1
+    assert not place.run.exists()
+
+
+def test_settings_of_other_data_are_refused(tmp_path, capsys):
+    place, other = Place(tmp_path / "one"), Place(tmp_path / "other", world(seed=1))
+    file = tmp_path / "settings.py"
+    file.write_text(
+        f"def get_settings(): return {{'a': {{}}, 'b': {{'data.path': {str(other.data)!r}}}}}"
+    )
+    assert run(place, f"--settings={file}") == 2
+    assert "different splits" in capsys.readouterr().err
+
+
+def test_models_choose_among_settings(tmp_path, trained, capsys):
+    place, file = Place(tmp_path), tmp_path / "settings.py"
+    file.write_text(SETTINGS)
+    assert run(place, f"--settings={file}", "--seeds=1", "--models=one layer, popular") == 0
+    assert list(written(place)) == ["one layer", "popular"]
+    assert len(trained) == 2
+    assert run(place, f"--settings={file}", "--models=lightgcn") == 2
+    assert "--models has 'lightgcn'; the settings of" in capsys.readouterr().err
+
+
+def test_an_interrupted_comparison_goes_on(two, tmp_path, monkeypatch, capsys):
+    place = Place(tmp_path)
+    for folder in ("mmssl/seed-2022", "popularity"):
+        shutil.copytree(two.run / folder, place.run / folder)
+    flags = (f"--config.data.path={two.data}", "--models=mmssl,popularity", "--seeds=2")
+    real, calls = loop._read_terms, []
+
+    def stop(*args):
+        calls.append(1)
+        if len(calls) == 2:  # in the second epoch of the second run
+            raise KeyboardInterrupt
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_read_terms", stop)
+        assert run(place, *flags) == 130
+    error = capsys.readouterr().err
+    assert "mmssl, seed 2022: finished already" in error
+    assert "interrupted; the same command goes on" in error
+    assert not (place.run / "compare.json").exists()
+    assert run(place, *flags) == 0
+    assert "mmssl/seed-2023: going on after epoch 1" in capsys.readouterr().err
+    found, whole = written(place), written(two)
+    for row in (*found.values(), *whole.values()):
+        row.pop("seconds")
+    assert found == whole
+
+
+def test_more_epochs_go_on_and_fewer_are_refused(tmp_path, trained, capsys):
+    place, flags = Place(tmp_path), ("--models=mf", "--seeds=1")
+    assert run(place, *flags, "--config.train.epochs=1") == 0
+    assert run(place, *flags) == 0
+    assert len(trained) == 2
+    assert run(place, *flags, "--config.train.epochs=1") == 2
+    assert "has 2 epochs, more than train.epochs, 1; choose" in capsys.readouterr().err
+
+
+def test_epochs_for_all_models_cut_no_lambda_of_ease(tmp_path, trained):
+    place, flags = Place(tmp_path), ("--models=mf,ease,popularity", "--seeds=1")
+    assert run(place, *flags, "--config.train.epochs=2") == 0
+    runs = json.loads((place.run / "compare.json").read_text())["runs"]
+    assert {name: one[0]["epochs"] for name, one in runs.items()} == {
+        "mf": 2,
+        "ease": 4,
+        "popularity": 1,
+    }
+    assert run(place, *flags, "--config.train.epochs=4") == 0
+    assert trained == ["mf/seed-2022", "ease/seed-2022", "popularity/seed-2022", "mf/seed-2022"]
+
+
+def test_a_failing_model_is_reported_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):
+    def build(config, dataset, steps_per_epoch):
+        raise InputError(f"no | today, seed {config.train.seed % 2}")
+
+    failing = types.SimpleNamespace(DEFAULTS=MODELS["mf"].DEFAULTS, build=build)
+    monkeypatch.setitem(MODELS, "failing", failing)
+    place = Place(tmp_path)
+    assert run(place, "--models=failing,popularity", "--seeds=3") == 0
+    rows = written(place)
+    assert rows["failing"]["errors"] == [
+        "seed 2022, 2024: no | today, seed 0",
+        "seed 2023: no | today, seed 1",
+    ]
+    assert rows["failing"]["test/recall@20"] is None
+    assert rows["popularity"]["test/recall@20"] > 0
+    assert rows["popularity"]["recall@20/t_test_p"] is None  # there is nothing to compare with
+    assert "- failing, seed 2023: no | today" in (place.run / "compare.md").read_text()
+    assert "failing, seed 2022: failed: no | today" in capsys.readouterr().err
+    assert run(Place(tmp_path / "alone"), "--models=failing", "--seeds=1") == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: no model could be compared; failing: no | today, seed 0"
+    )
+
+
+def test_a_model_registered_in_a_test_and_random_without_training(tmp_path, monkeypatch):
+    """Random embeddings are no deterministic model, though nothing trains them."""
+
+    def init(key):
+        users, items = jax.random.split(key)
+        tables = jax.random.normal(users, (USERS, 4)), jax.random.normal(items, (ITEMS, 4))
+        return {"player": tables}
+
+    def build(config, dataset, steps_per_epoch):
+        return models.Model(
+            (), init, {}, lambda params, inputs, held: params["player"], held=jnp.zeros(3)
+        )
+
+    added = types.SimpleNamespace(DEFAULTS=MODELS["popularity"].DEFAULTS, build=build)
+    monkeypatch.setitem(MODELS, "random", added)
+    place = Place(tmp_path)
+    assert run(place, "--models=random", "--seeds=2") == 0
+    row = written(place)["random"]
+    assert row["seeds"] == [2022, 2023]
+    assert not row["deterministic"]
+    assert row["test/recall@20/sd"] > 0
+
+
+def test_generated_data_is_called_so_everywhere_and_the_default_folder(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    place, load = Place(tmp_path), cli.load
+    monkeypatch.setattr(
+        cli, "load", lambda config: dataclasses.replace(load(config), synthetic=True)
+    )
+    argv = ["compare", f"--config={place.config}", "--models=popularity", "--seeds=1", *FLAGS]
+    assert code_of(argv) == 0
+    assert "GENERATED" in capsys.readouterr().out
+    folder = tmp_path / "runs/compare/tiny"
+    assert (folder / "popularity/seed-2022/results.json").exists()
+    for suffix in SUFFIXES:
+        assert "GENERATED data" in (folder / f"compare.{suffix}").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--models=mmssl,nope"], "--models has 'nope'; the models are mmssl, lattice"),
+        (["--models=mmssl,"], "--models has ''; the models are"),
+        (["--models="], "--models is empty"),
+        (["--seeds=0"], "--seeds is '0'; it must be a number from 1"),
+        (["--seeds=x"], "--seeds is 'x'; it must be a number from 1"),
+        (["--models=mf", "--against=ease"], "--against is 'ease', which is not among the models"),
+        (["--config.model.name=mf"], "--config.model.name cannot be given to compare; give --mod"),
+        (["--config.train.epochs=0"], "config field 'train.epochs' is 0; it must be greater"),
+        (["--config.data.path=nope"], "data folder 'nope' does not exist"),
+        (["--workdir=/proc/x"], "cannot write /proc/x/compare.json"),
+    ],
+)
+def test_bad_arguments(tmp_path, capsys, flags, message):
+    place = Place(tmp_path)
+    assert run(place, *flags) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {message}")
+    assert not place.run.exists()
+
+
+def test_the_module_is_a_program():
+    line = [sys.executable, "-m", "mmssl_jax.studies.compare", "--help"]
+    ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith("usage: mmssl compare --config FILE")
+
+
+# The statistics
+
+
+def test_the_t_statistic_by_hand():
+    values, reference = np.random.default_rng(0).random((2, 40))
+    d = values - reference
+    t = np.mean(d) / (np.std(d, ddof=1) / np.sqrt(len(d)))
+    mean, t_test, wilcoxon = comparison.paired(values, reference)
+    np.testing.assert_allclose(mean, np.mean(d), rtol=1e-12)
+    np.testing.assert_allclose(t_test, 2 * scipy.stats.t.sf(abs(t), len(d) - 1), rtol=1e-9)
+    np.testing.assert_allclose(wilcoxon, scipy.stats.wilcoxon(values, reference).pvalue, rtol=1e-9)
+    assert comparison.paired(reference, values)[1:] == pytest.approx((t_test, wilcoxon))
+
+
+def test_p_values_of_degenerate_differences():
+    ones = np.ones(30)
+    assert comparison.paired(ones, ones) == (0.0, 1.0, 1.0)
+    assert comparison.paired(ones[:1], 0 * ones[:1]) == (1.0, None, None)
+    mean, t_test, wilcoxon = comparison.paired(ones, 0 * ones)
+    assert mean == 1.0
+    assert t_test == 0.0
+    assert wilcoxon < 1e-6
+    sparse = np.zeros(30)
+    sparse[3] = 0.5  # a single user differs
+    assert comparison.paired(sparse, 0 * sparse)[1] == pytest.approx(0.3256, abs=1e-3)
+
+
+def test_different_users_are_refused():
+    values = {metric: np.ones(3) for metric in comparison.PAIRED}
+    summary = dict.fromkeys([*comparison.SCORES, "best_epoch"], 1.0)
+    runs = [
+        comparison.Run(0, summary, 1.0, 1, False, users, values)
+        for users in (np.arange(3), np.arange(1, 4))
+    ]
+    entries = [comparison.Entry("one", runs, {}), comparison.Entry("two", runs[:1], {})]
+    with pytest.raises(ValueError, match="different test users"):
+        comparison.rows(entries, "two")

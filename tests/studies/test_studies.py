@@ -1,0 +1,46 @@
+"""The files in configs/: configs that hold, and studies that apply to the one they name."""
+
+import pathlib
+import re
+import runpy
+
+import pytest
+from worlds import ROOT
+
+from mmssl_jax.commands import cli
+from mmssl_jax.config import Config, flatten, named
+from mmssl_jax.studies import tune
+
+STUDIES = sorted((ROOT / "configs/studies").glob("*.py"))
+
+
+def config_of(file: str) -> Config:
+    return runpy.run_path(str(ROOT / file))["get_config"]()
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_every_setting_applies(study: pathlib.Path):
+    command = re.search(r"--config (\S+)", study.read_text())
+    rows = []
+    for overrides in named.read(str(study)).values():
+        applied = named.applied(config_of(command[1]), overrides)
+        values = flatten(cli.resolved(applied))
+        wanted = {field: value for field, value in overrides.items() if value is not None}
+        assert {field: values[field] for field in wanted} == wanted
+        rows.append(values)
+    assert all(values not in rows[:index] for index, values in enumerate(rows))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda p: p.stem)
+def test_every_config_holds(path: pathlib.Path):
+    assert cli.resolved(config_of(str(path))).model.name
+    assert f"--config configs/{path.name}" in path.read_text()
+    if "get_search_space" in path.read_text():
+        pytest.importorskip("optuna")
+        assert tune.read_space(str(path))
+
+
+def test_mmssl_among_the_models_is_the_best_setting():
+    models = named.read(str(ROOT / "configs/studies/models.py"))
+    applied = named.applied(config_of("configs/tiktok_released.py"), models["mmssl"])
+    assert flatten(applied) == flatten(config_of("configs/tiktok.py"))
