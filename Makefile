@@ -7,7 +7,7 @@ EXTRAS := $(foreach extra,encode plot tune test test-encode dev,--extra $(extra)
 .PHONY: demo test test-encode test-all test-matrix constraints lint clean
 
 demo: .venv/ready  ## train MMSSL on generated data and print its test table
-	$(BIN)/python train.py --config configs/demo.py
+	$(BIN)/mmssl demo
 
 test: .venv/test-ready  ## the tests, but those that take minutes or need torch
 	$(BIN)/python -m pytest
@@ -29,10 +29,11 @@ constraints: .venv/ready  ## the versions that are tested anew; UPGRADE=--upgrad
 		--extra plot --extra tune --extra test --no-annotate \
 		--custom-compile-command "make constraints" -o constraints-oldest.txt pyproject.toml
 
-lint: .venv/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt ruff
+lint: .venv/ready  ## ruff and mypy, as .pre-commit-config.yaml runs them before a commit
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt ruff mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean:
 	rm -rf .venv .matrix runs

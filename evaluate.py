@@ -1,6 +1,8 @@
 """Scores the best checkpoint of a run: python evaluate.py --config configs/demo.py"""
 
-from mmssl_jax.commands import cli, running
+import sys
+
+from mmssl_jax.commands import main
 
 if __name__ == "__main__":
-    running.run(cli.evaluate_main)
+    main(["evaluate", *sys.argv[1:]])

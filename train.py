@@ -1,6 +1,8 @@
 """Trains a model: python train.py --config configs/demo.py"""
 
-from mmssl_jax.commands import cli, running
+import sys
+
+from mmssl_jax.commands import main
 
 if __name__ == "__main__":
-    running.run(cli.train_main, on_interrupt=cli.GOES_ON)
+    main(["train", *sys.argv[1:]])

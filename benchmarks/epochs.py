@@ -18,8 +18,7 @@ from rich.table import Table
 from benchmarks.shapes import SHAPES, random_dataset
 from benchmarks.step import Step, once, peak_bytes
 from mmssl_jax import config as configs
-from mmssl_jax.models import MODELS
-from mmssl_jax.training.loop import protocol_steps
+from mmssl_jax.training.session import protocol_steps
 
 TRAINED = ("mf", "vbpr", "lightgcn", "ngcf", "lattice", "micro", "mmssl")
 
@@ -30,7 +29,7 @@ def measure(shape: str, models: list[str], repeats: int) -> list[dict[str, Any]]
     for name in models:
         config = configs.Config()
         config.data.path, config.model.name, config.critic.enabled = "RANDOM", name, False
-        step = Step(configs.resolve(config, MODELS[name].DEFAULTS), dataset)
+        step = Step(models.resolve(config), dataset)
         steps = protocol_steps(config, dataset)
         jax.block_until_ready(step.run(1))
         row = {"shape": shape, "data": "RANDOM", "model": name, "steps": steps}

@@ -36,11 +36,10 @@ def measure(users: int, items: int, hidden: int, repeats: int) -> dict[str, Any]
     from benchmarks.shapes import Shape, random_dataset
     from benchmarks.step import Step, peak_bytes, seconds
     from mmssl_jax import config as configs
-    from mmssl_jax.models import mmssl
 
     config = configs.Config()
     config.data.path, config.critic.hidden = "RANDOM", hidden
-    config = configs.resolve(config, mmssl.DEFAULTS)
+    config = models.resolve(config)
     widths = {"image": WIDTH, "text": WIDTH}
     step = Step(config, random_dataset(Shape(users, items, 6 * users, widths)))
     return {

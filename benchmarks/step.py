@@ -15,7 +15,6 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -26,14 +25,12 @@ from rich.table import Table
 from benchmarks import dense
 from benchmarks.shapes import SHAPES, random_dataset
 from mmssl_jax import config as configs
-from mmssl_jax.graphs import training_pairs
-from mmssl_jax.models import MODELS, mmssl
+from mmssl_jax import models
+from mmssl_jax.models import mmssl
 from mmssl_jax.ranking import full_ranking
 from mmssl_jax.runs import provenance
-from mmssl_jax.training import state as states
-from mmssl_jax.training.devices import make_mesh, place
-from mmssl_jax.training.loop import protocol_steps
-from mmssl_jax.training.step import compile_steps, train_step
+from mmssl_jax.training import devices, session
+from mmssl_jax.training.session import protocol_steps
 
 
 def seconds(call: Callable[[], Any], repeats: int) -> float:
@@ -68,24 +65,14 @@ class Step:
 
     def __init__(self, config, dataset, game=None):
         started = time.perf_counter()
-        steps_per_epoch = protocol_steps(config, dataset)
-        build = MODELS[config.model.name].build
-        more = {} if game is None else {"game": game}
-        self.model = model = build(config, dataset, steps_per_epoch, **more)
-        transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
-        init = jax.jit(partial(states.init_state, model, transforms))
-        mesh, rows = make_mesh(config.mesh), {dataset.num_users, dataset.num_items}
-        self.state = place(init(jax.random.key(0)), mesh, rows)
-        constants = (training_pairs.sampling_tables(dataset.train), model.inputs, jax.random.key(1))
-        self.constants = place(constants, mesh, rows)
-        step = partial(
-            train_step,
-            model=model,
-            transforms=transforms,
-            batch_size=config.train.batch_size,
-            mesh=mesh,
-        )
-        self._run = compile_steps(step, self.state, self.constants, steps_per_epoch)
+        own, mesh = session.prepare(config, dataset), devices.make_mesh(config.mesh)
+        if game is not None:
+            model = mmssl.build(config, dataset, own.steps_per_epoch, game=game)
+            own = own._replace(model=model)
+        self.model = own.model
+        self.state = devices.place(own.initial_state(jax.random.key(0)), mesh)
+        self.constants = own.constants(jax.random.key(1), mesh)
+        self._run = own.compiled(self.state, self.constants, own.steps_per_epoch, mesh)
         self.compile_seconds = time.perf_counter() - started
 
     def run(self, steps: int):
@@ -108,7 +95,7 @@ def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) 
     config.data.path = "RANDOM"
     for name, value in critic.items():
         setattr(config.critic, name, value)
-    config = configs.resolve(config, mmssl.DEFAULTS)
+    config = models.resolve(config)
     dataset = random_dataset(SHAPES[shape])
     batch, items = config.train.batch_size, dataset.num_items
     rows, width = batch * len(dataset.features), config.critic.hidden or items // 4
@@ -162,7 +149,7 @@ def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) 
         gc.collect()
 
     without = configs.unflatten(configs.flatten(config) | {"critic.enabled": False})
-    generator = Step(configs.resolve(without, mmssl.DEFAULTS), dataset)
+    generator = Step(models.resolve(without), dataset)
     figures["generator_step_s"] = seconds(lambda: generator.run(10), repeats) / 10
     figures["generator_epoch_s"] = once(lambda: (generator.run(steps), evaluate(generator)))
     return figures

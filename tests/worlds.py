@@ -2,13 +2,16 @@
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from mmssl_jax.commands import cli
+from mmssl_jax import models
+from mmssl_jax.commands import call, config_arguments, main
+from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import assemble
 from mmssl_jax.data.layouts import canonical
@@ -40,6 +43,11 @@ def get_config():
 """
 
 
+def mmssl(*arguments: object) -> None:
+    """Runs `mmssl` in this process; raises InputError where it would end with a line."""
+    call(list(map(str, arguments)))
+
+
 def world(seed: int = 0, test_seed: int = 0) -> Dataset:
     """Users who like items of their own parity; `test_seed` changes the test split alone."""
     rng, test_rng = np.random.default_rng(seed), np.random.default_rng(test_seed)
@@ -66,14 +74,14 @@ class Place:
         self.config.write_text(_CONFIG.format(path=str(self.data)))
 
     def argv(self, *flags: str) -> list[str]:
-        """A command line; later flags win."""
-        return ["program", f"--config={self.config}", f"--workdir={self.run}", *flags]
+        """The arguments of a command; later flags win."""
+        return [f"--config={self.config}", f"--workdir={self.run}", *flags]
 
     def train(self, *flags: str) -> None:
-        cli.train_main(self.argv(*flags))
+        mmssl("train", *self.argv(*flags))
 
     def evaluate(self, *flags: str) -> None:
-        cli.evaluate_main(self.argv(*flags))
+        mmssl("evaluate", *self.argv(*flags))
 
     @property
     def results(self) -> dict:
@@ -94,6 +102,21 @@ class Place:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # orbax asks for shardings
             return jax.tree.map(np.asarray, ocp.load(self.run / "checkpoints" / str(epoch)))
+
+
+def given(*arguments: str) -> Given:
+    """What a command makes of the arguments of its config."""
+    taken, _ = config_arguments.take(arguments, models.fields())
+    return config_arguments.read(taken, "mmssl")
+
+
+def code_of(arguments: Sequence[str]) -> int:
+    """The exit code of `mmssl` with these arguments."""
+    try:
+        main(arguments)
+    except SystemExit as exit_:
+        return exit_.code
+    return 0
 
 
 def assert_same_arrays(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:

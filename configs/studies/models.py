@@ -12,10 +12,23 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-from mmssl_jax.config import flatten, read_by_model
+from mmssl_jax import models
+from mmssl_jax.config import Config, flatten
 
 CONFIGS = Path(__file__).parents[1]
 BASELINES = ("lightgcn", "lattice", "ngcf", "vbpr", "mf", "ease", "popularity", "micro")
+
+
+def values(config: Config) -> dict[str, Any]:
+    """What a config says of all that its model reads; of the model's own sections the defaults too.
+
+    So the row of a config undoes what the other, to which it is applied, sets there.
+    """
+    given = flatten(config)
+    return {
+        field: given.get(field, default)
+        for field, default in flatten(models.resolve(config)).items()
+    }
 
 
 def get_settings() -> dict[str, dict[str, Any]]:
@@ -23,9 +36,9 @@ def get_settings() -> dict[str, dict[str, Any]]:
         runpy.run_path(str(CONFIGS / file))["get_config"]()
         for file in ("tiktok_released.py", "tiktok.py", "tiktok_lightgcn.py")
     )
-    known = flatten(released)
+    known = values(released)
     mmssl, searched = (
-        {field: value for field, value in read_by_model(config).items() if value != known[field]}
+        {field: value for field, value in values(config).items() if value != known.get(field)}
         for config in (best, lightgcn)
     )
     settings = {

@@ -11,6 +11,7 @@ arithmetic. Three identities, exact, remove most of it:
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -22,6 +23,7 @@ from mmssl_jax.adversarial.precision import Precision, matmul
 from mmssl_jax.adversarial.real_rows import BlockedRealRows
 from mmssl_jax.adversarial.relation_rows import Kernel, RelationRows
 
+Params = dict[str, Any]  # the critic's parameters, as flax nests them
 Rows = Float[Array, "batch items"] | Sequence[RelationRows] | BlockedRealRows
 
 
@@ -78,11 +80,15 @@ class Critic(nn.Module):
             self.hidden // 2, kernel_init=_he_normal, dot_general=self._dot_general
         )
         self.dense2 = nn.Dense(1, kernel_init=_he_normal)
-        norm = {"use_running_average": False, "epsilon": 1e-5, "use_fast_variance": False}
-        self.bn0, self.bn1 = nn.BatchNorm(**norm), nn.BatchNorm(**norm)
+        norm = partial(
+            nn.BatchNorm, use_running_average=False, epsilon=1e-5, use_fast_variance=False
+        )
+        self.bn0, self.bn1 = norm(), norm()
         self.drop0, self.drop1 = (nn.Dropout(rate, deterministic=False) for rate in self.dropout)
 
-    def _dot_general(self, x, kernel, dimensions, **_):
+    def _dot_general(
+        self, x: Float[Array, "rows in"], kernel: Kernel, dimensions: Any, **_: Any
+    ) -> Float[Array, "rows out"]:
         """What flax's Dense calls for its product, [rows, in] by [in, out]."""
         del dimensions
         return matmul(x, kernel, self.precision)
@@ -104,30 +110,30 @@ class Critic(nn.Module):
 _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
-def init_critic(critic: Critic, key: PRNGKeyArray) -> dict:
+def init_critic(critic: Critic, key: PRNGKeyArray) -> Params:
     """The critic's parameters; its BatchNorm keeps no running statistics."""
     rows = jnp.zeros((2, critic.num_items))
-    return critic.init({"params": key, "dropout": key}, rows)["params"]
+    return cast(Params, critic.init({"params": key, "dropout": key}, rows)["params"])
 
 
-def first(critic: Critic, params: dict, rows: Rows) -> Float[Array, "rows hidden"]:
+def first(critic: Critic, params: Params, rows: Rows) -> Float[Array, "rows hidden"]:
     """The output of the first layer, before its activation."""
-    return critic.apply({"params": params}, rows, method="first")
+    return cast(Array, critic.apply({"params": params}, rows, method="first"))
 
 
 def head(
-    critic: Critic, params: dict, x: Float[Array, "rows hidden"], key: PRNGKeyArray
+    critic: Critic, params: Params, x: Float[Array, "rows hidden"], key: PRNGKeyArray
 ) -> Float[Array, "rows"]:
     """D, from the first layer's output, with the dropout of `key` and these rows' statistics."""
     scores, _ = critic.apply(
         {"params": params}, x, rngs={"dropout": key}, mutable=["batch_stats"], method="head"
     )
-    return scores
+    return cast(Array, scores)
 
 
 def critic_loss(
     critic: Critic,
-    params: dict,
+    params: Params,
     real: Rows,
     fake: Rows,
     alpha: Float[Array, "rows 1"],
@@ -164,7 +170,9 @@ def critic_loss(
     return loss, {"fake": fake_score, "real": real_score, "penalty": penalty}
 
 
-def generator_loss(critic: Critic, params: dict, fake: Rows, key: PRNGKeyArray) -> Float[Array, ""]:
+def generator_loss(
+    critic: Critic, params: Params, fake: Rows, key: PRNGKeyArray
+) -> Float[Array, ""]:
     """`-mean D(fake)`: what the generator gains by passing for real."""
     return -jnp.mean(head(critic, params, first(critic, params, fake), key))
 
@@ -181,18 +189,27 @@ def squared_norms(
     return jnp.sum(matmul(g, kernel.T, precision) ** 2, axis=1)
 
 
+_Saved = tuple[Float[Array, "rows hidden"], Kernel, Float[Array, "rows hidden"]]  # g, K and g G
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _gram_squared_norms(precision, g, kernel):
+def _gram_squared_norms(
+    precision: Precision, g: Float[Array, "rows hidden"], kernel: Kernel
+) -> Float[Array, "rows"]:
     return _gram_forward(precision, g, kernel)[0]
 
 
-def _gram_forward(precision, g, kernel):
+def _gram_forward(
+    precision: Precision, g: Float[Array, "rows hidden"], kernel: Kernel
+) -> tuple[Float[Array, "rows"], _Saved]:
     gram = matmul(kernel.T, kernel, precision)
     through = matmul(g, gram, precision)
     return jnp.sum(through * g, axis=1), (g, kernel, through)
 
 
-def _gram_backward(precision, saved, cotangent):
+def _gram_backward(
+    precision: Precision, saved: _Saved, cotangent: Float[Array, "rows"]
+) -> tuple[Float[Array, "rows hidden"], Kernel]:
     """With q = g G g^T and G = K^T K: dq/dg = 2 g G, and dq/dK = 2 K g^T g."""
     g, kernel, through = saved
     weighted = 2.0 * cotangent[:, None] * g

@@ -17,17 +17,17 @@ def matmul(
 
 
 @jax.custom_vjp
-def _bfloat16_matmul(a, b):
+def _bfloat16_matmul(a: Float[Array, "n k"], b: Float[Array, "k m"]) -> Float[Array, "n m"]:
     return jnp.matmul(
         a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), preferred_element_type=jnp.float32
     )
 
 
-def _forward(a, b):
+def _forward(a: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
     return _bfloat16_matmul(a, b), (a, b)
 
 
-def _backward(factors, cotangent):
+def _backward(factors: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
     a, b = factors
     return _bfloat16_matmul(cotangent, b.T), _bfloat16_matmul(a.T, cotangent)
 

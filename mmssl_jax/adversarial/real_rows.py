@@ -90,7 +90,9 @@ class BlockedRealRows:
         num_items = self.relation.items.shape[0]
         return item_blocks(num_items, min(self.item_block, num_items))
 
-    def _block(self, items):
+    def _block(
+        self, items: Int[Array, "block"]
+    ) -> tuple[Float[Array, "batch block"], Float[Array, "batch block"]]:
         """(logits, relation) of a block; items past the end get -inf and 0."""
         users, features, seen, _, scale = self.relation
         related = scale[:, None] * block_relation(users, features, seen, items)
@@ -98,10 +100,12 @@ class BlockedRealRows:
         logits = self.spec.logits(mask, item_noise(self.key, users.shape[0], items))
         return jnp.where(items[None, :] < features.shape[0], logits, -jnp.inf), related
 
-    def _softmax_statistics(self):
+    def _softmax_statistics(self) -> tuple[Float[Array, "batch"], Float[Array, "batch"]]:
         """Maximum and sum of exponentials of every row's logits."""
 
-        def add(carry, items):
+        def add(
+            carry: tuple[Array, Array], items: Int[Array, "block"]
+        ) -> tuple[tuple[Array, Array], None]:
             largest, total = carry
             logits, _ = self._block(items)
             new = jnp.maximum(largest, jnp.max(logits, axis=1))
@@ -112,7 +116,9 @@ class BlockedRealRows:
         start = jnp.full((batch,), -jnp.inf, dtype), jnp.zeros((batch,), dtype)
         return jax.lax.scan(add, start, self._blocks())[0]
 
-    def _rows(self, items, statistics):
+    def _rows(
+        self, items: Int[Array, "block"], statistics: tuple[Array, Array]
+    ) -> Float[Array, "batch block"]:
         """The rows of a block before they are normalised."""
         logits, related = self._block(items)
         largest, total = statistics
@@ -120,17 +126,28 @@ class BlockedRealRows:
         return softened + self.spec.relation_weight * related
 
 
+_Static = tuple[RealRowsSpec, int, Precision]  # with the number of items in a block
+# Kernel, relation, key, the softmax's statistics, and 1 / norm of every row.
+_Saved = tuple[Kernel, RelationRows, PRNGKeyArray, tuple[Array, Array], Float[Array, "batch"]]
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _blocked_project(static, kernel, relation, key):
+def _blocked_project(
+    static: _Static, kernel: Kernel, relation: RelationRows, key: PRNGKeyArray
+) -> Float[Array, "batch hidden"]:
     return _blocked_project_forward(static, kernel, relation, key)[0]
 
 
-def _blocked_project_forward(static, kernel, relation, key):
+def _blocked_project_forward(
+    static: _Static, kernel: Kernel, relation: RelationRows, key: PRNGKeyArray
+) -> tuple[Float[Array, "batch hidden"], _Saved]:
     spec, item_block, precision = static
     real = BlockedRealRows(relation, key, spec, item_block)
     statistics = real._softmax_statistics()
 
-    def add(carry, items):
+    def add(
+        carry: tuple[Array, Array], items: Int[Array, "block"]
+    ) -> tuple[tuple[Array, Array], None]:
         projected, squared = carry
         rows = real._rows(items, statistics)
         block = kernel.at[items].get(mode="fill", fill_value=0)
@@ -144,13 +161,15 @@ def _blocked_project_forward(static, kernel, relation, key):
     return projected * scale[:, None], (kernel, relation, key, statistics, scale)
 
 
-def _blocked_project_backward(static, saved, cotangent):
+def _blocked_project_backward(
+    static: _Static, saved: _Saved, cotangent: Float[Array, "batch hidden"]
+) -> tuple[Kernel, None, None]:
     spec, item_block, precision = static
     kernel, relation, key, statistics, scale = saved
     real = BlockedRealRows(relation, key, spec, item_block)
     scaled = cotangent * scale[:, None]
 
-    def add(to_kernel, items):
+    def add(to_kernel: Kernel, items: Int[Array, "block"]) -> tuple[Kernel, None]:
         to_block = matmul(real._rows(items, statistics).T, scaled, precision)
         return to_kernel.at[items].set(to_block, mode="drop"), None
 

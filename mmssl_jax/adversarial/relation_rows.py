@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from mmssl_jax.graphs.training_pairs import SeenPairs, seen_mask
@@ -54,18 +55,25 @@ def relation_rows(
     cancelled = jnp.any(squared < everything / 16)
     squared = jax.lax.cond(cancelled, lambda: _unseen_squares(users, items, seen), lambda: squared)
     degrees = jax.ops.segment_sum(seen.valid.astype(jnp.int32), seen.rows, batch)
-    rounding = 8 * jnp.finfo(users.dtype).eps * everything
+    rounding = 8 * np.finfo(users.dtype).eps * everything
     nonzero = (degrees < num_items) & (squared > rounding)
     norm = jnp.sqrt(jnp.where(nonzero, squared, 1.0))
     scale = jnp.where(nonzero, 1.0 / jnp.maximum(norm, 1e-12), 0.0)
     return RelationRows(users, items, seen, products, scale)
 
 
-def _unseen_squares(users, items, seen: SeenPairs, block: int = 1024):
+def _unseen_squares(
+    users: Float[Array, "batch d"],
+    items: Float[Array, "items d"],
+    seen: SeenPairs,
+    block: int = 1024,
+) -> Float[Array, "batch"]:
     """`sum over unseen i of (f . F_i)^2` of every row, term by term in blocks of items."""
 
     @jax.checkpoint
-    def add(total, index):
+    def add(
+        total: Float[Array, "batch"], index: Int[Array, "block"]
+    ) -> tuple[Float[Array, "batch"], None]:
         related = block_relation(users, items, seen, index)
         return total + jnp.sum(related**2, axis=1), None
 
@@ -90,7 +98,12 @@ def block_mask(
     return mask.at[row, jnp.where(inside, column, 0)].set(True, mode="drop")
 
 
-def block_relation(users, items, seen: SeenPairs, block: Int[Array, "block"]) -> Array:
+def block_relation(
+    users: Float[Array, "batch d"],
+    items: Float[Array, "items d"],
+    seen: SeenPairs,
+    block: Int[Array, "block"],
+) -> Float[Array, "batch block"]:
     """`(f F^T) * (1 - A[u])` in a block of items; 0 past the end."""
     features = items.at[block].get(mode="fill", fill_value=0)
     return jnp.where(block_mask(seen, users.shape[0], block), 0.0, users @ features.T)
@@ -131,7 +144,8 @@ def kernel_products(
     """
     pairs = _Chunks(seen, weights)
 
-    def add(index, sums):  # group by group: XLA scatters whole rows fast only in two dimensions
+    # Group by group: XLA scatters whole rows fast only in two dimensions.
+    def add(index: Int[Array, ""], sums: list[Array]) -> list[Array]:
         rows, items, weight = pairs.at(index)
         read = kernel[items]
         return [
@@ -143,16 +157,24 @@ def kernel_products(
     return items.T @ kernel, jnp.stack(jax.lax.fori_loop(0, pairs.count, add, empty))
 
 
-def _kernel_products_forward(items, weights, kernel, seen, batch):
+_Products = tuple[Float[Array, "width hidden"], Float[Array, "groups batch hidden"]]
+_Saved = tuple[Float[Array, "items width"], Float[Array, "groups pairs"], Kernel, SeenPairs]
+
+
+def _kernel_products_forward(
+    items: Array, weights: Array, kernel: Kernel, seen: SeenPairs, batch: int
+) -> tuple[_Products, _Saved]:
     return kernel_products(items, weights, kernel, seen, batch), (items, weights, kernel, seen)
 
 
-def _kernel_products_backward(batch, saved, cotangents):
+def _kernel_products_backward(
+    batch: int, saved: _Saved, cotangents: _Products
+) -> tuple[Array, Array, Kernel, None]:
     all_items, weights, kernel, seen = saved
     through, summed = cotangents
     pairs = _Chunks(seen, weights)
 
-    def add(index, carry):
+    def add(index: Int[Array, ""], carry: tuple[Array, Array]) -> tuple[Array, Array]:
         to_weights, to_kernel = carry
         rows, items, weight = pairs.at(index)
         pulled = [group.at[rows].get(mode="fill", fill_value=0) for group in summed]
@@ -179,14 +201,15 @@ class _Chunks:
 
     def __init__(self, seen: SeenPairs, weights: Float[Array, "groups pairs"]):
         padding = (0, -weights.shape[1] % _CHUNK)
-        self.rows = jnp.pad(seen.rows, padding, constant_values=jnp.iinfo(jnp.int32).max)
+        self.rows = jnp.pad(seen.rows, padding, constant_values=np.iinfo(np.int32).max)
         self.items = jnp.pad(seen.items, padding)
         self.weights = jnp.pad(weights, ((0, 0), padding))
         self.count = -(-jnp.sum(seen.valid.astype(jnp.int32)) // _CHUNK)
 
     def at(self, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
         """Rows, items and weights of one chunk."""
-        arrays = (self.rows, self.items, self.weights)
-        return tuple(
-            jax.lax.dynamic_slice_in_dim(x, index * _CHUNK, _CHUNK, axis=-1) for x in arrays
-        )
+
+        def chunk(x: Array) -> Array:
+            return jax.lax.dynamic_slice_in_dim(x, index * _CHUNK, _CHUNK, axis=-1)
+
+        return chunk(self.rows), chunk(self.items), chunk(self.weights)

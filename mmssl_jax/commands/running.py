@@ -1,33 +1,28 @@
 """How every command of this project runs and ends."""
 
-import argparse
+import contextlib
 import io
+import logging
 import os
-import pathlib
 import signal
 import sys
-import typing
-from collections.abc import Callable
-
-from absl import logging
+from collections.abc import Callable, Iterator
 
 from mmssl_jax.errors import InputError, printable
 
 
-def run(main: Callable[[list[str]], None], on_interrupt: str = "") -> None:
+def run(command: Callable[[], None]) -> None:
     """Runs a command: exit code 2 and one line for what the user can mend, 130 for Ctrl-C.
 
-    Args:
-      main: takes `sys.argv`.
-      on_interrupt: what Ctrl-C adds to the line it prints, such as how to go on.
+    The text of a KeyboardInterrupt, such as how to go on, is printed as well.
     """
-    logging.set_verbosity(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every save
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a table must not fail for want of a character
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files are closed
     try:
-        main(sys.argv)
+        command()
         sys.stdout.flush()
     except InputError as error:
         print(f"error: {printable(' '.join(str(error).splitlines()))}", file=sys.stderr)
@@ -35,27 +30,27 @@ def run(main: Callable[[list[str]], None], on_interrupt: str = "") -> None:
     except BrokenPipeError:  # whoever read the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except KeyboardInterrupt:
-        print("interrupted" + (f"; {on_interrupt}" if on_interrupt else ""), file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print("; ".join(filter(None, ("interrupted", str(error)))), file=sys.stderr)
         sys.exit(130)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser of arguments that refuses in one line."""
-
-    def error(self, message: str) -> typing.NoReturn:
-        raise InputError(f"{message}; {self.prog} --help lists what can be given")
+def say(line: str) -> None:
+    """Prints a line of what is being done; it may have text of a stranger's files."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
-def path(text: str) -> pathlib.Path:
-    """The `type` of an argument that is a path, with ~ for a home."""
+def warn(line: str) -> None:
+    """`say` for what a user ought to know but need not mend."""
+    say(f"warning: {line}")
+
+
+@contextlib.contextmanager
+def goes_on() -> Iterator[None]:
+    """Around what Ctrl-C may stop: then how to go on is said."""
     try:
-        found = pathlib.Path(text).expanduser()
-        found.exists()
-    except (OSError, RuntimeError, ValueError) as error:  # too long, no such home, a null byte
-        raise argparse.ArgumentTypeError(f"{text[:60]!a} is no usable path") from error
-    if not text or "\0" in text:
-        raise argparse.ArgumentTypeError(f"{text[:60]!a} is no usable path")
-    return found
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on from the last validation") from None

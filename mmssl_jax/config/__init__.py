@@ -1,271 +1,178 @@
-"""The whole configuration as typed dataclasses: read once, checked once, frozen before use.
+"""The configuration as typed dataclasses: read once, checked once, frozen before use.
 
-A config file returns a `Config` in which only what differs from these defaults is set. A field
-whose default is None takes the model's own default (`DEFAULTS` in the model's file) unless a config
-file or a flag says otherwise.
+A config file returns a `Config` in which only what differs from the defaults is set. The sections
+here are those that every model reads. What a model alone reads is declared in its own file, and set
+as `config.<section>.<field>` like the rest: such values are kept as they are given until
+`mmssl_jax.models.resolve` knows the model. A field whose default is None takes the model's own
+default unless a config file or a flag says otherwise.
 """
 
 import dataclasses
-import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
-from mmssl_jax.config import checks
-from mmssl_jax.errors import InputError
+from mmssl_jax.config.sections import (
+    ALL_POSITIVE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    Rule,
+    Section,
+    filled,
+    one_of,
+    section,
+    setting,
+    typed,
+    unknown,
+    values_of,
+)
 
-# Every place in which MMSSL's public release and its paper differ, as the values of fields that
-# nobody set; design choices that neither makes, such as a symmetric norm, are fields as well.
-# The release builds modality graphs from the critic's rows, but with its own defaults they are
-# empty from the third step on and at every evaluation. With those it gives for TikTok, Sports and
-# Allrecipes it keeps a graph of one batch's users for a few steps; that is not ported.
-VARIANTS = {
-    "released": {
-        "mmssl.modality_graph": "none",
-        "mmssl.attention": False,
-        "mmssl.last_softmax": True,
-        "mmssl.contrast_fused": False,
-        "mmssl.temper_all": False,
-        "critic.slope": 1.0,
-    },
-    "paper": {
-        "mmssl.modality_graph": "top_k",
-        "mmssl.attention": True,
-        "mmssl.last_softmax": False,
-        "mmssl.contrast_fused": True,
-        "mmssl.temper_all": True,
-        "critic.slope": 0.2,
-    },
-}
+__all__ = ["Config", "Data", "Evaluation", "Mesh", "Model", "Train", "flatten", "unflatten"]
+
+_DISTINCT = Rule("distinct", lambda values: len(set(values)) == len(values))
+_WITH_20 = Rule("a list with 20, as Recall@20 selects the epoch", lambda values: 20 in values)
 
 
-# What only some models read, by the start of its path; everything else is read by all.
-_READ_BY = {
-    "model.variant": ("mmssl",),
-    "mmssl.": ("mmssl",),
-    "critic.": ("mmssl",),
-    "item_graph.": ("lattice", "micro"),
-    "ngcf.": ("ngcf", "lattice", "micro"),
-    "ease.": ("ease",),
-}
+@section
+class Data(Section):
+    """Which data, and how features that are missing or unscaled are made good."""
 
-
-class _Section:
-    """A dataclass that refuses fields it does not have, and any change once it is frozen."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in self.__dataclass_fields__:
-            raise AttributeError(f"unknown config field '{name}' in {type(self).__name__}")
-        if self.__dict__.get("_frozen", False):
-            raise dataclasses.FrozenInstanceError(f"cannot change '{name}': the config is frozen")
-        object.__setattr__(self, name, value)
-
-    def _freeze(self) -> None:
-        for section in vars(self).values():
-            if isinstance(section, _Section):
-                section._freeze()
-        object.__setattr__(self, "_frozen", True)
-
-
-_section = dataclasses.dataclass(unsafe_hash=True)
-
-
-@_section
-class Data(_Section):
-    path: str = ""  # folder of the data set, or ':demo:' for generated data
+    path: str = setting("", Rule("a folder, or ':demo:' for generated data", bool))
     modalities: str = ""  # comma-separated; '' takes every modality found, 'none' takes no content
-    demo_seed: int = 0
-    repeats: str = "error"  # pairs of train that are in val or test: also 'drop' there, or 'keep'
-    missing: str = "mean"  # for items without a modality: 'mean', 'propagate' or 'learned'
+    demo_seed: int = setting(0, NOT_NEGATIVE, SEED)
+    repeats: str = setting(
+        "error", one_of("error", "drop", "keep")
+    )  # pairs of train in val or test
+    missing: str = setting(
+        "mean", one_of("mean", "propagate", "learned")
+    )  # for items without a modality
     zeros_missing: bool = False  # feature rows that are all zero are missing as well
-    standardize: bool | None = None  # feature columns to mean 0 and variance 1
+    standardize: bool = setting(None)  # feature columns to mean 0 and variance 1
 
 
-@_section
-class Model(_Section):
+@section
+class Model(Section):
+    """Which model, and how large it is."""
+
     name: str = "mmssl"
-    variant: str = "released"  # of MMSSL: 'released' (the public code, exactly) or 'paper'
-    embedding_dim: int = 64
-    layers: int | None = None  # propagation layers over the interaction graph
+    variant: str | None = dataclasses.field(default=None, metadata={"optional": True})
+    embedding_dim: int = setting(64, POSITIVE)
+    layers: int = setting(None, NOT_NEGATIVE)  # propagation over the interaction graph
 
 
-@_section
-class MMSSL(_Section):
-    learning_rate: float = 5.5e-4  # of the generator, where train.learning_rate is not set
-    feature_dropout: float = 0.2
-    id_weight: float = 0.36  # eta: the fused modality view added to the ID embeddings
-    modality_weight: float = 0.55  # omega: the propagated features added to the final embeddings
-    heads: int = 4  # of the cross-modal attention
-    normalization: str = "one_sided"  # of the graphs: by a row's own sum, or 'symmetric'
-    modality_graph: str | None = None  # 'none', 'observed' (interactions) or 'top_k' (relations)
-    graph_items: int = 10  # top_k: k
-    graph_refresh: int = 0  # top_k: steps between rebuilds of the graphs; 0: once an epoch
-    attention: bool | None = None  # across modalities; the release's softmax runs over constants
-    last_softmax: bool | None = None  # over the embedding axis in the last propagation layer
-    contrast_fused: bool | None = None  # contrast with the fused users, not with the final ones
-    temperature: float = 0.5  # tau of the contrastive loss
-    contrastive_weight: float = 0.03
-    adversarial_weight: float = 1e-4  # of -mean D(fake) in the generator's loss
-    feature_l2: float = 1e-5
-    real_temperature: float = 0.005  # of the Gumbel softmax in the critic's real rows
-    real_relation_weight: float = 100.0  # zeta: the relation term of the real rows
-    temper_all: bool | None = None  # the temperature divides the real rows' logit, not its noise
+@section
+class Train(Section):
+    """How long and how fast a model is trained."""
+
+    seed: int = setting(2022, NOT_NEGATIVE, SEED)
+    epochs: int = setting(None, POSITIVE)
+    steps_per_epoch: int = setting(None, NOT_NEGATIVE)  # 0: training pairs // batch_size + 1
+    steps_per_call: int = setting(10, POSITIVE)  # in one call to the device; no effect on results
+    batch_size: int = setting(1024, POSITIVE)
+    learning_rate: float = setting(None, POSITIVE)
+    lr_decay: float = setting(None, POSITIVE)  # factor per epoch
+    weight_decay: float = setting(None, NOT_NEGATIVE)  # decoupled, as in AdamW
+    embedding_l2: float = setting(1e-5, NOT_NEGATIVE)
+    evaluate_every: int = setting(None, POSITIVE)  # epochs between validations
+    patience: int = setting(None, NOT_NEGATIVE)  # validations without a new best, at most
 
 
-@_section
-class Critic(_Section):
-    enabled: bool = True
-    hidden: int = 0  # width of the first layer; 0 is a quarter of the items
-    slope: float | None = None  # of the leaky ReLU; 1 is the identity, which the release passes
-    precision: str = "float32"  # or 'bfloat16': of the factors of the large products
-    item_block: int = 0  # items of real rows made at a time, to save memory; 0 makes all at once
-    penalty_weight: float = 0.3
-    learning_rate: float = 3e-4
-    beta1: float = 0.5
-    beta2: float = 0.9
+@section
+class Evaluation(Section):
+    """At which lengths lists are judged."""
+
+    cutoffs: tuple[int, ...] = setting((10, 20, 50), ALL_POSITIVE, _DISTINCT, _WITH_20)
+    user_block: int = setting(1024, POSITIVE)  # users ranked at a time
 
 
-@_section
-class ItemGraph(_Section):
-    """The learned item graphs of LATTICE and MICRO."""
+@section
+class Mesh(Section):
+    """How many devices share the work."""
 
-    backbone: str = "lightgcn"  # 'lightgcn', 'ngcf' or 'mf'
-    neighbors: int = 10  # k: of every item, in each modality
-    raw_weight: float = 0.9  # lambda: of the raw features' graphs; the rest is the learned ones'
-    contrastive_weight: float = 0.03  # MICRO
-    temperature: float = 0.5  # MICRO: tau of the contrastive loss
+    data: int = setting(1, POSITIVE)  # devices over which a batch is split
+    model: int = setting(1, POSITIVE)  # devices over which tables of users and items are split
 
 
-@_section
-class NGCF(_Section):
-    message_dropout: float = 0.1
+class Given:
+    """Values of a section that is not known yet: whatever is set, to be checked by `resolve`."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"'{name}' is not set; the model's default is known after resolve")
 
 
-@_section
-class EASE(_Section):
-    l2: tuple[float, ...] = (1.0, 10.0, 50.0, 200.0)  # lambdas; an epoch each
+@section
+class Config(Section):
+    """All settings of a run; a model's own sections are set as the shared ones are."""
 
-
-@_section
-class Train(_Section):
-    seed: int = 2022
-    epochs: int | None = None
-    steps_per_epoch: int | None = None  # 0: training pairs // batch_size + 1
-    steps_per_call: int = 10  # steps in one call to the device; no effect on results
-    batch_size: int = 1024
-    learning_rate: float | None = None
-    lr_decay: float | None = None  # factor per epoch
-    weight_decay: float | None = None  # decoupled, as in AdamW
-    embedding_l2: float = 1e-5
-    evaluate_every: int | None = None  # epochs between validations
-    patience: int | None = None  # validations in a row without a new best, before it stops
-
-
-@_section
-class Evaluation(_Section):
-    cutoffs: tuple[int, ...] = (10, 20, 50)
-    user_block: int = 1024  # users ranked at a time
-
-
-@_section
-class Mesh(_Section):
-    data: int = 1  # devices over which a batch is split
-    model: int = 1  # devices over which embedding tables and the critic's first layer are split
-
-
-@_section
-class Config(_Section):
     name: str = ""  # of the run; empty takes the name of the config file
     data: Data = dataclasses.field(default_factory=Data)
     model: Model = dataclasses.field(default_factory=Model)
-    mmssl: MMSSL = dataclasses.field(default_factory=MMSSL)
-    critic: Critic = dataclasses.field(default_factory=Critic)
-    item_graph: ItemGraph = dataclasses.field(default_factory=ItemGraph)
-    ngcf: NGCF = dataclasses.field(default_factory=NGCF)
-    ease: EASE = dataclasses.field(default_factory=EASE)
     train: Train = dataclasses.field(default_factory=Train)
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     mesh: Mesh = dataclasses.field(default_factory=Mesh)
+    own: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)  # of the model
+
+    def __getattr__(self, name: str) -> Any:
+        own = self.__dict__.get("own")
+        if name.startswith("_") or own is None:
+            raise AttributeError(name)
+        if name not in own:
+            if self.__dict__.get("_frozen", False):
+                raise AttributeError(f"model '{self.model.name}' reads no config section '{name}'")
+            own[name] = Given()
+        return own[name]
+
+    def freeze(self) -> None:
+        """Refuses every change from now on, in all sections."""
+        for part in (*vars(self).values(), *self.own.values()):
+            if isinstance(part, Section):
+                part.freeze()
+        super().freeze()
 
 
-def resolve(config: Config, defaults: Mapping[str, Any]) -> Config:
-    """A frozen, complete and valid copy of a config.
-
-    Args:
-      config: as a config file and flags left it.
-      defaults: dotted path -> value for the fields that nobody set (the model's `DEFAULTS`); the
-        path of another field stands for that field's value.
-
-    Raises:
-      InputError: a field has the wrong type, is out of range, or has no value at all.
-    """
-    values = flatten(config)
-    defaults = {**VARIANTS.get(values["model.variant"], {}), **defaults}
-    for path, value in values.items():
-        if value is None:
-            default = defaults.get(path)
-            values[path] = values.get(default, default) if isinstance(default, str) else default
-    resolved = unflatten(values)
-    checks.check_ranges(flatten(resolved), VARIANTS)
-    resolved._freeze()
-    return resolved
+def shared_sections() -> dict[str, type[Section]]:
+    """Name -> class of the sections that every model reads."""
+    hints = typing.get_type_hints(Config)
+    names = [field.name for field in dataclasses.fields(Config)]
+    return {name: hints[name] for name in names if name not in ("name", "own")}
 
 
-def flatten(config: _Section) -> dict[str, Any]:
-    """Dotted path -> value, in the order of definition."""
-    flat = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, _Section):
-            flat |= {f"{field.name}.{key}": inner for key, inner in flatten(value).items()}
-        else:
-            flat[field.name] = value
+def flatten(config: Config) -> dict[str, Any]:
+    """Dotted path -> value: the shared fields in their order, then the model's own."""
+    flat: dict[str, Any] = {}
+    parts = values_of(config)
+    for name, part in [*parts.items(), *parts["own"].items()]:
+        if isinstance(part, Section | Given):
+            inner = values_of(part) if isinstance(part, Section) else vars(part)
+            flat |= {f"{name}.{key}": value for key, value in inner.items()}
+        elif name != "own":
+            flat[name] = part
     return flat
-
-
-def read_by_model(config: Config) -> dict[str, Any]:
-    """`flatten` without the fields that the config's model does not read.
-
-    Two configs that agree in these train the same model.
-    """
-    others = tuple(start for start, models in _READ_BY.items() if config.model.name not in models)
-    return {path: value for path, value in flatten(config).items() if not path.startswith(others)}
 
 
 def unflatten(values: Mapping[str, Any]) -> Config:
     """The Config with these values, as `flatten` (or a run's config.json) gives them.
 
+    Values of sections that are a model's own are kept as they are given.
+
     Raises:
-      InputError: an unknown field, or a value of the wrong type.
+      InputError: an unknown field of a shared section, or a value of the wrong type.
     """
-    config = Config()
+    config, shared = Config(), shared_sections()
+    parts: dict[str, dict[str, Any]] = {}
     for path, value in values.items():
-        *sections, name = path.split(".")
-        section: Any = config
-        for part in sections:
-            section = getattr(section, part, None)
-        hints = typing.get_type_hints(type(section)) if isinstance(section, _Section) else {}
-        if name not in hints or isinstance(getattr(section, name), _Section):
-            raise InputError(f"unknown config field '{path}'; mmssl_jax/config.py has all fields")
-        setattr(section, name, _typed(path, value, hints[name]))
+        name, dot, field = path.partition(".")
+        if path == "name":
+            config.name = typed(path, value, str)
+        elif not (dot and field.isidentifier() and name.isidentifier()) or name in ("name", "own"):
+            raise unknown(path)
+        else:
+            value = tuple(value) if isinstance(value, list) else value  # as JSON has it
+            parts.setdefault(name, {})[field] = value
+    for name, fields in parts.items():
+        if name in shared:
+            setattr(config, name, filled(shared[name], fields, name))
+        else:
+            vars(getattr(config, name)).update(fields)
     return config
-
-
-def _typed(path: str, value: Any, hint: Any) -> Any:
-    """The value as the type its field declares; ints serve as floats, lists as tuples."""
-    if isinstance(hint, types.UnionType):
-        if value is None:
-            return None
-        hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
-    if typing.get_origin(hint) is tuple:
-        if isinstance(value, list | tuple):
-            return tuple(_typed(path, part, typing.get_args(hint)[0]) for part in value)
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            pass
-    elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
-        return value
-    kind = getattr(hint, "__name__", str(hint))
-    raise InputError(f"config field '{path}' is {value!r}, which is not of type {kind}")

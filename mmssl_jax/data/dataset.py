@@ -5,11 +5,13 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, get_index_dtype
 
 from mmssl_jax.data import split_rules
+from mmssl_jax.data.checks import feature_checks, id_checks, split_checks
 from mmssl_jax.data.checks import findings as checks
 from mmssl_jax.data.splits import SPLITS, Pairs
 from mmssl_jax.errors import InputError
@@ -31,7 +33,8 @@ class Dataset:
     `present` maps a modality that some items lack to bool [I]: whose features are real. The rows of
     the others are zero, until `content.prepare` puts something there. `synthetic` is true for
     generated data. `warnings` are for the caller to print and to store. With `repeats`, pairs may
-    return in a later split, and what a user has trained on is ranked like the rest.
+    return in a later split, and what a user has trained on is ranked like the rest. `source` is
+    what a config's `data` must say to load it again; it is empty for data in memory alone.
     """
 
     name: str
@@ -46,16 +49,17 @@ class Dataset:
     item_titles: tuple[str, ...] | None = None
     present: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     repeats: bool = False
+    source: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def num_users(self) -> int:
         """U, users without any interaction included."""
-        return self.train.shape[0]  # pyright: ignore[reportOptionalSubscript]
+        return int(self.train.shape[0])
 
     @property
     def num_items(self) -> int:
         """I, items without any interaction included."""
-        return self.train.shape[1]  # pyright: ignore[reportOptionalSubscript]
+        return int(self.train.shape[1])
 
     @property
     def unranked(self) -> csr_array:
@@ -124,8 +128,36 @@ def assemble(
     """
     findings = findings or checks.Findings()
     check_counts(where, *shape)
-    user_ids = checks.checked_ids(findings, where, "user", user_ids)
-    item_ids = checks.checked_ids(findings, where, "item", item_ids)
+    user_ids = id_checks.checked_ids(findings, where, "user", user_ids)
+    item_ids = id_checks.checked_ids(findings, where, "item", item_ids)
+    rule = findings.rules.repeats
+    if rule == checks.ERROR_OF_REPEATS and repeats:
+        rule = checks.KEEP
+    splits = _splits(findings, where, shape, pairs, recorded or {}, rule)
+    features, present = _checked_features(findings, where, features, present or {})
+    return Dataset(
+        name=name,
+        **splits,
+        features=features,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        synthetic=synthetic,
+        warnings=tuple(findings.messages(checks.WARNING)),
+        item_titles=item_titles,
+        present=present,
+        repeats=rule == checks.KEEP,
+    )
+
+
+def _splits(
+    findings: checks.Findings,
+    where: Path | str,
+    shape: tuple[int, int],
+    pairs: Mapping[str, Pairs],
+    recorded: Mapping[str, str],
+    repeats: str,
+) -> dict[str, csr_array]:
+    """The matrices of all splits, checked; `repeats` is the rule for pairs that return."""
     splits = {}
     for split in SPLITS:
         splits[split], merged = _matrix(pairs.get(split, _NO_PAIRS), shape)
@@ -135,29 +167,24 @@ def assemble(
     read = {split: splits[split] for split in SPLITS if split in pairs}
     if recorded:
         actual = {split: _fingerprint(matrix) for split, matrix in read.items()}
-        checks.check_recorded(findings, where, recorded, actual)
-    rule = findings.rules.repeats
-    if rule == checks.ERROR_OF_REPEATS and repeats:
-        rule = checks.KEEP
-    read = split_rules.settle(findings, where, read, rule)
-    splits |= read
-    checks.check_splits(findings, where, read, keep=rule == checks.KEEP)
-    present = {key: mask for key, mask in (present or {}).items() if not mask.all()}
-    for modality, mask in present.items():
-        features = dict(features) | {modality: np.where(mask[:, None], features[modality], 0)}
-    checks.check_features(findings, where, features, present)
-    return Dataset(
-        name=name,
-        **splits,
-        features={modality: features[modality] for modality in sorted(features)},
-        user_ids=user_ids,
-        item_ids=item_ids,
-        synthetic=synthetic,
-        warnings=tuple(findings.messages(checks.WARNING)),
-        item_titles=item_titles,
-        present=present,
-        repeats=rule == checks.KEEP,
-    )
+        split_checks.check_recorded(findings, where, recorded, actual)
+    read = split_rules.settle(findings, where, read, repeats)
+    split_checks.check_splits(findings, where, read, keep=repeats == checks.KEEP)
+    return splits | read
+
+
+def _checked_features(
+    findings: checks.Findings,
+    where: Path | str,
+    features: Mapping[str, np.ndarray],
+    present: Mapping[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Features in the order of their names, zero where missing; the masks of those with gaps."""
+    lacking = {name: mask for name, mask in present.items() if not mask.all()}
+    zeroed = {name: np.where(mask[:, None], features[name], 0) for name, mask in lacking.items()}
+    features = {**features, **zeroed}
+    feature_checks.check_features(findings, where, features, lacking)
+    return {name: features[name] for name in sorted(features)}, lacking
 
 
 def check_counts(

@@ -3,7 +3,8 @@
 import numpy as np
 
 from mmssl_jax.data.checks.findings import Findings
-from mmssl_jax.data.dataset import Dataset, Pairs, assemble
+from mmssl_jax.data.dataset import Dataset, assemble
+from mmssl_jax.data.splits import Pairs
 
 NAME = "demo (synthetic)"
 NUM_USERS = 3000
@@ -82,4 +83,5 @@ def _around(rng: np.random.Generator, centres: np.ndarray, count: int, spread: f
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit

@@ -9,9 +9,10 @@ from types import ModuleType
 
 from mmssl_jax.data import demo
 from mmssl_jax.data.checks.findings import ERROR_OF_REPEATS, WITHOUT_VAL, Findings, SplitRules
-from mmssl_jax.data.dataset import SPLITS, Dataset
+from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.layouts import canonical, diffmm, lattice, lightgcn, mmrec, patterns
+from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import presplit
 from mmssl_jax.errors import InputError
 
@@ -39,8 +40,11 @@ def load(
     """
     findings = Findings(rules=SplitRules(repeats, final=final))
     if path == DEMO:
-        return _demo(modalities, demo_seed, findings)
-    return read(existing(path), modalities, findings)
+        dataset = _demo(modalities, demo_seed, findings)
+    else:
+        dataset = read(existing(path), modalities, findings)
+    source = {"path": path, "modalities": modalities, "demo_seed": demo_seed, "repeats": repeats}
+    return dataclasses.replace(dataset, source=source)
 
 
 def existing(path: str) -> Path:
@@ -63,7 +67,8 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     layout = find(folder, findings)
     own = [path for name in layout.FILES for path in patterns.matches(folder, name)]
     features.warn_of_unread(top(layout, folder), findings, but=own)
-    return layout.read(folder, modalities, findings)
+    dataset: Dataset = layout.read(folder, modalities, findings)
+    return dataset
 
 
 def top(layout: ModuleType, folder: Path) -> Path:
@@ -77,6 +82,16 @@ def seen(folder: Path) -> ModuleType | None:
     if lattice.is_core(folder):
         return lattice
     return next((each for each in LAYOUTS if any(_has(folder, name) for name in each.FILES)), None)
+
+
+def folders(root: Path) -> dict[str, str]:
+    """Path -> layout of the folders in a folder of data sets, as far as their files say."""
+    inside = sorted(path for path in root.glob("*") if path.is_dir())
+    layouts = {str(folder): seen(folder) for folder in inside}
+    return {
+        path: "no known layout" if layout is None else layout.__name__.rpartition(".")[2]
+        for path, layout in layouts.items()
+    }
 
 
 def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS) -> ModuleType:
@@ -107,8 +122,8 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
     if tables := presplit.folds(folder):
         files = presplit.said(next(iter(tables.values())))
         raise InputError(
-            f"{folder}: holds tables ({files}), which are imported first: python -m mmssl_jax.data "
-            f"import {folder} --to data/NAME"
+            f"{folder}: holds tables ({files}), which are imported first: mmssl data import "
+            f"{folder} --to data/NAME"
         )
     expected = " or ".join(patterns.said(layout.FILES) for layout in known)
     raise InputError(f"{folder}: no known data layout; expected {expected} (docs/data.md)")

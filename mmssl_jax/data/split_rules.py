@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 
 from mmssl_jax.data import splits
 from mmssl_jax.data.checks import findings as checks
+from mmssl_jax.data.checks import split_checks
 from mmssl_jax.errors import InputError
 
 Matrices = Mapping[str, csr_array]
@@ -24,7 +25,7 @@ def settle(
       where: for messages.
       given: [U, I] matrices of those of train, val and test that could be read.
       repeats: what becomes of pairs of an earlier split in a later one, one of `checks.REPEATS`;
-        under `ERROR` they stay, and `checks.check_splits` refuses them.
+        under `ERROR` they stay, and `split_checks.check_splits` refuses them.
 
     Raises:
       InputError: a validation split is asked for, and there is one.
@@ -46,10 +47,10 @@ def settle(
         )
     if repeats == checks.ERROR_OF_REPEATS:
         return settled
-    counts, twins = [], checks.val_is_test(settled)  # as they came, before pairs are dropped
+    counts, twins = [], split_checks.val_is_test(settled)  # as they came, before pairs are dropped
     there = [split for split in ("train", "val", "test") if split in settled]
     for one, other in itertools.combinations(there, 2):
-        shared = checks.shared_pairs(settled, one, other)
+        shared = split_checks.shared_pairs(settled, one, other)
         if shared.nnz and not (twins and one == "val"):
             counts.append(f"{shared.nnz} pairs of {one} return in {other}")
             if repeats == checks.DROP:
@@ -86,7 +87,8 @@ def _without(matrix: csr_array, others: csr_array) -> csr_array:
 
 def _keys(matrix: csr_array, width: int) -> np.ndarray:
     users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return users * width + matrix.indices
+    keys: np.ndarray = users * width + matrix.indices
+    return keys
 
 
 def _only(matrix: csr_array, kept: np.ndarray) -> csr_array:

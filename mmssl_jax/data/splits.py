@@ -37,7 +37,8 @@ def some_per_user(users: np.ndarray, seed: int) -> np.ndarray:
     """
     key = np.random.default_rng(seed).random(len(users))
     rank, counts = _rank(users, np.lexsort((key, users)))
-    return (counts >= _FEWEST) & (rank < np.maximum(counts // 10, 1))
+    held: np.ndarray = (counts >= _FEWEST) & (rank < np.maximum(counts // 10, 1))
+    return held
 
 
 def leave_last(users: np.ndarray, times: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -74,7 +75,8 @@ def cold_items(items: np.ndarray, num_items: int, seed: int) -> np.ndarray:
     split = np.full(num_items, _TRAIN, np.int8)
     split[cold[: len(cold) // 2]] = _TEST
     split[cold[len(cold) // 2 :]] = _VAL
-    return split[items]
+    labels: np.ndarray = split[items]
+    return labels
 
 
 def seen(users: np.ndarray, items: np.ndarray, labels: np.ndarray) -> np.ndarray:

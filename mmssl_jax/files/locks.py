@@ -2,7 +2,10 @@
 
 import os
 import time
+from typing import Any
 
+fcntl: Any  # modules that not every system has
+msvcrt: Any
 try:
     import fcntl
 except ImportError:  # Windows

@@ -1,21 +1,20 @@
-"""Sparse graphs and their products; with item_graph.py alone in knowing the sparse format.
+"""Sparse graphs of the interactions, and the product of any with a dense matrix.
 
 A `Graph` keeps a matrix and its transpose, both as row-sorted BCOO: the gradient of a product
 multiplies by the transpose, and a transposed BCOO loses the sorted order that makes it fast.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 from jax.experimental import sparse
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import training_pairs
 
 
 @jax.tree_util.register_dataclass
@@ -50,18 +49,20 @@ def row_product(
 ) -> Float[Array, "rows d"]:
     """`matrix @ x`, on a CPU as compressed rows, for which XLA has a native product there."""
 
-    def by_rows(x):
+    def by_rows(x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
         rows = sparse.BCSR((matrix.data, matrix.indices[:, 1], starts), shape=matrix.shape)
-        return rows @ x
+        product: Array = rows @ x
+        return product
 
-    return jax.lax.platform_dependent(x, cpu=by_rows, default=lambda x: matrix @ x)
+    product: Array = jax.lax.platform_dependent(x, cpu=by_rows, default=lambda x: matrix @ x)
+    return product
 
 
-def _spmm_forward(graph, x):
+def _spmm_forward(graph: Graph, x: Array) -> tuple[Array, Graph]:
     return spmm(graph, x), graph
 
 
-def _spmm_backward(graph, cotangent):
+def _spmm_backward(graph: Graph, cotangent: Float[Array, "rows d"]) -> tuple[None, Array]:
     return None, row_product(graph.transpose, graph.column_starts, cotangent)
 
 
@@ -88,14 +89,17 @@ def _canonical(matrix: scipy.sparse.sparray) -> scipy.sparse.csr_array:
 def _to_bcoo(csr: scipy.sparse.csr_array) -> sparse.BCOO:
     rows = np.repeat(np.arange(csr.shape[0], dtype=np.int32), np.diff(csr.indptr))
     indices = np.stack([rows, csr.indices.astype(np.int32)], axis=1)
-    return _sorted_bcoo(jnp.asarray(csr.data), jnp.asarray(indices), csr.shape)
+    return sorted_bcoo(jnp.asarray(csr.data), jnp.asarray(indices), csr.shape)
 
 
 def _starts(csr: scipy.sparse.csr_array) -> Int[Array, "starts"]:
     return jnp.asarray(csr.indptr, jnp.int32)
 
 
-def _sorted_bcoo(data, indices, shape) -> sparse.BCOO:
+def sorted_bcoo(
+    data: Float[Array, "edges"], indices: Int[Array, "edges 2"], shape: tuple[int, int]
+) -> sparse.BCOO:
+    """A matrix of `shape` whose (row, column) `indices` are in row order, no two alike."""
     return sparse.BCOO((data, indices), shape=shape, indices_sorted=True, unique_indices=True)
 
 
@@ -133,103 +137,6 @@ def bipartite_graphs(
         return BipartiteGraphs(graph, graph.T)
     return BipartiteGraphs(
         user_item=from_scipy(normalized(adjacency)), item_user=from_scipy(normalized(adjacency.T))
-    )
-
-
-def neighbor_graphs(
-    neighbors: Int[Array, "users k"],
-    is_edge: Bool[Array, "users k"],
-    num_items: int,
-    *,
-    symmetric: bool = False,
-) -> BipartiteGraphs:
-    """Both propagation graphs of `neighbors`, a list of items for every user, on the device.
-
-    Args:
-      neighbors: item indices, distinct within a row.
-      is_edge: which of them count; the rest get a weight of zero.
-      num_items: number of items.
-      symmetric: as for `bipartite_graphs`.
-    """
-    users, k = neighbors.shape
-    order = jnp.argsort(neighbors, axis=1)
-    item = jnp.take_along_axis(neighbors, order, axis=1).reshape(-1).astype(jnp.int32)
-    weight = jnp.take_along_axis(is_edge, order, axis=1).reshape(-1).astype(jnp.float32)
-    user = jnp.repeat(jnp.arange(users, dtype=jnp.int32), k)
-    by_item = jnp.argsort(item, stable=True)
-    user_scale = (jax.ops.segment_sum(weight, user, users) + 1e-8) ** -0.5
-    item_scale = (jax.ops.segment_sum(weight, item, num_items) + 1e-8) ** -0.5
-    user_first = jnp.stack([user, item], axis=1)
-    item_first = jnp.stack([item, user], axis=1)[by_item]
-    user_starts = jnp.arange(users + 1, dtype=jnp.int32) * k
-    every_item = jnp.arange(num_items + 1, dtype=jnp.int32)
-    item_starts = jnp.searchsorted(item_first[:, 0], every_item).astype(jnp.int32)
-
-    def graph(values):
-        return Graph(
-            _sorted_bcoo(values, user_first, (users, num_items)),
-            _sorted_bcoo(values[by_item], item_first, (num_items, users)),
-            user_starts,
-            item_starts,
-        )
-
-    if symmetric:
-        both = graph(weight * user_scale[user] * item_scale[item])
-        return BipartiteGraphs(both, both.T)
-    return BipartiteGraphs(
-        user_item=graph(weight * user_scale[user]), item_user=graph(weight * item_scale[item]).T
-    )
-
-
-class UserBlocks(NamedTuple):
-    """Blocks in which all users are walked through (static numbers)."""
-
-    size: int
-    max_pairs: int  # training pairs in one block, at most
-
-
-def user_blocks(train: scipy.sparse.csr_array, size: int = 1024) -> UserBlocks:
-    """Blocks of `size` users, or of all if there are fewer."""
-    size = min(size, train.shape[0])
-    return UserBlocks(size, training_pairs.max_seen_pairs(train, size))
-
-
-def relation_graph(
-    user_features: Float[Array, "users d"],
-    item_features: Float[Array, "items d"],
-    tables: training_pairs.SamplingTables,
-    k: int,
-    blocks: UserBlocks,
-    *,
-    symmetric: bool = False,
-    tie_order: Int[Array, "items"] | None = None,
-) -> BipartiteGraphs:
-    """The graph that joins every user with the k unseen items of the highest inner product.
-
-    Of equal products the first in `tie_order` (by default the lowest index). A user whose features
-    are all zero has no relation to any item and gets no edge. At most [block, items] scores exist
-    at a time.
-    """
-    num_users, num_items = user_features.shape[0], item_features.shape[0]
-    count = -(-num_users // blocks.size)
-    users = jnp.arange(count * blocks.size, dtype=jnp.int32) % num_users
-    order = jnp.arange(num_items, dtype=jnp.int32) if tie_order is None else tie_order
-    columns, place_of = item_features[order].T, jnp.argsort(order)
-
-    def top(users):
-        seen = training_pairs.seen_pairs(tables, users, blocks.max_pairs)
-        scores = user_features[users] @ columns
-        scores = scores.at[seen.rows, place_of[seen.items]].set(-jnp.inf, mode="drop")
-        best, places = jax.lax.top_k(scores, k)
-        related = jnp.any(user_features[users] != 0, axis=1, keepdims=True)
-        return order[places], (best > -jnp.inf) & related
-
-    items, is_edge = jax.lax.map(top, users.reshape(count, blocks.size))
-    return neighbor_graphs(
-        items.reshape(-1, k)[:num_users],
-        is_edge.reshape(-1, k)[:num_users],
-        num_items,
-        symmetric=symmetric,
     )
 
 

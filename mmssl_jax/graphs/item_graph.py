@@ -59,17 +59,29 @@ def item_spmm(
     return row_product(matrix, row_starts, x)
 
 
-def _square_bcoo(values, rows, columns, size) -> sparse.BCOO:
+def _square_bcoo(
+    values: Float[Array, "edges"],
+    rows: Int[Array, "edges"],
+    columns: Int[Array, "edges"],
+    size: int,
+) -> sparse.BCOO:
     indices = jnp.stack([rows, columns], axis=1)
     return sparse.BCOO((values, indices), shape=(size, size), indices_sorted=True)
 
 
-def _item_spmm_forward(graph, weights, x, learn_weights):
+_Saved = tuple[ItemGraph, Float[Array, "items k"], Float[Array, "items d"], Bool[Array, ""]]
+
+
+def _item_spmm_forward(
+    graph: ItemGraph, weights: Array, x: Array, learn_weights: Array
+) -> tuple[Array, _Saved]:
     return item_spmm(graph, weights, x, learn_weights), (graph, weights, x, learn_weights)
 
 
-def _item_spmm_backward(residuals, cotangent):
-    graph, weights, x, learn_weights = residuals
+def _item_spmm_backward(
+    saved: _Saved, cotangent: Float[Array, "items d"]
+) -> tuple[None, Array, Array, None]:
+    graph, weights, x, learn_weights = saved
     num_items, k = graph.items.shape
     columns, rows = graph.items.reshape(-1)[graph.by_column], graph.by_column // k
     values = weights.reshape(-1)[graph.by_column]

@@ -38,7 +38,8 @@ def top_k(
     rows, columns = scores.shape
     groups = -(-columns // GROUP)
     if groups <= k:
-        return tuple(jax.lax.top_k(scores, k))
+        best, place = jax.lax.top_k(scores, k)
+        return best, place
     padding = groups * GROUP - columns
     scores = jnp.pad(scores, ((0, 0), (0, padding)), constant_values=-jnp.inf)
     grouped = scores.reshape(rows, groups, GROUP)
@@ -67,7 +68,7 @@ def top_neighbors(
     order = jnp.arange(num_items, dtype=jnp.int32) if tie_order is None else tie_order
     columns = x[order].T
 
-    def top(rows):
+    def top(rows: Int[Array, "block"]) -> tuple[Array, Array]:
         return top_k(x[rows] @ columns, k)
 
     weights, places = jax.lax.map(top, rows.reshape(count, block))

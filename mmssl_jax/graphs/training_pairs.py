@@ -80,14 +80,19 @@ def sample(key: PRNGKeyArray, tables: SamplingTables, batch_size: int) -> Batch:
     return Batch(users, positives, _unseen(tables.items, starts, degrees, rank))
 
 
-def _unseen(items, starts, degrees, rank):
+def _unseen(
+    items: Int[Array, "pairs"],
+    starts: Int[Array, "batch"],
+    degrees: Int[Array, "batch"],
+    rank: Int[Array, "batch"],
+) -> Int[Array, "batch"]:
     """The `rank`-th item (from 0) that a user has not seen.
 
     The user's sorted items s_0 < s_1 < ... leave s_j - j unseen items before s_j, so the answer is
     `rank` plus the number of j with s_j - j <= rank, found by binary search.
     """
 
-    def halve(_, bounds):
+    def halve(_: Array, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
         searching = low < high
         middle = (low + high) // 2
@@ -97,7 +102,8 @@ def _unseen(items, starts, degrees, rank):
 
     # A loop of the device: unrolled, some versions of XLA fuse it into 2^rounds gathers.
     rounds = max(items.shape[0], 1).bit_length()
-    low, _ = jax.lax.fori_loop(0, rounds, halve, (jnp.zeros_like(degrees), degrees))
+    bounds = (jnp.zeros_like(degrees), degrees)
+    low: Array = jax.lax.fori_loop(0, rounds, halve, bounds)[0]
     return rank + low
 
 

@@ -1,55 +1,126 @@
 """The models, each one file. A new model is its file and one line here."""
 
+import typing
+from typing import Any
+
 from mmssl_jax import config as configs
 from mmssl_jax.config import Config
+from mmssl_jax.config.sections import Section, check, filled, one_of, unknown, values_of
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import ease, lattice, lightgcn, mf, micro, mmssl, ngcf, popularity, vbpr
-from mmssl_jax.models.model import Model
+from mmssl_jax.models.model import Definition, Model
 
 MODELS = {
-    "mmssl": mmssl,
-    "lattice": lattice,
-    "micro": micro,
-    "lightgcn": lightgcn,
-    "ngcf": ngcf,
-    "mf": mf,
-    "vbpr": vbpr,
-    "ease": ease,
-    "popularity": popularity,
+    "mmssl": mmssl.MODEL,
+    "lattice": lattice.MODEL,
+    "micro": micro.MODEL,
+    "lightgcn": lightgcn.MODEL,
+    "ngcf": ngcf.MODEL,
+    "mf": mf.MODEL,
+    "vbpr": vbpr.MODEL,
+    "ease": ease.MODEL,
+    "popularity": popularity.MODEL,
 }
 
-__all__ = ["MODELS", "Model", "has_schedule", "resolve", "up_to"]
+__all__ = ["MODELS", "Definition", "Model", "defined", "fields", "resolve", "up_to"]
 
 
-def resolve(config: Config) -> Config:
-    """The config with its model's defaults, checked and frozen.
-
-    A model that is solved has a `schedule`, config -> fields, and what these say of epochs and
-    validations holds whatever the config says. Raises InputError for an unknown model, and as
-    `config.resolve` does.
-    """
+def defined(config: Config) -> Definition:
+    """What the file of the config's model says of it; InputError for an unknown model."""
     if config.model.name not in MODELS:
         raise InputError(
             f"config field 'model.name' is {config.model.name!r}; it must be one of "
             f"{', '.join(MODELS)}"
         )
-    module = MODELS[config.model.name]
-    resolved = configs.resolve(config, module.DEFAULTS)
-    if not has_schedule(config):
-        return resolved
-    fixed = configs.unflatten(configs.flatten(resolved) | module.schedule(resolved))
-    return configs.resolve(fixed, {})
+    return MODELS[config.model.name]
 
 
-def has_schedule(config: Config) -> bool:
-    """Whether the config's model says itself for how many epochs it trains."""
-    return hasattr(MODELS[config.model.name], "schedule")
+def sections() -> dict[str, type[Section]]:
+    """Every section that is a model's own: its name in the config -> its class."""
+    return {
+        name: kind for definition in MODELS.values() for name, kind in definition.settings.items()
+    }
+
+
+def fields() -> dict[str, Any]:
+    """Dotted path of every field of a config, those of all models too -> its declared type."""
+    shared = configs.shared_sections()
+    return {"name": str} | {
+        f"{name}.{field}": hint
+        for name, kind in (shared | sections()).items()
+        for field, hint in typing.get_type_hints(kind).items()
+        if field in kind.__dataclass_fields__
+    }
+
+
+def resolve(config: Config) -> Config:
+    """A frozen, complete and valid copy of a config, with the defaults of its model.
+
+    It has the sections that the model reads, and no others: what is set for another model is
+    checked and left out. What a model's `schedule` says of epochs and validations holds whatever
+    the config says.
+
+    Raises:
+      InputError: an unknown model or field, or a value of the wrong type or out of range.
+    """
+    definition = defined(config)
+    result = _complete(config, definition)
+    if definition.schedule is not None:
+        fixed = configs.flatten(result) | definition.schedule(result)
+        result = _complete(configs.unflatten(fixed), definition)
+    result.freeze()
+    return result
+
+
+def _complete(config: Config, definition: Definition) -> Config:
+    """`resolve` without the schedule."""
+    own, known = {}, sections()
+    for name, given in config.own.items():
+        values = values_of(given) if isinstance(given, Section) else vars(given)
+        if name not in known and not values:
+            continue  # looked at, and nothing set
+        if name not in known:
+            raise unknown(f"{name}.{next(iter(values))}")
+        own[name] = filled(known[name], values, name)
+        check(own[name], name, complete=False)
+    shared = configs.flatten(config)
+    result = configs.unflatten(
+        {path: value for path, value in shared.items() if path.partition(".")[0] not in own}
+    )
+    for name, kind in definition.settings.items():
+        result.own[name] = own.get(name) or kind()
+    defaults = dict(definition.defaults)
+    result.model.variant = _variant(config.model.variant, definition)
+    if result.model.variant is not None:
+        defaults |= definition.variants[result.model.variant]
+    values = configs.flatten(result)
+    for path, default in defaults.items():
+        if values[path] is None:
+            name, _, field = path.partition(".")
+            value = values[default] if isinstance(default, str) and default in values else default
+            setattr(getattr(result, name), field, value)
+    for name, part in [("", result), *values_of(result).items(), *result.own.items()]:
+        if isinstance(part, Section):
+            check(part, name)
+    return result
+
+
+def _variant(given: str | None, definition: Definition) -> str | None:
+    """The variant of a model that has variants, by default its first; None for the others."""
+    known = {name: None for each in MODELS.values() for name in each.variants}
+    if given is not None and not one_of(*known).holds(given):
+        raise InputError(
+            f"config field 'model.variant' is {given!r}; it must be {one_of(*known).words}"
+        )
+    if not definition.variants:
+        return None
+    return given or next(iter(definition.variants))
 
 
 def up_to(config: Config, epoch: int) -> Config:
     """The config, resolved, of a run that ends where one of this config is after an epoch."""
-    module = MODELS[config.model.name]
-    changes = {"train.epochs": epoch}
-    if hasattr(module, "at_epoch"):  # a model whose epochs do not build on each other
-        changes = module.at_epoch(config, epoch)
+    definition = defined(config)
+    changes: dict[str, Any] = {"train.epochs": epoch}
+    if definition.at_epoch is not None:  # a model whose epochs do not build on each other
+        changes = definition.at_epoch(config, epoch)
     return resolve(configs.unflatten(configs.flatten(config) | changes))

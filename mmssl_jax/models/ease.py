@@ -5,7 +5,7 @@ does for a model that is trained.
 """
 
 import itertools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,19 @@ import scipy.sparse
 from jaxtyping import Array, Float, Int
 
 from mmssl_jax.config import Config
+from mmssl_jax.config.sections import ALL_POSITIVE, Section, section, setting
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.graphs import training_pairs
-from mmssl_jax.models.model import Model
+from mmssl_jax.models.model import Definition, Model
+
+
+@section
+class EASE(Section):
+    """The lambdas that are tried."""
+
+    l2: tuple[float, ...] = setting((1.0, 10.0, 50.0, 200.0), ALL_POSITIVE)  # an epoch each
+
 
 # An epoch for each lambda. Nothing is trained by steps: the rates have no effect.
 DEFAULTS = {
@@ -33,6 +42,14 @@ DEFAULTS = {
 }
 
 PAIRS_AT_A_TIME = 512
+
+
+class Inputs(NamedTuple):
+    """Constant arrays on the device."""
+
+    gram: Float[Array, "items items"]  # A^T A
+    tables: training_pairs.SamplingTables
+    first: Int[Array, "items"]  # of `first_alike`
 
 
 def schedule(config: Config) -> dict[str, Any]:
@@ -92,15 +109,16 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
 
     def refresh(params, inputs, weights, step):
         del params
-        gram, _, first = inputs
         epoch = step // steps_per_epoch
         due = (step % steps_per_epoch == 0) & (epoch < len(values))
         l2 = jnp.asarray(values)[epoch]
-        return jax.lax.cond(due, lambda: level(solve(gram, l2), first), lambda: weights)
+        return jax.lax.cond(
+            due, lambda: level(solve(inputs.gram, l2), inputs.first), lambda: weights
+        )
 
     def embed(params, inputs, weights):
         del params
-        return weights, inputs[1]
+        return weights, inputs.tables
 
     def score(representation, users):
         weights, tables = representation
@@ -115,7 +133,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
 
     gram = jnp.asarray((dataset.train.T @ dataset.train).toarray(), jnp.float32)
     first = jnp.asarray(first_alike(dataset.train), jnp.int32)
-    inputs = gram, training_pairs.sampling_tables(dataset.train), first
+    inputs = Inputs(gram, training_pairs.sampling_tables(dataset.train), first)
     held = jnp.zeros_like(gram)
     return Model(
         inputs, lambda key: {}, {}, embed, score, held, refresh, score_history=score_history
@@ -136,3 +154,6 @@ def user_scores(
 
     chunks = rows.reshape(-1, PAIRS_AT_A_TIME), items.reshape(-1, PAIRS_AT_A_TIME)
     return jax.lax.scan(add, jnp.zeros((num_users, len(weights))), chunks)[0]
+
+
+MODEL = Definition(build, DEFAULTS, {"ease": EASE}, schedule=schedule, at_epoch=at_epoch)

@@ -13,6 +13,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
+from mmssl_jax.config.sections import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    Rule,
+    Section,
+    one_of,
+    section,
+    setting,
+)
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.graphs import interactions as graphs
@@ -27,6 +36,22 @@ from mmssl_jax.graphs.nearest import (
 )
 from mmssl_jax.models import cf, lightgcn, mf, ngcf
 from mmssl_jax.models.model import LossFn, Model
+
+
+@section
+class LearnedGraph(Section):
+    """The learned item graphs of LATTICE and MICRO."""
+
+    backbone: str = setting("lightgcn", one_of("lightgcn", "ngcf", "mf"))
+    neighbors: int = setting(10, POSITIVE)  # k: of every item, in each modality
+    raw_weight: float = setting(  # lambda: of the raw features' graphs; the rest is the learned
+        0.9, Rule("from 0 to 1", lambda value: 0 <= value <= 1)
+    )
+    contrastive_weight: float = setting(0.03, NOT_NEGATIVE)  # MICRO
+    temperature: float = setting(0.5, POSITIVE)  # MICRO: tau of the contrastive loss
+
+
+SETTINGS = {"item_graph": LearnedGraph, "ngcf": ngcf.NGCF}
 
 DEFAULTS = cf.DEFAULTS | {
     "train.learning_rate": 5e-4,

@@ -12,7 +12,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.graphs.nearest import Neighbors, join, normalize, symmetric_weights
 from mmssl_jax.models import cf, item_graphs
 from mmssl_jax.models.item_graphs import Held, Inputs, Nearest
-from mmssl_jax.models.model import Model
+from mmssl_jax.models.model import Definition, Model
 
 DEFAULTS = item_graphs.DEFAULTS
 
@@ -75,3 +75,6 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         loss=loss,
         embed=partial(forward, config=config),
     )
+
+
+MODEL = Definition(build, DEFAULTS, item_graphs.SETTINGS)

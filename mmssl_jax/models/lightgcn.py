@@ -9,7 +9,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.graphs import interactions as graphs
 from mmssl_jax.graphs.interactions import Graph, spmm
 from mmssl_jax.models import cf
-from mmssl_jax.models.model import Model
+from mmssl_jax.models.model import Definition, Model
 
 DEFAULTS = cf.DEFAULTS | {"model.layers": 3}
 
@@ -32,3 +32,6 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """LightGCN over the symmetrically normalised graph of the paper, without self loops."""
     del steps_per_epoch
     return cf.build(config, dataset, BACKBONE, graphs.symmetric_joint_graph(dataset.train))
+
+
+MODEL = Definition(build, DEFAULTS)

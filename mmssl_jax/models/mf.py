@@ -8,7 +8,7 @@ from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.graphs.interactions import Graph
 from mmssl_jax.models import cf
-from mmssl_jax.models.model import Model
+from mmssl_jax.models.model import Definition, Model
 
 DEFAULTS = cf.DEFAULTS | {"model.layers": 0}
 
@@ -28,3 +28,6 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """Matrix factorisation without biases."""
     del steps_per_epoch
     return cf.build(config, dataset, BACKBONE)
+
+
+MODEL = Definition(build, DEFAULTS)

@@ -13,7 +13,7 @@ from mmssl_jax.graphs.nearest import Neighbors, join, normalize, symmetric_weigh
 from mmssl_jax.graphs.training_pairs import Batch
 from mmssl_jax.models import cf, item_graphs
 from mmssl_jax.models.item_graphs import Held, Inputs, Nearest
-from mmssl_jax.models.model import Model, Terms
+from mmssl_jax.models.model import Definition, Model, Terms
 
 DEFAULTS = item_graphs.DEFAULTS
 
@@ -163,3 +163,6 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         loss=loss,
         embed=embed,
     )
+
+
+MODEL = Definition(build, DEFAULTS, item_graphs.SETTINGS)

@@ -1,10 +1,14 @@
-"""What the training loop and the evaluation know of a model: data and functions, no class tree."""
+"""What the rest of the package knows of a model: data and functions, no class tree."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from mmssl_jax.config import Config
+from mmssl_jax.config.sections import Section
+from mmssl_jax.data import Dataset
 from mmssl_jax.graphs.training_pairs import Batch
 
 Params = dict[str, Any]  # player -> its parameters
@@ -24,6 +28,14 @@ def dot_scores(embeddings: tuple[Array, Array], users: Int[Array, "block"]) -> A
     return user[users] @ item.T
 
 
+class Adam(NamedTuple):
+    """A player's own optimiser."""
+
+    learning_rate: float
+    beta1: float
+    beta2: float
+
+
 class Model(NamedTuple):
     """A model as the functions that the training loop calls; all are pure and jit-compatible.
 
@@ -36,6 +48,7 @@ class Model(NamedTuple):
       score: (representation, users [b]) -> scores [b, items].
       held: what the model keeps between steps besides parameters, such as learned graphs.
       refresh: (params, inputs, held, step) -> held, called at the start of every step.
+      optimisers: player -> its own optimiser; the others share the one of the config's `train`.
       scores_cold_items: whether an item's features give it a score where it has no training pair;
         otherwise such a score is an accident of the random start.
       score_history: (representation, items [n], each once) -> scores [items] of a user who was not
@@ -49,5 +62,30 @@ class Model(NamedTuple):
     score: Callable[[Any, Array], Array] = dot_scores
     held: Any = ()
     refresh: Callable[[Params, Any, Any, Array], Any] = hold_nothing
+    optimisers: Mapping[str, Adam] = MappingProxyType({})
     scores_cold_items: bool = False
     score_history: Callable[[Any, Array], Array] | None = None
+
+
+class Definition(NamedTuple):
+    """What a model's file says of itself, as its `MODEL`.
+
+    Attributes:
+      build: (config, dataset, steps of an epoch) -> the model.
+      defaults: dotted path -> value for the shared fields that nobody set; the path of another
+        field stands for that field's value.
+      settings: name of a config section -> its class, for what this model reads besides the shared
+        sections. A section that two models read is declared once.
+      variants: name -> values for fields that nobody set, by `model.variant`; the first is the
+        default.
+      schedule: config -> epochs and validations, where the model decides on them itself.
+      at_epoch: (config, epoch) -> the fields of a run that makes what an epoch made, for a model
+        whose epochs do not build on each other.
+    """
+
+    build: Callable[[Config, Dataset, int], Model]
+    defaults: Mapping[str, Any]
+    settings: Mapping[str, type[Section]] = MappingProxyType({})
+    variants: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    schedule: Callable[[Config], dict[str, Any]] | None = None
+    at_epoch: Callable[[Config, int], dict[str, Any]] | None = None

@@ -8,15 +8,23 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from mmssl_jax.config import Config
+from mmssl_jax.config.sections import FRACTION, Section, section, setting
 from mmssl_jax.data import Dataset
 from mmssl_jax.graphs import interactions as graphs
 from mmssl_jax.graphs.interactions import Graph, spmm
 from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.models import cf
 from mmssl_jax.models.dropout import dropout
-from mmssl_jax.models.model import Model
+from mmssl_jax.models.model import Definition, Model
 
 DEFAULTS = cf.DEFAULTS | {"model.layers": 3}
+
+
+@section
+class NGCF(Section):
+    """What NGCF reads, also below a model of content."""
+
+    message_dropout: float = setting(0.1, FRACTION)
 
 
 def init_layers(key: PRNGKeyArray, config: Config) -> list[dict[str, Any]]:
@@ -58,3 +66,6 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     del steps_per_epoch
     graph = graphs.row_stochastic_joint_graph(dataset.train)
     return cf.build(config, dataset, BACKBONE, graph, concatenate)
+
+
+MODEL = Definition(build, DEFAULTS, {"ngcf": NGCF})

@@ -7,7 +7,7 @@ import numpy as np
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.models.model import Model
+from mmssl_jax.models.model import Definition, Model
 
 # Nothing is trained: one epoch counts as the run's best, and the rates have no effect.
 DEFAULTS = {
@@ -49,3 +49,6 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         score=score,
         score_history=lambda counts, items: counts,
     )
+
+
+MODEL = Definition(build, DEFAULTS, schedule=schedule)

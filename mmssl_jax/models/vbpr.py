@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.models import cf, losses, missing
-from mmssl_jax.models.model import Model
+from mmssl_jax.models.model import Definition, Model
 
 # The authors divide their features by a constant; see also `scaled`.
 DEFAULTS = cf.DEFAULTS | {"model.layers": 0, "data.standardize": True}
@@ -121,3 +121,6 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     features = {name: jnp.asarray(array) for name, array in dataset.features.items()}
     inputs = Inputs(features, missing.present(config, dataset))
     return Model(inputs, init, {"model": loss}, embed, scores_cold_items=True)
+
+
+MODEL = Definition(build, DEFAULTS)

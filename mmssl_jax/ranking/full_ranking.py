@@ -59,9 +59,8 @@ def ranking_task(
     users = np.flatnonzero(sizes)
     user_block = min(user_block, max(len(users), 1))
     count = -(-len(users) // user_block)
-    padded = np.zeros(count * user_block, np.int32)
-    padded[: len(users)] = users
-    padded = padded.reshape(count, user_block)
+    filled = np.pad(users, (0, count * user_block - len(users)))
+    padded = filled.astype(np.int32).reshape(count, user_block)
     if fallback is None:
         fallback = Fallback(np.ones(truth.shape[0], bool), np.zeros(truth.shape[1], np.float32))
     blocks = Block(
@@ -73,7 +72,7 @@ def ranking_task(
     return RankingTask(users, sizes[users], truth.shape[1], blocks, jnp.asarray(fallback.scores))
 
 
-def _block_pairs(matrix, users: np.ndarray, user_block: int) -> np.ndarray:
+def _block_pairs(matrix: scipy.sparse.csr_array, users: np.ndarray, user_block: int) -> np.ndarray:
     """(row in block, item) of every entry of these users: int32 [blocks, widest block, 2]."""
     chosen = matrix[users].tocoo()
     block, row = np.divmod(chosen.row, user_block)
@@ -96,17 +95,25 @@ class Ranking:
     def per_user(self, cutoffs: Sequence[int]) -> dict[str, np.ndarray]:
         """Every metric at every cutoff, one value per user: 'recall@20' -> [n]."""
         places = jax.tree.map(jnp.asarray, self.places)
-        return jax.tree.map(np.asarray, _all_metrics(places, cutoffs=tuple(cutoffs)))
+        found = _all_metrics(places, cutoffs=tuple(cutoffs))
+        return {name: np.asarray(values) for name, values in found.items()}
 
 
 _all_metrics = jax.jit(metrics.all_metrics, static_argnames="cutoffs")
 
 
 @functools.partial(jax.jit, static_argnames=("score", "longest"))
-def _located(representation, blocks: Block, fallback_scores, *, score: ScoreFn, longest: int):
+def _located(
+    representation: Any,
+    blocks: Block,
+    fallback_scores: Float[Array, "items"],
+    *,
+    score: ScoreFn,
+    longest: int,
+) -> tuple[Int[Array, "blocks pairs"], Int[Array, "blocks pairs"]]:
     """For every pair of the truth [blocks, pairs]: the items above it, and those level with it."""
 
-    def locate(block: Block):
+    def locate(block: Block) -> tuple[Int[Array, "pairs"], Int[Array, "pairs"]]:
         scores = score(representation, block.users)
         scores = jnp.where(block.known[:, None], scores, fallback_scores[None, :])
         scores = scores.at[block.masked[:, 0], block.masked[:, 1]].set(-jnp.inf, mode="drop")
@@ -121,7 +128,8 @@ def _located(representation, blocks: Block, fallback_scores, *, score: ScoreFn, 
         tied = jnp.where(own == last[rows], level[rows], tied)
         return above, jnp.where(own > -jnp.inf, tied, 0)
 
-    return jax.lax.map(locate, blocks)
+    above, tied = jax.lax.map(locate, blocks)
+    return above, tied
 
 
 def rank(representation: Any, task: RankingTask, longest: int, score: ScoreFn) -> Ranking:

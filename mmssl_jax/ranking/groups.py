@@ -61,7 +61,8 @@ def scores_of(rankings: Mapping[str, Ranking], dataset: Dataset) -> dict[str, An
 
 def _by_users(ranking: Ranking, of_user: np.ndarray) -> dict[str, Any]:
     """Recall and NDCG over the users of every group."""
-    per_user, scores = ranking.per_user((CUTOFF,)), {}
+    per_user = ranking.per_user((CUTOFF,))
+    scores: dict[str, Any] = {}
     for index, group in enumerate(GROUPS):
         inside = of_user[ranking.users] == index
         scores[f"users/users_{group}"] = int(inside.sum())
@@ -72,7 +73,8 @@ def _by_users(ranking: Ranking, of_user: np.ndarray) -> dict[str, Any]:
 
 def _by_items(ranking: Ranking, of_item: np.ndarray) -> dict[str, Any]:
     """Recall of the truth in every group of items, over the users who have such truth."""
-    places, scores = ranking.places, {}
+    places = ranking.places
+    scores: dict[str, Any] = {}
     chances, of_pair = np.asarray(metrics.chances(places, CUTOFF)), of_item[ranking.items]
     for index, group in enumerate(GROUPS):
         rows = places.users[of_pair == index]

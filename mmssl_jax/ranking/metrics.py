@@ -6,14 +6,18 @@ the presence of tied scores", ECIR 2008). Where nothing ties that is the metric 
 and items are numbered has no part in it.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 PerUser = Float[Array, "users"]
+
+
+OnEither = Array | np.ndarray  # on the device or on the host
 
 
 class Places(NamedTuple):
@@ -24,10 +28,10 @@ class Places(NamedTuple):
     An item that is not ranked, or only below the longest list, has `tied` 0.
     """
 
-    users: Int[Array, "pairs"]  # row of the user
-    above: Int[Array, "pairs"]
-    tied: Int[Array, "pairs"]
-    truth_sizes: Int[Array, "users"]  # items in each user's truth, at least 1
+    users: Int[OnEither, "pairs"]  # row of the user
+    above: Int[OnEither, "pairs"]
+    tied: Int[OnEither, "pairs"]
+    truth_sizes: Int[OnEither, "users"]  # items in each user's truth, at least 1
 
 
 class _Edge(NamedTuple):
@@ -77,7 +81,7 @@ def ndcg_released(places: Places, cutoff: int, longest: int) -> PerUser:
     dcg = _sum(places, jnp.where(inside, _discount(places, cutoff), 0.0))
     edge = _edge(places, longest)
 
-    def expected(odds):
+    def expected(odds: Float[Array, "users drawn"]) -> PerUser:
         """Over how many of the tied hits at the edge are in the list, anywhere in their places."""
         hits = jnp.arange(longest + 1)
         filled = _discounts_between(longest - edge.places, jnp.full_like(found, longest), cutoff)
@@ -102,14 +106,14 @@ def chances(places: Places, cutoff: int) -> Float[Array, "pairs"]:
     return jnp.clip(cutoff - places.above, 0, places.tied) / jnp.maximum(places.tied, 1)
 
 
-def _sum(places: Places, values: Array) -> PerUser:
+def _sum(places: Places, values: Shaped[OnEither, "pairs"]) -> PerUser:
     """The sum over the pairs of every user."""
     return jax.ops.segment_sum(
         values.astype(jnp.float32), places.users, places.truth_sizes.shape[0]
     )
 
 
-def _is_inside(places: Places, cutoff: int) -> Array:
+def _is_inside(places: Places, cutoff: int) -> Bool[OnEither, "pairs"]:
     """Whether a pair is within the first `cutoff` ranks in every order."""
     return (places.tied > 0) & (places.above + places.tied <= cutoff)
 
@@ -120,7 +124,7 @@ def _discount(places: Places, cutoff: int) -> Float[Array, "pairs"]:
     return _discounts_between(places.above, ends, cutoff) / jnp.maximum(places.tied, 1)
 
 
-def _discounts_between(first: Array | int, end: Array, cutoff: int) -> Array:
+def _discounts_between(first: OnEither | int, end: OnEither, cutoff: int) -> Array:
     """The sum of 1 / log2(rank + 2) over the ranks from `first` to before min(`end`, `cutoff`)."""
     sums = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(cutoff) + 2.0))])
     high = sums.astype(np.float32)
@@ -141,7 +145,7 @@ def _edge(places: Places, cutoff: int) -> _Edge:
     parted = (places.above < cutoff) & (places.above + places.tied > cutoff)
     users = places.truth_sizes.shape[0]
 
-    def of_user(values):
+    def of_user(values: Int[OnEither, "pairs"]) -> Int[Array, "users"]:
         values = jnp.where(parted, values, 0)
         return jnp.maximum(jax.ops.segment_max(values, places.users, users), 0)
 
@@ -152,24 +156,32 @@ def _edge(places: Places, cutoff: int) -> _Edge:
     )
 
 
-def _where_parted(edge: _Edge, cutoff: int, expected, otherwise: PerUser) -> PerUser:
+def _where_parted(
+    edge: _Edge,
+    cutoff: int,
+    expected: Callable[[Float[Array, "users drawn"]], PerUser],
+    otherwise: PerUser,
+) -> PerUser:
     """`expected(odds)` for the users with ties at the edge; computed only if there are any.
 
     odds: [users, cutoff + 1], the chance that so many of the tied hits are in the list. They are
     those of drawing `places` of `tied` items without putting any back, drawn one after another.
     """
 
-    def draw(drawn, odds):
+    def draw(
+        drawn: Int[Array, ""], odds: Float[Array, "users drawn"]
+    ) -> Float[Array, "users drawn"]:
         hits = jnp.arange(cutoff + 1)
         left = jnp.maximum(edge.hits[:, None] - hits[None, :], 0)
         hit = jnp.minimum(left / jnp.maximum(edge.tied - drawn, 1)[:, None], 1.0)
         after = odds * (1 - hit) + jnp.pad(odds * hit, ((0, 0), (1, 0)))[:, :-1]
         return jnp.where((drawn < edge.places)[:, None], after, odds)
 
-    def by_draws():
+    def by_draws() -> PerUser:
         start = jnp.zeros((len(edge.tied), cutoff + 1)).at[:, 0].set(1.0)
         return jnp.where(
             edge.tied > 0, expected(jax.lax.fori_loop(0, cutoff, draw, start)), otherwise
         )
 
-    return jax.lax.cond(jnp.any(edge.tied > 0), by_draws, lambda: otherwise)
+    found: PerUser = jax.lax.cond(jnp.any(edge.tied > 0), by_draws, lambda: otherwise)
+    return found

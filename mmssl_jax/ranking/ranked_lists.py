@@ -1,18 +1,20 @@
 """The best items of any users, by the rules of the evaluation: what export and recommend share."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
+from jaxtyping import Array, Bool, Float, Int
 
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.ranking.fallback import Fallback, fallback
 from mmssl_jax.ranking.full_ranking import ScoreFn
+from mmssl_jax.ranking.metrics import OnEither
 
 
 class RankedLists(NamedTuple):
@@ -51,16 +53,8 @@ def rank(
     """
     order = jnp.asarray(dataset.tie_order, jnp.int32)
     stand_in = stand_in or fallback(dataset.train)
-    block = min(user_block, len(users))
-    parts = [users[start : start + block] for start in range(0, len(users), block)]
-    pairs = [_pairs(seen, part) for part in parts]
-    most = max(map(len, pairs))
     found = []
-    for part, known in zip(parts, pairs, strict=True):
-        padded = np.zeros(block, np.int32)
-        padded[: len(part)] = part
-        dropped = np.full((most, 2), block, np.int32)  # a row out of range is none
-        dropped[: len(known)] = known
+    for count, padded, dropped in _blocks(users, seen, min(user_block, len(users))):
         best, items = _best(
             representation,
             padded,
@@ -72,7 +66,7 @@ def rank(
             score=score,
             top=top,
         )
-        found.append((np.asarray(items)[: len(part)], np.asarray(best)[: len(part)]))
+        found.append((np.asarray(items)[:count], np.asarray(best)[:count]))
     items, scores = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     left = scores > -np.inf
     return RankedLists(np.where(left, items, -1), scores)
@@ -84,15 +78,30 @@ def user_and_item_ids(dataset: Dataset) -> tuple[Sequence[str], Sequence[str]]:
     return users, dataset.item_ids or tuple(map(str, range(dataset.num_items)))
 
 
-def parse_top(text: str | None, default: int, dataset: Dataset) -> int:
-    """The length of lists that --top asks for."""
-    if text is None:
+def length(top: int | None, default: int, dataset: Dataset) -> int:
+    """The length of lists that are asked for; InputError where there are not so many items."""
+    if top is None:
         return min(default, dataset.num_items)
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= dataset.num_items):
+    if not 1 <= top <= dataset.num_items:
         raise InputError(
-            f"--top is {text!r}; it must be a number from 1 to {dataset.num_items}, the items"
+            f"--top is '{top}'; it must be a number from 1 to {dataset.num_items}, the items"
         )
-    return int(text)
+    return top
+
+
+def _blocks(
+    users: np.ndarray, seen: scipy.sparse.csr_array | None, block: int
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(how many, users [block], seen [pairs, 2]) of every block, each padded to the same shapes."""
+    parts = [users[start : start + block] for start in range(0, len(users), block)]
+    pairs = [_pairs(seen, part) for part in parts]
+    most = max(map(len, pairs))
+    for part, known in zip(parts, pairs, strict=True):
+        padded = np.zeros(block, np.int32)
+        padded[: len(part)] = part
+        dropped = np.full((most, 2), block, np.int32)  # a row out of range is none
+        dropped[: len(known)] = known
+        yield len(part), padded, dropped
 
 
 def _pairs(seen: scipy.sparse.csr_array | None, users: np.ndarray) -> np.ndarray:
@@ -105,8 +114,18 @@ def _pairs(seen: scipy.sparse.csr_array | None, users: np.ndarray) -> np.ndarray
 
 @functools.partial(jax.jit, static_argnames=("score", "top"))
 def _best(
-    representation, users, known, popularity, seen, allowed, order, *, score: ScoreFn, top: int
-):
+    representation: Any,
+    users: Int[OnEither, "block"],
+    known: Bool[OnEither, "block"],
+    popularity: Float[OnEither, "items"],
+    seen: Int[OnEither, "pairs 2"],
+    allowed: Bool[OnEither, "items"] | None,
+    order: Int[OnEither, "items"],
+    *,
+    score: ScoreFn,
+    top: int,
+) -> tuple[Float[Array, "block top"], Int[Array, "block top"]]:
+    """The best scores of a block of users and their items."""
     scores = score(representation, jnp.asarray(users))
     scores = jnp.where(known[:, None], scores, popularity[None, :])
     scores = scores.at[seen[:, 0], seen[:, 1]].set(-jnp.inf, mode="drop")

@@ -2,19 +2,20 @@
 
 import contextlib
 import gc
-import logging as python_logging
+import logging
 import pathlib
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
-from absl import logging
 from orbax.checkpoint import v1 as ocp
 
 from mmssl_jax.errors import InputError
+
+Rank = Callable[[float, int], tuple[float, int]]
 
 
 class Checkpoints:
@@ -25,21 +26,22 @@ class Checkpoints:
     array to the array, so that no container type is part of the format.
     """
 
-    def __init__(self, folder: pathlib.Path, *, clean: bool = True):
+    def __init__(self, folder: pathlib.Path, rank: Rank, *, clean: bool = True):
         """Opens the checkpoints of a run.
 
         Args:
           folder: of the checkpoints; made where it is missing.
+          rank: (score, epoch) -> what the best checkpoint has the most of.
           clean: removes what a killed save left. False for a reader, as a run may be saving.
 
         Raises:
           InputError: the folder holds something else, or damaged checkpoints.
         """
-        logging.set_verbosity(logging.ERROR)  # orbax reports every save
+        logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every save
         keep = ocp.training.preservation_policies
         # A checkpoint has lost its metrics where a run was killed while deleting it.
-        best = keep.BestN(n=1, get_metric_fn=_rank, keep_checkpoints_without_metrics=False)
-        self._folder = folder
+        best = keep.BestN(n=1, get_metric_fn=self._rank_of, keep_checkpoints_without_metrics=False)
+        self._folder, self._rank = folder, rank
         try:
             self._checkpointer = ocp.training.Checkpointer(
                 folder.absolute(),
@@ -67,7 +69,10 @@ class Checkpoints:
     @property
     def best_epoch(self) -> int | None:
         infos = [info for info in self._checkpointer.checkpoints if info.metrics]
-        return max(infos, key=lambda info: _rank(info.metrics)).step if infos else None
+        return max(infos, key=lambda info: self._rank_of(info.metrics)).step if infos else None
+
+    def _rank_of(self, metrics: dict[str, Any]) -> tuple[float, int]:
+        return self._rank(metrics["score"], metrics["epoch"])
 
     def save(self, epoch: int, state: Any, score: float, about: dict[str, Any]) -> None:
         """Saves a state after an epoch, and drops what is neither the latest nor the best.
@@ -75,8 +80,7 @@ class Checkpoints:
         Args:
           epoch: its number; must exceed that of any earlier checkpoint.
           state: any pytree of arrays.
-          score: higher is better, compared as float32, which is what the state holds; of equal
-            scores the earliest epoch is the best.
+          score: of its validation, which `rank` takes.
           about: JSON-compatible, stored with the checkpoint.
         """
         arrays = _flat(state)
@@ -118,7 +122,7 @@ class Checkpoints:
 @contextlib.contextmanager
 def _abandoned_reads_unreported() -> Iterator[None]:
     """Where one read fails, orbax abandons the others, and Python reports each of them."""
-    reports, hook = python_logging.getLogger("asyncio"), sys.unraisablehook
+    reports, hook = logging.getLogger("asyncio"), sys.unraisablehook
     reports.disabled, sys.unraisablehook = True, lambda _: None
     try:
         yield
@@ -131,10 +135,6 @@ def _abandoned_reads_unreported() -> Iterator[None]:
                 hook(report)
 
         sys.unraisablehook = of_others
-
-
-def _rank(metrics: dict[str, Any]) -> tuple[float, int]:
-    return float(np.float32(metrics["score"])), -metrics["epoch"]
 
 
 def _checksum(arrays: dict[str, Any]) -> int:

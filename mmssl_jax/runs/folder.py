@@ -15,6 +15,10 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
 
+# Of a run's folder. Version 0 has no number, and the config fields of all models. A change that an
+# older program could not read gets the next number; what this one wrote before stays readable.
+VERSION = 1
+
 # Fields that may differ when a run is continued: they do not change the steps already taken.
 _MAY_CHANGE = {
     "name",
@@ -58,9 +62,8 @@ class Workdir:
                 f"{self.folder} holds no run of this program; choose another --workdir"
             )
         with atomic.locked(self.folder, "training"):
-            atomic.write_json(
-                self.config, {"config": configs.flatten(config), "dataset": describe(dataset)}
-            )
+            content = {"version": VERSION, "config": configs.flatten(config)}
+            atomic.write_json(self.config, content | {"dataset": describe(dataset)})
             yield
 
     def _check_path(self) -> None:
@@ -87,6 +90,12 @@ class Workdir:
         content = atomic.read_json(self.config)
         if not isinstance(content, dict) or {"config", "dataset"} - content.keys():
             raise InputError(f"{self.config} is not the config of a run; choose another --workdir")
+        version = content.get("version", 0)
+        if not isinstance(version, int) or version > VERSION:
+            raise InputError(
+                f"{self.folder} was written by a newer mmssl_jax (its format is {version!r}, this "
+                f"one reads up to {VERSION}); upgrade, or choose another --workdir"
+            )
         try:
             return configs.unflatten(content["config"]), dict(content["dataset"])
         except (AttributeError, TypeError, ValueError) as error:
@@ -129,11 +138,12 @@ class Workdir:
 
 def changed_fields(stored: Config, config: Config) -> dict[str, tuple[Any, Any]]:
     """Field -> what it was and is, of those for which a run of `stored` is none of `config`."""
-    was, now = configs.flatten(stored), configs.read_by_model(config)
+    was, now = configs.flatten(stored), configs.flatten(config)
     return {
-        path: (was[path], now[path])
+        path: (was.get(path), now[path])
         for path in now
-        if now[path] != was[path] and path not in _MAY_CHANGE
+        # What the model does not read, such as another's variant, is None.
+        if now[path] is not None and now[path] != was.get(path) and path not in _MAY_CHANGE
     }
 
 

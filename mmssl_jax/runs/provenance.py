@@ -7,6 +7,7 @@ import pathlib
 import platform
 import shlex
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -22,6 +23,14 @@ def about() -> dict[str, Any]:
         "cores": cores(),
         "python": platform.python_version(),
     } | {f"version/{name}": importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def version(package: str) -> str | None:
+    """Of an installed package; None where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def cores() -> int:
@@ -48,9 +57,9 @@ def commit() -> str | None:
     return head + ("+" if changed else "")
 
 
-def command(module: str, argv: list[str]) -> str:
-    """The command line that runs a module with these arguments, `argv[0]` left out."""
-    return shlex.join(["python", "-m", module, *argv[1:]])
+def command(name: str, arguments: Sequence[str]) -> str:
+    """The command line of a command, such as 'mmssl compare', with these arguments."""
+    return shlex.join([*name.split(), *arguments])
 
 
 def _git(root: pathlib.Path, *arguments: str) -> str:

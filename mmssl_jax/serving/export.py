@@ -2,66 +2,52 @@
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 import polars as pl
 
-from mmssl_jax import training
-from mmssl_jax.commands import cli, running
+from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.files.new_folder import new_folder
-from mmssl_jax.models.model import dot_scores
+from mmssl_jax.models.model import Model, dot_scores
 from mmssl_jax.ranking import fallback, ranked_lists
 from mmssl_jax.ranking.ranked_lists import RankedLists
 from mmssl_jax.serving import options
 from mmssl_jax.training import results
-
-USAGE = """usage: mmssl export --config FILE --to FOLDER [--workdir DIR]
-           [--top N] [--format npz|parquet|tsv]
-           [--exclude-known all|train|none]
-
-  --config FILE     the config that the run was trained with
-  --to FOLDER       where vectors and lists are written; must be new or empty
-  --workdir DIR     the run's folder (default: runs/<config name>)
-  --top N           items for each user (default: 20)
-  --format NAME     of the lists: npz, parquet or tsv (default: npz)
-  --exclude-known RULE
-                    what a list leaves out: all, a user's items of train, val and test (the
-                    default); train, those of training alone; or none (the default where
-                    pairs return)
-
-The run's own config.json is used; only --config.data.path may be given on top.
-"""
+from mmssl_jax.training.session import Trained
 
 FORMATS = ("npz", "parquet", "tsv")
 MAX_ID_BYTES = 1 << 32  # numpy stores all ids as long as the longest
 
 
-def main(argv: list[str]) -> None:
-    """Writes vectors.npz (for models that have vectors), lists.<format> and export.json."""
-    values = cli.parse(
-        argv,
-        USAGE,
-        to="folder to write to",
-        top="items for each user",
-        format="of the lists",
-        **{"exclude-known": "all, train or none"},
-    )
-    kind = values["format"].value or FORMATS[0]
-    if kind not in FORMATS:
-        raise InputError(f"--format is {kind!r}; it must be one of {', '.join(FORMATS)}")
-    folder = cli.path(values, "to")
-    if folder is None:
-        raise InputError("no --to given; name a folder for what is exported")
-    _check_empty(folder)
-    config, dataset, run = cli.open_run(values, "export")
-    rule = options.known_rule(values["exclude-known"].value, dataset)
-    top = ranked_lists.parse_top(values["top"].value, 20, dataset)
-    best_epoch, model, state = training.best_of_run(config, dataset, run)
-    representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
+def export(
+    trained: Trained,
+    folder: pathlib.Path,
+    *,
+    top: int | None = None,
+    kind: str = FORMATS[0],
+    exclude_known: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Writes vectors.npz (for models that have vectors), lists.<kind> and export.json.
+
+    Args:
+      trained: the run.
+      folder: new or empty.
+      top: items for each user; None is 20.
+      kind: one of `FORMATS`, of the lists.
+      exclude_known: a rule of `options.LEFT_OUT`; None is by the data.
+      say: is told what is written.
+
+    Raises:
+      InputError: the folder cannot be written, or a rule is unknown.
+    """
+    config, dataset, model = trained.config, trained.dataset, trained.model
+    rule = options.known_rule(exclude_known, dataset)
+    top = ranked_lists.length(top, 20, dataset)
+    representation = trained.representation()
     allowed, unscored = options.scored_items(None, model.scores_cold_items, dataset)
     lists = ranked_lists.rank(
         representation,
@@ -73,19 +59,52 @@ def main(argv: list[str]) -> None:
         dataset,
         allowed,
     )
-    ids = ranked_lists.user_and_item_ids(dataset)
-    vectors = None
-    if model.score is dot_scores:
-        users, items = map(np.asarray, representation)
-        known = fallback.fallback(dataset.train).known
-        vectors = {
-            "users": np.where(known[:, None], users, 0),
-            "items": items,
-            "known_users": known,
-        }
+    vectors = vectors_of(model, representation, dataset)
     about = results.about_run(config, dataset, model)
-    about |= {"best_epoch": best_epoch, "top": top, "exclude_known": rule}
-    about["unscored_items"] = unscored
+    about |= {"best_epoch": trained.epoch, "top": top}
+    about |= {"exclude_known": rule, "unscored_items": unscored}
+    _write(folder, kind, lists, vectors, dataset, about)
+    say(f"{folder / f'lists.{kind}'}: the best {top} items for each of {dataset.num_users} users")
+    for line in _said(folder, about, vectors):
+        say(line)
+
+
+def _said(
+    folder: pathlib.Path, about: Mapping[str, Any], vectors: Mapping[str, np.ndarray]
+) -> list[str]:
+    """What was left out of the lists, and which vectors were written."""
+    model, unscored = about["model"], about["unscored_items"]
+    told = f"no vectors, as the scores of {model} are no inner products"
+    if vectors:
+        width = vectors["users"].shape[1]
+        told = f"{folder / 'vectors.npz'}: {width} numbers for every user and item"
+    lines = [options.LEFT_OUT[about["exclude_known"]]]
+    lines += [options.said_of_unscored(unscored, model)] if unscored else []
+    return [*lines, told]
+
+
+def vectors_of(model: Model, representation: Any, dataset: Dataset) -> dict[str, np.ndarray]:
+    """Vectors of users and items whose inner products are a model's scores; none where none are.
+
+    Those of users without a training pair are zero.
+    """
+    if model.score is not dot_scores:
+        return {}
+    users, items = map(np.asarray, representation)
+    known = fallback.fallback(dataset.train).known
+    return {"users": np.where(known[:, None], users, 0), "items": items, "known_users": known}
+
+
+def _write(
+    folder: pathlib.Path,
+    kind: str,
+    lists: RankedLists,
+    vectors: Mapping[str, np.ndarray],
+    dataset: Dataset,
+    about: Mapping[str, Any],
+) -> None:
+    """All files, or none."""
+    ids = ranked_lists.user_and_item_ids(dataset)
     try:
         with new_folder(folder) as partial:
             _write_lists(partial, kind, lists, ids)
@@ -95,18 +114,9 @@ def main(argv: list[str]) -> None:
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot write {folder}: {reason}") from error
-    print(f"{folder / f'lists.{kind}'}: the best {top} items for each of {dataset.num_users} users")
-    print(options.LEFT_OUT[rule])
-    if unscored:
-        print(options.said_of_unscored(unscored, config.model.name))
-    if vectors:
-        width = vectors["users"].shape[1]
-        print(f"{folder / 'vectors.npz'}: {width} numbers for every user and item")
-    else:
-        print(f"no vectors, as the scores of {config.model.name} are no inner products")
 
 
-def _check_empty(folder: pathlib.Path) -> None:
+def check_empty(folder: pathlib.Path) -> None:
     """Raises InputError where the folder of --to holds something."""
     try:
         occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
@@ -157,7 +167,3 @@ def _save(path: pathlib.Path, ids: tuple[Sequence[str], Sequence[str]], **arrays
             )
     user_ids, item_ids = map(np.array, ids)
     np.savez(path, **arrays, user_ids=user_ids, item_ids=item_ids)
-
-
-if __name__ == "__main__":
-    running.run(main)

@@ -11,6 +11,9 @@ from mmssl_jax.data.tables import id_spelling
 from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import ranked_lists
 
+# Raw ids, or indices where the data has no raw ids: one, a list, or one text with commas.
+Ids = str | int | Sequence[str | int]
+
 # The rules of --exclude-known, and what is printed of each.
 LEFT_OUT = {
     "all": "left out: what a user is known to have, be it in train, val or test",
@@ -36,12 +39,12 @@ def known_pairs(rule: str, dataset: Dataset) -> csr_array | None:
     return dataset.train if rule == "train" else None
 
 
-def find(flag: str, text: str, kind: str, dataset: Dataset) -> np.ndarray:
-    """The indices of comma-separated ids, each once.
+def find(flag: str, given: Ids, kind: str, dataset: Dataset) -> np.ndarray:
+    """The indices of ids, each once.
 
     Args:
       flag: where the ids were given, such as '--users'.
-      text: what was given there.
+      given: what was given there: a list of ids, or one text with commas between.
       kind: 'user' or 'item'.
       dataset: its raw ids are looked through, or its indices where it has none.
 
@@ -51,7 +54,10 @@ def find(flag: str, text: str, kind: str, dataset: Dataset) -> np.ndarray:
     users, items = ranked_lists.user_and_item_ids(dataset)
     known, raw = (users, dataset.user_ids) if kind == "user" else (items, dataset.item_ids)
     index = {name: place for place, name in enumerate(known)}
-    names = [text] if text in index else [name.strip() for name in text.split(",")]
+    if not isinstance(given, str):
+        names = [str(name) for name in ([given] if isinstance(given, int) else given)]
+    else:
+        names = [given] if given in index else [name.strip() for name in given.split(",")]
     missing = [name for name in names if name not in index]
     if missing and raw is not None:  # spelt otherwise, as an import would join them
         places = zip(missing, id_spelling.places(known, missing).tolist(), strict=True)
@@ -69,7 +75,7 @@ def find(flag: str, text: str, kind: str, dataset: Dataset) -> np.ndarray:
     return np.array(list(dict.fromkeys(index[name] for name in names)))
 
 
-def allowed_items(only: str | None, exclude: str | None, dataset: Dataset) -> np.ndarray | None:
+def allowed_items(only: Ids | None, exclude: Ids | None, dataset: Dataset) -> np.ndarray | None:
     """bool [items]: what --only and --exclude leave; None where neither is given.
 
     Raises:

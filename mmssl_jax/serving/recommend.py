@@ -1,48 +1,24 @@
-"""Prints what a run recommends to some users: mmssl recommend --help"""
+"""What a run recommends to some users."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from scipy.sparse import csr_array
 
-from mmssl_jax import training
-from mmssl_jax.commands import cli, running
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
 from mmssl_jax.models import Model
 from mmssl_jax.ranking import ranked_lists
 from mmssl_jax.ranking.fallback import Fallback, fallback
 from mmssl_jax.ranking.full_ranking import ScoreFn
 from mmssl_jax.ranking.ranked_lists import RankedLists
 from mmssl_jax.serving import options
+from mmssl_jax.serving.options import Ids
 from mmssl_jax.training import results
-
-USAGE = """usage: mmssl recommend --config FILE --users ID[,ID...] [--workdir DIR]
-           [--top N] [--exclude ID,...] [--only ID,...]
-           [--exclude-known all|train|none] [--json FILE]
-       mmssl recommend --config FILE --history ID[,ID...] ...
-
-  --config FILE     the config that the run was trained with
-  --users ID,...    raw ids, or indices where the data has no raw ids
-  --history ID,...  instead of --users: the items of one new user (EASE and popularity)
-  --workdir DIR     the run's folder (default: runs/<config name>)
-  --top N           items for each user (default: 10)
-  --exclude ID,...  items that are in no list
-  --only ID,...     only these items are ranked
-  --exclude-known RULE
-                    what a list leaves out: all, a user's items of train, val and test (the
-                    default); train, those of training alone; or none (the default where
-                    pairs return)
-  --json FILE       also write the lists as JSON
-
-The run's own config.json is used; only --config.data.path may be given on top.
-"""
+from mmssl_jax.training.session import Trained
 
 
 class Asked(NamedTuple):
@@ -55,41 +31,47 @@ class Asked(NamedTuple):
     about: list[dict[str, Any]]  # each of them, as JSON values
 
 
-def main(argv: list[str]) -> None:
-    """Prints the best items of the users asked for, with titles where they are known."""
-    values = cli.parse(
-        argv,
-        USAGE,
-        users="raw ids",
-        history="raw ids of items",
-        top="items for each user",
-        exclude="raw ids of items",
-        only="raw ids of items",
-        json="file to write the lists to",
-        **{"exclude-known": "all, train or none"},
-    )
-    users, history = values["users"].value, values["history"].value
-    if users is None and history is None:
-        raise InputError(
-            "no --users given; name one or more, with commas between, or give --history, the "
-            "items of a new user"
-        )
-    if users is not None and history is not None:
-        raise InputError("--users are in the data, --history is of a new user; give one of them")
-    to_json = cli.path(values, "json")
-    if to_json is not None:
-        atomic.check_writable(to_json)
-    config, dataset, run = cli.open_run(values, "recommend")
-    rule = options.known_rule(values["exclude-known"].value, dataset)
-    top = ranked_lists.parse_top(values["top"].value, 10, dataset)
-    allowed = options.allowed_items(values["only"].value, values["exclude"].value, dataset)
-    flag, text, kind = ("--users", users, "user") if users else ("--history", history, "item")
-    found = options.find(flag, text, kind, dataset)
-    best_epoch, model, state = training.best_of_run(config, dataset, run)
+class Recommended(NamedTuple):
+    """Lists, and what they are."""
+
+    lists: list[dict[str, Any]]  # one a user, as JSON values
+    title: str
+
+
+def recommend(
+    trained: Trained,
+    *,
+    users: Ids | None = None,
+    history: Ids | None = None,
+    top: int | None = None,
+    exclude: Ids | None = None,
+    only: Ids | None = None,
+    exclude_known: str | None = None,
+) -> Recommended:
+    """The best items of users of the data, or of a new one; `options.Ids` says what ids are.
+
+    Args:
+      trained: the run.
+      users: ids of users.
+      history: instead of users, ids of the items that one new user has.
+      top: items for each user; None is 10.
+      exclude: ids of items that are in no list.
+      only: ids of items; no others are ranked.
+      exclude_known: a rule of `options.LEFT_OUT`; None is by the data.
+
+    Raises:
+      InputError: an id or a rule is unknown, or the model cannot score a history.
+    """
+    flag, given, kind = _who(users, history)
+    config, dataset, model = trained.config, trained.dataset, trained.model
+    rule = options.known_rule(exclude_known, dataset)
+    top = ranked_lists.length(top, 10, dataset)
+    allowed = options.allowed_items(only, exclude, dataset)
+    found = options.find(flag, given, kind, dataset)
     allowed, unscored = options.scored_items(allowed, model.scores_cold_items, dataset)
-    asked = (of_users if users else of_history)(found, model, rule, dataset)
+    asked = (of_history if users is None else of_users)(found, model, rule, dataset)
     lists = ranked_lists.rank(
-        jax.jit(model.embed)(state.params, model.inputs, state.held),
+        trained.representation(),
         asked.score,
         asked.users,
         top,
@@ -99,15 +81,26 @@ def main(argv: list[str]) -> None:
         allowed,
         asked.stand_in,
     )
-    found = described(asked.about, lists, dataset)
-    lines = (
-        results.title(dataset, config, best_epoch),
+    title = (
+        results.title(dataset, config, trained.epoch),
         options.LEFT_OUT[rule],
         options.said_of_unscored(unscored, config.model.name),
     )
-    Console().print(_table(found, "\n".join(filter(None, lines))))
-    if to_json is not None:
-        atomic.write_json(to_json, found)
+    return Recommended(described(asked.about, lists, dataset), "\n".join(filter(None, title)))
+
+
+def _who(users: Ids | None, history: Ids | None) -> tuple[str, Ids, str]:
+    """The flag that says who gets lists, its ids, and what they are of."""
+    if users is not None and history is not None:
+        raise InputError("--users are in the data, --history is of a new user; give one of them")
+    if users is not None:
+        return "--users", users, "user"
+    if history is not None:
+        return "--history", history, "item"
+    raise InputError(
+        "no --users given; name one or more, with commas between, or give --history, the "
+        "items of a new user"
+    )
 
 
 def of_users(users: np.ndarray, model: Model, rule: str, dataset: Dataset) -> Asked:
@@ -145,7 +138,9 @@ def of_history(items: np.ndarray, model: Model, rule: str, dataset: Dataset) -> 
     )
 
 
-def described(about: list[dict], lists: RankedLists, dataset: Dataset) -> list[dict]:
+def described(
+    about: list[dict[str, Any]], lists: RankedLists, dataset: Dataset
+) -> list[dict[str, Any]]:
     """The lists with raw ids, and titles where they are known, as JSON values."""
     _, item_ids = ranked_lists.user_and_item_ids(dataset)
     titles: Sequence[str] | None = dataset.item_titles
@@ -166,38 +161,36 @@ def described(about: list[dict], lists: RankedLists, dataset: Dataset) -> list[d
     return result
 
 
-def _table(found: list[dict], title: str) -> Table:
+def table(recommended: Recommended) -> Table:
+    """The lists, for a terminal."""
+    found, title = recommended
     unknown = sum(not each["known"] for each in found)
     note = f"* by popularity: {unknown} without a training pair, of whom no model knows anything"
-    table = Table(
+    result = Table(
         title=title,
         title_justify="left",
         caption=note if unknown else None,
         caption_justify="left",
     )
     with_titles = any(entry["title"] for each in found for entry in each["items"])
-    table.add_column("user")
-    table.add_column("rank", justify="right")
-    table.add_column("item")
+    result.add_column("user")
+    result.add_column("rank", justify="right")
+    result.add_column("item")
     if with_titles:
-        table.add_column("title")
-    table.add_column("score", justify="right")
+        result.add_column("title")
+    result.add_column("score", justify="right")
     for each in found:
         who = ("(new)" if each["user_id"] is None else each["user_id"]) + " *" * (not each["known"])
         if not each["items"]:
-            table.add_row(_shown(who), "-", "no item is left")
+            result.add_row(_shown(who), "-", "no item is left")
         for entry in each["items"]:
             cells = [who if entry["rank"] == 1 else "", str(entry["rank"])]
             cells += [entry["item_id"], *([entry["title"]] if with_titles else [])]
-            table.add_row(*map(_shown, cells), f"{entry['score']:.4f}")
-        table.add_section()
-    return table
+            result.add_row(*map(_shown, cells), f"{entry['score']:.4f}")
+        result.add_section()
+    return result
 
 
 def _shown(text: str) -> Text:
     """Text of a file as it may go to a terminal."""
     return Text("".join(character for character in text if character.isprintable()))
-
-
-if __name__ == "__main__":
-    running.run(main)

@@ -1,103 +1,88 @@
-"""Compares models on one data set: mmssl compare --config configs/baby.py
+"""Compares models on one data set, over seeds.
 
 Every model (or named setting) and seed is a run of its own below the comparison's folder, which
-train.py could have made; what is finished there is taken as it is.
+`mmssl train` could have made; what is finished there is taken as it is.
 """
 
 import io
 import pathlib
-import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from mmssl_jax import training
-from mmssl_jax.commands import cli, running
 from mmssl_jax.config import Config, named
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
-from mmssl_jax.models import MODELS
-from mmssl_jax.runs import provenance
+from mmssl_jax.models import MODELS, resolve
 from mmssl_jax.runs.folder import Workdir, changed_fields, check_dataset
 from mmssl_jax.studies import report
 from mmssl_jax.studies.comparison import PAIRED, Entry, Run, rows
-from mmssl_jax.training import results
+from mmssl_jax.training import results, selection, session
 
-USAGE = """usage: mmssl compare --config FILE [--models NAME,...] [--settings FILE]
-           [--seeds N] [--against NAME] [--workdir DIR] [--config.FIELD=VALUE ...]
-
-  --config FILE     a config, such as configs/demo.py; it holds for every model
-  --models NAME,... the models, or the names of --settings (default: all)
-  --settings FILE   compares the named settings of a file, such as configs/studies/parts.py
-  --seeds N         runs per model: train.seed, train.seed + 1, ... (default: 5)
-  --against NAME    the model that the others are tested against (default: the first)
-  --workdir DIR     the comparison's folder (default: runs/compare/<config name>, or
-                    <config name>-<name of the settings file>)
-
-The same command goes on where a stopped one was, and trains only what is missing.
-"""
+Say = Callable[[str], None]  # what is told, line by line, of what is being done
 
 
-def main(argv: list[str]) -> None:
-    """Trains what is missing, compares, and writes compare.md, .csv, .json and .png."""
-    values = cli.parse(
-        argv,
-        USAGE,
-        models="comma-separated models, or names of the settings",
-        settings="file of named settings",
-        seeds="runs of each model",
-        against="the model that the others are tested against",
-    )
-    if "model.name" in values["config"].override_values:
-        raise InputError("--config.model.name cannot be given to compare; give --models instead")
-    overrides = _overrides(values.models, values.settings)
-    names = list(overrides)
-    against = names[0] if values.against is None else values.against
-    if against not in names:
+def compare(
+    config: Config,
+    folder: pathlib.Path,
+    *,
+    models: Sequence[str] | None = None,
+    settings: str | None = None,
+    seeds: int = 5,
+    against: str | None = None,
+    command: str = "",
+    say: Say = lambda line: None,
+) -> tuple[list[dict[str, Any]], report.About]:
+    """Trains what is missing, compares, and writes compare.md, .csv, .json and .png.
+
+    Args:
+      config: not resolved; it holds for every row.
+      folder: of the comparison, new or continued.
+      models: the rows: models, or names of the settings; None takes all.
+      settings: a file of named settings, by path or name; without it the rows are models.
+      seeds: runs of each row: train.seed, train.seed + 1, ...
+      against: the row that the others are tested against; None is the first.
+      command: kept in compare.json.
+      say: is told of every run.
+
+    Returns:
+      `comparison.rows`, and what they are about.
+
+    Raises:
+      InputError: a name is unknown, a setting does not hold, or no row could be trained.
+    """
+    overrides = _overrides(models, settings)
+    against = next(iter(overrides)) if against is None else against
+    if against not in overrides:
         raise InputError(f"--against is {against!r}, which is not among the models compared")
-    seeds = cli.seeds(values.config, values.seeds, default=5)
-    plan = {
-        name: [
-            cli.resolved(named.applied(values.config, changes | {"train.seed": seed}))
-            for seed in seeds
-        ]
-        for name, changes in overrides.items()
-    }
-    folder = cli.workdir(values)
-    if values.workdir is None:
-        study = f"-{pathlib.Path(values.settings).stem}" if values.settings else ""
-        folder = folder.parent / "compare" / f"{folder.name}{study}"
+    plan = _plan(config, overrides, seeds)
     atomic.check_writable(folder / "compare.json")
-    datasets = _datasets([plan[name][0] for name in names])
+    datasets = _datasets([runs[0] for runs in plan.values()], say)
     dataset = next(iter(datasets.values()))
+    modalities = sorted({name for each in datasets.values() for name in each.features})
+    about = report.About(results.kind_of_data(dataset), modalities, command, overrides)
     with atomic.locked(folder, "comparing"):
         entries = [
-            _entry(name, plan[name], datasets[_data_of(plan[name][0])], folder / name)
-            for name in names
+            _entry(name, runs, datasets[_data_of(runs[0])], folder / name, say)
+            for name, runs in plan.items()
         ]
         if not any(entry.runs for entry in entries):
             message = next(iter(entries[0].errors))
-            raise InputError(f"no model could be compared; {names[0]}: {message}")
+            raise InputError(f"no model could be compared; {entries[0].model}: {message}")
         table = rows(entries, against)
-        about = report.About(
-            data=results.kind_of_data(dataset),
-            modalities=sorted({name for each in datasets.values() for name in each.features}),
-            command=provenance.command("mmssl_jax.studies.compare", argv),
-            overrides=overrides,
-        )
-        report.write(folder, table, entries, about)
-    Console().print(report.short_table(table, results.kind_of_data(dataset)))
+        report.write(folder, table, entries, about, say)
+    return table, about
 
 
-def _overrides(models: str | None, file: str | None) -> dict[str, dict[str, Any]]:
+def _overrides(models: Sequence[str] | None, file: str | None) -> dict[str, dict[str, Any]]:
     """Name of a row -> what it changes in the config: a model each, or the settings of a file."""
     known = {name: {"model.name": name} for name in MODELS} if file is None else named.read(file)
-    names = list(known) if models is None else [name.strip() for name in models.split(",")]
+    names = list(known) if models is None else models
     for name in names:
         if name not in known:
             what = "the models are" if file is None else f"the settings of {file} are"
@@ -107,30 +92,49 @@ def _overrides(models: str | None, file: str | None) -> dict[str, dict[str, Any]
     return {name: known[name] for name in names}
 
 
+def _plan(
+    config: Config, overrides: Mapping[str, Mapping[str, Any]], seeds: int
+) -> dict[str, list[Config]]:
+    """Name of a row -> the resolved config of each of its runs."""
+    first = config.train.seed
+    return {
+        name: [
+            resolve(named.applied(config, {**changes, "train.seed": seed}))
+            for seed in range(first, first + seeds)
+        ]
+        for name, changes in overrides.items()
+    }
+
+
 def _data_of(config: Config) -> tuple[Any, ...]:
     """The fields that say which data set is loaded."""
     return config.data.path, config.data.modalities, config.data.demo_seed
 
 
-def _datasets(plan: Sequence[Config]) -> dict[tuple[Any, ...], Dataset]:
+def _datasets(plan: Sequence[Config], say: Say) -> dict[tuple[Any, ...], Dataset]:
     """The data set of every row; they may differ in modalities, but not in interactions."""
     chosen = {_data_of(config): config for config in plan}
-    datasets = {key: cli.load(config) for key, config in chosen.items()}
+    datasets = {
+        key: session.load_data(config, warn=lambda line: say(f"warning: {line}"))
+        for key, config in chosen.items()
+    }
     if len({dataset.fingerprint for dataset in datasets.values()}) > 1:
         raise InputError("the settings are of data with different splits, which do not compare")
     return datasets
 
 
-def _entry(name: str, plan: Sequence[Config], dataset: Dataset, folder: pathlib.Path) -> Entry:
+def _entry(
+    name: str, plan: Sequence[Config], dataset: Dataset, folder: pathlib.Path, say: Say
+) -> Entry:
     """All runs of a model; a deterministic one needs a single run."""
     entry = Entry(name, [], {})
     for config in plan:
         seed = config.train.seed
         try:
-            run = _run(config, dataset, Workdir(folder / f"seed-{seed}"))
+            run = _run(config, dataset, Workdir(folder / f"seed-{seed}"), say)
         except training.FAILURES as error:
             message = " ".join(str(error).split()) or type(error).__name__
-            _say(f"{name}, seed {seed}: failed: {message}")
+            say(f"{name}, seed {seed}: failed: {message}")
             entry.errors.setdefault(message, []).append(seed)
             continue
         entry.runs.append(run)
@@ -139,15 +143,15 @@ def _entry(name: str, plan: Sequence[Config], dataset: Dataset, folder: pathlib.
     return entry
 
 
-def _run(config: Config, dataset: Dataset, workdir: Workdir) -> Run:
+def _run(config: Config, dataset: Dataset, workdir: Workdir, say: Say) -> Run:
     """A run, trained unless it is finished."""
     label = f"{workdir.folder.parent.name}, seed {config.train.seed}"
     summary = _finished(config, dataset, workdir)
     if summary is None:
-        _say(f"{label}: training in {workdir.folder}")
+        say(f"{label}: training in {workdir.folder}")
         summary = training.train(config, dataset, workdir.folder)
     else:
-        _say(f"{label}: finished already, in {workdir.folder}")
+        say(f"{label}: finished already, in {workdir.folder}")
     if summary["epochs"] > config.train.epochs:
         raise InputError(
             f"the run in {workdir.folder} has {summary['epochs']} epochs, more than train.epochs, "
@@ -175,8 +179,9 @@ def _finished(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, A
         return None  # training.train says whether the run can go on under this config
     summary = atomic.read_json(workdir.results)
     try:
-        stale = (summary["epochs"] - summary["best_epoch"]) // config.train.evaluate_every
-        done = summary["epochs"] >= config.train.epochs or stale > config.train.patience
+        epochs = summary["epochs"]
+        stale = selection.stale_after(epochs, summary["best_epoch"], config.train)
+        done = selection.has_ended(epochs, stale, config.train)
     except (LookupError, TypeError) as error:
         raise InputError(
             f"{workdir.results} does not have the results of a run; remove the folder"
@@ -201,13 +206,14 @@ def _per_user(
             return stored
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
         pass  # there is none, or not a whole one
-    best_epoch, model, state = training.best_of_run(config, dataset, workdir)
-    if best_epoch != summary["best_epoch"]:
+    trained = training.best_of_run(config, dataset, workdir)
+    if trained.epoch != summary["best_epoch"]:
         raise InputError(
             f"{workdir.folder} was trained on after its {summary['epochs']} epochs and stopped; "
             "finish it with train.py, or remove the folder"
         )
-    ranking = results.rank_splits(model, state, dataset, config)["test"]
+    ranking = results.rank_splits(trained, ("test",))["test"]
+    model, state = trained.model, trained.state
     fitted = state.params if model.losses else state.held  # a model that is solved has no params
     stored = {
         "users": ranking.users,
@@ -224,11 +230,3 @@ def _seconds(metrics: Sequence[dict[str, Any]]) -> float:
     """The seconds of all epochs, from rows that have a mean over the epochs since the last."""
     epochs = np.diff([0, *(row["epoch"] for row in metrics)])
     return float(sum(row["seconds"] * count for row, count in zip(metrics, epochs, strict=True)))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    running.run(main, on_interrupt=cli.GOES_ON)

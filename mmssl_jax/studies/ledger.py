@@ -11,20 +11,12 @@ rows. What is between the two lines is written anew, and nothing else is touched
 """
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmssl_jax.commands import running
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
-
-USAGE = """usage: mmssl ledger [--check] DOCUMENT ...
-
-Writes the tables of results in Markdown documents anew from the JSON that they name.
-With --check it writes nothing, and fails where a table is not what its JSON gives.
-"""
 
 _BLOCK = re.compile(
     r"^<!-- (?P<runs>\S+\.json)(?: beside (?P<published>\S+\.json))?(?:: (?P<rows>.+?))? -->\n"
@@ -33,27 +25,22 @@ _BLOCK = re.compile(
 )
 
 
-def main(argv: list[str]) -> None:
-    """Rewrites, or checks, every document."""
-    if {"--help", "-h"} & set(argv[1:]):
-        print(USAGE)
-        return
-    check = "--check" in argv[1:]
-    documents = [Path(argument) for argument in argv[1:] if argument != "--check"]
-    if not documents or any(str(document).startswith("-") for document in documents):
-        raise InputError("give Markdown documents, such as docs/results.md; --help says more")
-    for document in documents:
-        try:
-            old = document.read_bytes().decode()
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read {document}: {error}") from error
-        new = rendered(old, document.parent)
-        if new == old:
-            continue
-        if check:
-            raise InputError(f"{document}: a table is not what its JSON gives; run without --check")
+def update(document: Path, *, check: bool = False) -> bool:
+    """Writes the tables of a document anew; returns whether any differed.
+
+    Raises:
+      InputError: it cannot be read, or as `rendered`; with `check`, also where a table differs.
+    """
+    try:
+        old = document.read_bytes().decode()
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {document}: {error}") from error
+    new = rendered(old, document.parent)
+    if check and new != old:
+        raise InputError(f"{document}: a table is not what its JSON gives; run without --check")
+    if new != old:
         atomic.write_text(document, new)
-        print(f"written: {document}", file=sys.stderr)
+    return new != old
 
 
 def rendered(text: str, folder: Path) -> str:
@@ -156,7 +143,3 @@ def _score(mean: float | None, sd: float | None) -> str:
         return "-"
     text = f"{mean:.4f}".removeprefix("0")
     return text if sd is None else f"{text} ± {sd:.4f}".replace("± 0.", "± .")
-
-
-if __name__ == "__main__":
-    running.run(main)

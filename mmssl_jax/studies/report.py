@@ -4,8 +4,7 @@ import csv
 import dataclasses
 import io
 import pathlib
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rich.markup
@@ -41,9 +40,16 @@ class About:
 
 
 def write(
-    folder: pathlib.Path, rows: Sequence[Row], entries: Sequence[Entry], about: About
+    folder: pathlib.Path,
+    rows: Sequence[Row],
+    entries: Sequence[Entry],
+    about: About,
+    say: Callable[[str], None],
 ) -> None:
-    """Writes the four files into the folder of a comparison; `rows` are those of `entries`."""
+    """Writes the four files into the folder of a comparison; `rows` are those of `entries`.
+
+    `say` is told which; the chart needs matplotlib.
+    """
     heading = f"Comparison on {about.data}, modalities: {', '.join(about.modalities) or 'none'}"
     atomic.write_text(folder / "compare.md", markdown(rows, heading))
     atomic.write_text(folder / "compare.csv", _csv(rows, about.data))
@@ -57,8 +63,8 @@ def write(
         names += ", compare.png"
     except ImportError:
         hint = 'it needs matplotlib: pip install ".[plot]"'
-        print(f"compare.png is not written, as {hint}", file=sys.stderr)
-    print(f"written to {folder}: {names}", file=sys.stderr)
+        say(f"compare.png is not written, as {hint}")
+    say(f"written to {folder}: {names}")
 
 
 def _run(run: Run) -> dict[str, Any]:

@@ -14,24 +14,27 @@ _SETTINGS = {
 }
 
 
-def use() -> None:
-    """Keeps compiled programs, unless jax is told where to keep them, or not to.
+def use() -> str | None:
+    """Keeps compiled programs, unless jax is told where to keep them, or not to; returns where.
 
     jax's own variables rule: JAX_COMPILATION_CACHE_DIR is another folder (and then no setting of
     jax's is touched), JAX_ENABLE_COMPILATION_CACHE=0 turns it off. Where the folder cannot be used,
     or an entry cannot be read, everything is compiled anew, and nothing else differs.
     """
-    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
-        return
+    if not jax.config.jax_enable_compilation_cache:
+        return None
+    if given := jax.config.jax_compilation_cache_dir:
+        return str(given)
     folder = own_folder("compiled")
     if folder is None:
-        return
+        return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     for name, value in _SETTINGS.items():
         if name.upper() not in os.environ:
             jax.config.update(name, value)
     ignored = "Error (reading|writing) persistent compilation cache"  # cut short by a kill, say
     warnings.filterwarnings("ignore", ignored, UserWarning)
+    return str(folder)
 
 
 def own_folder(name: str) -> pathlib.Path | None:

@@ -6,6 +6,7 @@ moments. Everything else is on every device. With one device all of this does no
 """
 
 import os
+import re
 from typing import Any
 
 import jax
@@ -14,6 +15,19 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from mmssl_jax import config as configs
 from mmssl_jax.errors import InputError
 from mmssl_jax.graphs.training_pairs import Batch
+
+# The tables with a row for every user or item, by the end of an array's path. Optimisers keep
+# moments under the names of the parameters, so theirs are split as well.
+_TABLES = re.compile(
+    "(?:^|/)(?:"
+    "user_embedding|item_embedding"  # of every model with embeddings
+    "|user_factors|item_factors|user_content"  # VBPR
+    "|dense0/kernel"  # the critic's first layer
+    "|features/[^/]+"  # of a modality
+    "|nearest/[^/]+|weights/[^/]+|graphs/[^/]+/items|raw/[^/]+/(?:items|weights)"  # item graphs
+    "|gram|held"  # EASE
+    ")$"
+)
 
 
 def check_devices() -> None:
@@ -55,32 +69,29 @@ def make_mesh(config: configs.Mesh) -> Mesh:
     )
 
 
-def shardings(tree: Any, mesh: Mesh, table_rows: set[int]) -> Any:
-    """The sharding of every array of a pytree.
+def shardings(tree: Any, mesh: Mesh) -> Any:
+    """The sharding of every array of a pytree, of arrays or their shapes, by its name.
 
-    Args:
-      tree: of arrays or their shapes.
-      mesh: from `make_mesh`.
-      table_rows: the numbers of users and of items: a matrix with so many rows is a table. Its rows
-        are split where they divide evenly, else its columns, else it stays whole.
+    The rows of a table are split where they divide evenly, else its columns, else it stays whole.
     """
     parts = mesh.shape["model"]
 
-    def of(leaf) -> NamedSharding:
+    def of(path: Any, leaf: Any) -> NamedSharding:
         spec = PartitionSpec()
-        if len(leaf.shape) == 2 and leaf.shape[0] in table_rows:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if len(leaf.shape) == 2 and _TABLES.search(name):
             if leaf.shape[0] % parts == 0:
                 spec = PartitionSpec("model", None)
             elif leaf.shape[1] % parts == 0:
                 spec = PartitionSpec(None, "model")
         return NamedSharding(mesh, spec)
 
-    return jax.tree.map(of, tree)
+    return jax.tree.map_with_path(of, tree)
 
 
-def place(tree: Any, mesh: Mesh, table_rows: set[int]) -> Any:
+def place(tree: Any, mesh: Mesh) -> Any:
     """The arrays of a pytree on the devices of a mesh, by `shardings`."""
-    return jax.device_put(tree, shardings(tree, mesh, table_rows))
+    return jax.device_put(tree, shardings(tree, mesh))
 
 
 def split_batch(batch: Batch, mesh: Mesh) -> Batch:

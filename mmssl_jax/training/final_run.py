@@ -22,7 +22,7 @@ def config_for(given: Config, overrides: dict[str, Any]) -> Config:
       InputError: no flag gives train.epochs, and the model has no schedule of its own.
     """
     config = models.resolve(given)
-    if "train.epochs" not in overrides and not models.has_schedule(config):
+    if "train.epochs" not in overrides and not models.defined(config).schedule:
         raise InputError(
             "--final trains on all pairs, so no validation says when to stop: give "
             "--config.train.epochs=N, or --final-from RUN for the best epoch of a finished run"

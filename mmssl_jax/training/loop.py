@@ -4,8 +4,7 @@ import pathlib
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,24 +15,22 @@ from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.checks import cold
-from mmssl_jax.data.features import content
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
-from mmssl_jax.graphs import training_pairs
-from mmssl_jax.models import MODELS, Model
 from mmssl_jax.ranking import fallback, full_ranking
 from mmssl_jax.runs import provenance
 from mmssl_jax.runs.checkpoints import Checkpoints, abstract
 from mmssl_jax.runs.folder import Workdir
-from mmssl_jax.training import results
+from mmssl_jax.training import devices, results, selection, session
 from mmssl_jax.training import state as states
-from mmssl_jax.training.devices import make_mesh, place
 from mmssl_jax.training.progress import Progress
-from mmssl_jax.training.step import compile_steps, train_step
+from mmssl_jax.training.session import Session, Trained
+from mmssl_jax.training.step import Constants, RunSteps
 
 OUT_OF_MEMORY = (MemoryError, jax.errors.JaxRuntimeError)  # of the host, of a device
 FAILURES = (InputError, *OUT_OF_MEMORY)  # of a run
 Watch = Callable[[int, float], None]  # (epoch, its validation Recall@20)
+Validate = Callable[[states.TrainState], dict[str, float]]  # metric on val -> value
 
 
 def train(
@@ -46,10 +43,9 @@ def train(
 ) -> dict[str, Any]:
     """Trains a model, or goes on with a run that was stopped, and scores its best epoch.
 
-    The run ends after `train.epochs`, or at the (`train.patience` + 1)-th validation in a row
-    without a new best Recall@20. The test split is scored once, at the end. Where all pairs are in
-    train (`Dataset.final`), it ends after `train.epochs`, the last epoch is the best, and there are
-    no scores.
+    `selection` says which epoch is the best and when a run ends. The test split is scored once, at
+    the end. Where all pairs are in train (`Dataset.final`), a run ends after `train.epochs`, the
+    last epoch is the best, and there are no scores.
 
     Args:
       config: resolved.
@@ -67,180 +63,172 @@ def train(
         items that the model cannot score.
     """
     splits = () if dataset.final else splits
-    model, steps_per_epoch = build_model(config, dataset)
-    cold.check(dataset, config.model.name, model.scores_cold_items, splits)
-    mesh, workdir = make_mesh(config.mesh), Workdir(folder)
-    with workdir.open(config, dataset), Checkpoints(workdir.checkpoints) as checkpoints:
-        return _train(
-            config, dataset, model, steps_per_epoch, mesh, workdir, checkpoints, splits, watch
-        )
-
-
-def build_model(config: Config, dataset: Dataset) -> tuple[Model, int]:
-    """The model of a config for this data, its content prepared, and the steps of an epoch."""
-    if not dataset.final:
-        full_ranking.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
-    steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
-    prepared = content.prepare(
-        dataset,
-        missing=config.data.missing,
-        zeros_missing=config.data.zeros_missing,
-        standardize=config.data.standardize,
-    )
-    return MODELS[config.model.name].build(config, prepared, steps_per_epoch), steps_per_epoch
-
-
-def protocol_steps(config: Config, dataset: Dataset) -> int:
-    """Steps of an epoch by the published protocol: training pairs // batch size + 1."""
-    return dataset.train.nnz // config.train.batch_size + 1
-
-
-def _train(
-    config: Config,
-    dataset: Dataset,
-    model: Model,
-    steps_per_epoch: int,
-    mesh: Mesh,
-    workdir: Workdir,
-    checkpoints: Checkpoints,
-    splits: Sequence[str],
-    watch: Watch | None,
-) -> dict[str, Any]:
-    # 1. The initial state, then what a stopped run had reached.
-    transforms = states.optimisers(config, list(model.losses), steps_per_epoch)
-    init_key, run_key = jax.random.split(jax.random.key(config.train.seed))
-    table_rows = {dataset.num_users, dataset.num_items}
-    state = jax.jit(partial(states.init_state, model, transforms))(init_key)
-    state = place(state, mesh, table_rows)
-    done = checkpoints.latest_epoch or 0
-    if done:
-        state = checkpoints.restore(done, state)
-    rows = workdir.read_metrics(up_to_epoch=done)
-    for row in rows if watch else ():
-        watch(row["epoch"], row["val/recall@20"])
-    about = results.about_run(config, dataset, model)
-    stored = about | {"config": configs.flatten(config)}
-
-    # 2. Everything is compiled before the clock starts.
-    started = time.perf_counter()
-    constants = (training_pairs.sampling_tables(dataset.train), model.inputs, run_key)
-    constants = place(constants, mesh, table_rows)
-    step = partial(
-        train_step,
-        model=model,
-        transforms=transforms,
-        batch_size=config.train.batch_size,
-        mesh=mesh,
-    )
-    per_call = min(config.train.steps_per_call, config.train.evaluate_every * steps_per_epoch)
-    run_steps = compile_steps(step, state, constants, per_call)
-    validate = _validation(config, dataset, model, constants[1])
-    validate(state)
-    compile_seconds = time.perf_counter() - started
-
-    # 3. Epochs. A row of metrics is written before its checkpoint, so that a kill loses neither.
-    with Progress(config.train.epochs, steps_per_epoch, done) as progress:
-        if done:
-            progress.say(f"{workdir.folder}: going on after epoch {done}")
-        while done < config.train.epochs and int(state.stale) <= config.train.patience:
-            started = time.perf_counter()
-            epochs = min(config.train.evaluate_every, config.train.epochs - done)
-            lengths = _call_lengths(epochs * steps_per_epoch, per_call)
-            state, terms = _run_calls(run_steps, state, constants, lengths, progress)
-            _check_parameters(state)
-            done += epochs
-            scores = validate(state)
-            # Without validation the last epoch is the best.
-            score = float(done) if dataset.final else scores["recall@20"]
-            state = states.with_score(state, score, done)
-            state = place(state, mesh, table_rows)
-            row = {"epoch": done, "step": int(state.step), "commit": provenance.commit()} | terms
-            row |= {f"val/{name}": value for name, value in scores.items()}
-            rows.append(row | {"seconds": (time.perf_counter() - started) / epochs})
-            workdir.write_metrics(rows)
-            checkpoints.save(done, state, score, stored)
-            rows[-1]["seconds"] = (time.perf_counter() - started) / epochs
-            workdir.write_metrics(rows)
-            progress.epoch(rows[-1], int(state.best_epoch))
-            if watch:
-                watch(done, score)
-
-    # 4. The best epoch's scores; those on the test split once.
-    best_epoch = int(state.best_epoch)
-    like = jax.tree.map(abstract, state)
-    del state  # two states at once would be the peak of a run's memory
-    best = checkpoints.restore(best_epoch, like)
-    commits = dict.fromkeys(row.get("commit") or "unknown" for row in rows)
-    summary = about | {
-        "commit": ", ".join(commits),  # that trained it, whatever code scores it now
-        "best_epoch": best_epoch,
-        "epochs": done,
-        "seconds_per_epoch": statistics.median(row["seconds"] for row in rows) if rows else None,
-        "compile_seconds": compile_seconds,
-    }
-    summary |= results.not_modelled(dataset, model, splits)
-    summary |= results.score_splits(model, best, dataset, config, splits)
-    atomic.write_json(workdir.results, summary)
+    own, run = session.prepare(config, dataset), Workdir(folder)
+    cold.check(dataset, config.model.name, own.model.scores_cold_items, splits)
+    with run.open(config, dataset), session.checkpoints_of(run) as checkpoints:
+        state, rows, programs = _start(own, run, checkpoints)
+        for row in rows if watch else ():
+            watch(row["epoch"], row[f"val/{selection.METRIC}"])
+        state = _train(programs, state, rows, run, checkpoints, watch)
+        best_epoch, epochs = int(state.best_epoch), checkpoints.latest_epoch
+        like = jax.tree.map(abstract, state)
+        del state  # two states at once would be the peak of a run's memory
+        best = checkpoints.restore(best_epoch, like)
+    trained = Trained(config, dataset, best_epoch, own.model, best)
+    summary = results.about_run(config, dataset, own.model)
+    summary |= {"best_epoch": best_epoch, "epochs": epochs, **_costs(rows)}
+    summary |= {"compile_seconds": programs.compile_seconds}
+    summary |= results.not_modelled(dataset, own.model, splits)
+    summary |= results.score_splits(trained, splits)
+    atomic.write_json(run.results, summary)
     return summary
 
 
-def _validation(
-    config: Config, dataset: Dataset, model: Model, inputs: Any
-) -> Callable[[states.TrainState], dict[str, float]]:
+def _costs(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """By which commits a run was trained, whatever code scores it now, and how fast."""
+    return {
+        "commit": ", ".join(dict.fromkeys(row.get("commit") or "unknown" for row in rows)),
+        "seconds_per_epoch": statistics.median(row["seconds"] for row in rows) if rows else None,
+    }
+
+
+class _Programs(NamedTuple):
+    """What the epochs of a run have in common: compiled, and on the devices."""
+
+    session: Session
+    mesh: Mesh
+    constants: Constants
+    steps: RunSteps
+    per_call: int  # steps in a call, at most
+    validate: Validate
+    compile_seconds: float
+
+
+def _start(
+    own: Session, run: Workdir, checkpoints: Checkpoints
+) -> tuple[states.TrainState, list[dict[str, Any]], _Programs]:
+    """The state that a run begins or goes on with, its rows of metrics so far, and its programs."""
+    config = own.config
+    mesh = devices.make_mesh(config.mesh)
+    init_key, run_key = jax.random.split(jax.random.key(config.train.seed))
+    state = devices.place(own.initial_state(init_key), mesh)
+    done = checkpoints.latest_epoch or 0
+    if done:
+        state = checkpoints.restore(done, state)
+    rows = run.read_metrics(up_to_epoch=done)
+
+    # Everything is compiled before the clock of the first epoch starts.
+    started = time.perf_counter()
+    constants = own.constants(run_key, mesh)
+    per_call = min(config.train.steps_per_call, config.train.evaluate_every * own.steps_per_epoch)
+    steps = own.compiled(state, constants, per_call, mesh)
+    validate = _validation(own, constants[1])
+    validate(state)
+    seconds = time.perf_counter() - started
+    return state, rows, _Programs(own, mesh, constants, steps, per_call, validate, seconds)
+
+
+def _train(
+    programs: _Programs,
+    state: states.TrainState,
+    rows: list[dict[str, Any]],
+    run: Workdir,
+    checkpoints: Checkpoints,
+    watch: Watch | None,
+) -> states.TrainState:
+    """Runs epochs until the run has ended; every validation adds a row and saves the state."""
+    config, final = programs.session.config, programs.session.dataset.final
+    about = results.about_run(config, programs.session.dataset, programs.session.model)
+    stored = about | {"config": configs.flatten(config)}
+    done, every = checkpoints.latest_epoch or 0, config.train.evaluate_every
+    with Progress(config.train.epochs, programs.session.steps_per_epoch, done) as progress:
+        if done:
+            progress.say(f"{run.folder}: going on after epoch {done}")
+        while not selection.has_ended(done, int(state.stale), config.train):
+            started = time.perf_counter()
+            epochs = min(every, config.train.epochs - done)
+            state, terms = _run_epochs(programs, state, epochs, progress)
+            done += epochs
+            scores = programs.validate(state)
+            # Without validation the last epoch is the best.
+            score = float(done) if final else scores[selection.METRIC]
+            state = devices.place(states.with_score(state, score, done), programs.mesh)
+            row = {"epoch": done, "step": int(state.step), "commit": provenance.commit()} | terms
+            row |= {f"val/{name}": value for name, value in scores.items()}
+            rows.append(row | {"seconds": (time.perf_counter() - started) / epochs})
+            run.write_metrics(rows)  # before its checkpoint, so that a kill loses neither
+            checkpoints.save(done, state, score, stored)
+            rows[-1]["seconds"] = (time.perf_counter() - started) / epochs
+            run.write_metrics(rows)
+            progress.epoch(rows[-1], int(state.best_epoch))
+            if watch:
+                watch(done, score)
+    return state
+
+
+def _validation(own: Session, inputs: Any) -> Validate:
     """The function from a state to its metrics on val; to none where all pairs are in train."""
+    config, dataset, model = own.config, own.dataset, own.model
     if dataset.final:
         return lambda state: {}
     stand_in, block = fallback.fallback(dataset.train), config.evaluation.user_block
     task = full_ranking.ranking_task(dataset.unranked, dataset.val, block, stand_in)
     embed = jax.jit(model.embed)
 
-    def validate(state):
+    def validate(state: states.TrainState) -> dict[str, float]:
         representation = embed(state.params, inputs, state.held)
         return full_ranking.evaluate(representation, task, config.evaluation.cutoffs, model.score)
 
     return validate
 
 
-def _call_lengths(steps: int, per_call: int) -> list[int]:
-    """The lengths of the calls that make so many steps: all full but the last."""
-    return [min(per_call, steps - start) for start in range(0, steps, per_call)]
+def _run_epochs(
+    programs: _Programs, state: states.TrainState, epochs: int, progress: Progress
+) -> tuple[states.TrainState, dict[str, float]]:
+    """The state after so many epochs, and the means of the loss terms over their steps.
 
-
-def _run_calls(run_steps, state, constants, lengths, progress):
-    """Makes the calls; the losses of one are read while the next one runs. Returns their means."""
-    step, pending, seen = int(state.step), None, []
-    for length in lengths:
-        state, history = run_steps(state, constants, jnp.asarray(length, jnp.int32))
+    The losses of one call are read while the next one runs.
+    """
+    steps, per_call = epochs * programs.session.steps_per_epoch, programs.per_call
+    step, pending, read = int(state.step), None, []
+    for start in range(0, steps, per_call):
+        length = min(per_call, steps - start)  # all calls are full but the last
+        state, history = programs.steps(state, programs.constants, jnp.asarray(length, jnp.int32))
         if pending is not None:
-            seen.append(_read_terms(*pending, progress))
-        pending = (history, step, length)
-        step += length
-    seen.append(_read_terms(*pending, progress))
-    names = seen[0].keys()
+            read.append(_read_terms(*pending, progress))
+        pending = (history, step + start, length)
+    read.append(_read_terms(*pending, progress))
+    _check_parameters(state)
+    names = read[0].keys()
     return state, {
-        name: float(np.mean(np.concatenate([part[name] for part in seen]))) for name in names
+        name: float(np.mean(np.concatenate([part[name] for part in read]))) for name in names
     }
 
 
-def _read_terms(history, first_step: int, length: int, progress) -> dict[str, np.ndarray]:
+def _read_terms(
+    history: dict[str, jax.Array], first_step: int, length: int, progress: Progress
+) -> dict[str, np.ndarray]:
+    """The terms of the steps of a call, on the host; InputError where one is no number."""
     terms = {name: np.asarray(values[:length]) for name, values in history.items()}
     for index in range(length):
         for name in sorted(terms, key=lambda name: name.endswith("/loss")):  # totals last
             if not np.isfinite(value := terms[name][index]):
-                _diverged(f"loss '{name}' became {value}", first_step + index + 1)
+                raise _diverged(f"loss '{name}' became {value}", first_step + index + 1)
     progress.steps(length, {name: float(values[-1]) for name, values in terms.items()})
     return terms
 
 
 def _check_parameters(state: states.TrainState) -> None:
+    """Raises InputError where a parameter is no number."""
     finite = jax.tree.map(lambda x: jnp.all(jnp.isfinite(x)), state.params)
     for path, leaf in jax.tree.leaves_with_path(finite):
         if not leaf:
-            _diverged(f"parameter {jax.tree_util.keystr(path)} became NaN or inf", int(state.step))
+            name = jax.tree_util.keystr(path)
+            raise _diverged(f"parameter {name} became NaN or inf", int(state.step))
 
 
-def _diverged(what: str, step: int) -> None:
-    raise InputError(
+def _diverged(what: str, step: int) -> InputError:
+    return InputError(
         f"{what} at step {step}; training stopped and kept the last validated epoch, if any; try "
         "a lower train.learning_rate or critic.learning_rate in another --workdir, or check the "
         "features' scale"

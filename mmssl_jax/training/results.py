@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import rich.markup
 from rich.table import Table
 
@@ -13,21 +12,23 @@ from mmssl_jax.data.checks import cold
 from mmssl_jax.models import Model
 from mmssl_jax.ranking import fallback, full_ranking, metrics
 from mmssl_jax.runs import provenance
+from mmssl_jax.training.session import Trained
 
 SPLITS = ("val", "test")
 RANKED = {False: "items without training pair", True: "all items, known ones included"}
 
 
 def rank_splits(
-    model: Model, state: Any, dataset: Dataset, config: Config, splits: Sequence[str] = SPLITS
+    trained: Trained, splits: Sequence[str] = SPLITS
 ) -> dict[str, full_ranking.Ranking]:
     """Where the truth of these splits stands in lists as long as the largest cutoff."""
-    representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
-    cutoff, block = max(config.evaluation.cutoffs), config.evaluation.user_block
-    rankings, stand_in = {}, fallback.fallback(dataset.train)
+    dataset, evaluation = trained.dataset, trained.config.evaluation
+    representation, stand_in = trained.representation(), fallback.fallback(dataset.train)
+    cutoff, block = max(evaluation.cutoffs), evaluation.user_block
+    rankings = {}
     for split in splits:
         task = full_ranking.ranking_task(dataset.unranked, getattr(dataset, split), block, stand_in)
-        rankings[split] = full_ranking.rank(representation, task, cutoff, model.score)
+        rankings[split] = full_ranking.rank(representation, task, cutoff, trained.model.score)
     return rankings
 
 
@@ -42,12 +43,9 @@ def scores_of(
     }
 
 
-def score_splits(
-    model: Model, state: Any, dataset: Dataset, config: Config, splits: Sequence[str] = SPLITS
-) -> dict[str, float]:
+def score_splits(trained: Trained, splits: Sequence[str] = SPLITS) -> dict[str, float]:
     """Every metric on these splits: 'test/recall@20' -> value."""
-    rankings = rank_splits(model, state, dataset, config, splits)
-    return scores_of(rankings, config.evaluation.cutoffs)
+    return scores_of(rank_splits(trained, splits), trained.config.evaluation.cutoffs)
 
 
 def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.models import Model
+from mmssl_jax.training import selection
 
 
 @jax.tree_util.register_dataclass
@@ -31,15 +31,15 @@ class TrainState:
 
 
 def optimisers(
-    config: Config, players: list[str], steps_per_epoch: int
+    config: Config, model: Model, steps_per_epoch: int
 ) -> dict[str, optax.GradientTransformation]:
-    """Player -> optimiser: Adam for a critic, AdamW for others (weight decay as in torch)."""
+    """Player -> optimiser: the model's own, else AdamW with weight decay as in torch."""
     rate = config.train.learning_rate
     if config.train.lr_decay != 1.0:
         rate = optax.exponential_decay(rate, steps_per_epoch, config.train.lr_decay, staircase=True)
-    of_critic = optax.adam(config.critic.learning_rate, config.critic.beta1, config.critic.beta2)
-    of_others = optax.adamw(rate, weight_decay=config.train.weight_decay)
-    return {player: of_critic if player == "critic" else of_others for player in players}
+    shared = optax.adamw(rate, weight_decay=config.train.weight_decay)
+    own = {player: optax.adam(*rates) for player, rates in model.optimisers.items()}
+    return {player: own.get(player, shared) for player in model.losses}
 
 
 def init_state(
@@ -59,16 +59,12 @@ def init_state(
 
 
 def with_score(state: TrainState, score: float, epoch: int) -> TrainState:
-    """The state after a validation: a strictly better score, in float32, is the new best."""
-    score = float(np.float32(score))
-    if score > float(state.best_score):
-        score, best_epoch, stale = score, epoch, 0
-    else:
-        score, best_epoch = float(state.best_score), int(state.best_epoch)
-        stale = int(state.stale) + 1
+    """The state after a validation."""
+    before = selection.Selection(float(state.best_score), int(state.best_epoch), int(state.stale))
+    chosen = selection.after(before, score, epoch)
     return dataclasses.replace(
         state,
-        best_score=jnp.asarray(score, jnp.float32),
-        best_epoch=jnp.asarray(best_epoch, jnp.int32),
-        stale=jnp.asarray(stale, jnp.int32),
+        best_score=jnp.asarray(chosen.best_score, jnp.float32),
+        best_epoch=jnp.asarray(chosen.best_epoch, jnp.int32),
+        stale=jnp.asarray(chosen.stale, jnp.int32),
     )

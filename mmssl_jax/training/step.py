@@ -20,6 +20,7 @@ Constants = tuple[
     training_pairs.SamplingTables, Any, PRNGKeyArray
 ]  # tables, the model's inputs, run key
 Step = Callable[[TrainState, Constants], tuple[TrainState, Terms]]
+RunSteps = Callable[[TrainState, Constants, Int[Array, ""]], tuple[TrainState, Terms]]
 
 
 def train_step(
@@ -60,7 +61,7 @@ def train_step(
 
 def compile_steps(
     step: Step, state: TrainState, constants: Constants, steps_per_call: int
-) -> Callable[[TrainState, Constants, Int[Array, ""]], tuple[TrainState, Terms]]:
+) -> RunSteps:
     """Compiles a call that runs up to `steps_per_call` steps, once for every length.
 
     The number of steps is an argument of the compiled program, so the shorter call at the end of an

@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from worlds import ROOT, Place
+from worlds import ROOT, Place, code_of, given
 
-from mmssl_jax.commands import cli, running
+from mmssl_jax import models
+from mmssl_jax.commands import call, running
+from mmssl_jax.commands.config_arguments import Given
 
 
 @pytest.fixture(name="place")
@@ -16,20 +18,18 @@ def _place(tmp_path) -> Place:
     return Place(tmp_path)
 
 
-def parsed(place: Place, *flags: str):
-    return cli.parse(place.argv(*flags), "usage", json="")
+def parsed(place: Place, *flags: str) -> Given:
+    return given(*place.argv(*flags))
 
 
-@pytest.mark.parametrize("flag", ["--help", "-h", "-help"])
-@pytest.mark.parametrize("main", [cli.train_main, cli.evaluate_main])
-def test_help_goes_to_stdout_and_names_the_flags(capsys, main, flag):
-    with pytest.raises(SystemExit) as exit_:
-        main(["program", flag, "--config=/no/such/file.py"])
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_help_goes_to_stdout_and_names_the_flags(capsys, command, flag):
+    assert code_of([command, flag, "--config=/no/such/file.py"]) == 0
     output = capsys.readouterr()
-    assert exit_.value.code == 0
-    assert "--config FILE" in output.out
+    assert "--config FILE|NAME" in output.out
     assert "--workdir DIR" in output.out
-    assert ("--json FILE" in output.out) == (main is cli.evaluate_main)
+    assert ("--json FILE" in output.out) == (command == "evaluate")
     assert output.err == ""
 
 
@@ -54,35 +54,40 @@ def test_help_goes_to_stdout_and_names_the_flags(capsys, main, flag):
 )
 def test_overrides_of_every_type(place, flag, field, value):
     section, name = field.split(".")
-    config = cli.resolved(parsed(place, "--config.critic.enabled", flag).config)
+    config = models.resolve(parsed(place, "--config.critic.enabled", flag).config)
     found = getattr(getattr(config, section), name)
     assert found == value
     assert type(found) is type(value)
 
 
 def test_an_override_may_be_two_arguments_and_the_last_one_wins(place):
-    values = parsed(place, "--config.train.epochs", "5", "--config.train.epochs", "6")
-    assert values.config.train.epochs == 6
+    flags = ("--config.train.epochs", "5", "--config.train.epochs", "6")
+    assert parsed(place, *flags).config.train.epochs == 6
 
 
 def test_what_nobody_set_has_the_models_default(place):
-    assert cli.resolved(parsed(place).config).train.patience == 7
-    config = cli.resolved(parsed(place, "--config.train.patience=0").config)
+    assert models.resolve(parsed(place).config).train.patience == 7
+    config = models.resolve(parsed(place, "--config.train.patience=0").config)
     assert config.train.patience == 0
 
 
 def test_the_default_workdir_is_named_after_the_config(place):
-    values = cli.parse(["program", "--config", str(place.config)], "usage")
-    assert str(cli.workdir(values)) == "runs/tiny"
-    values = cli.parse(["program", f"--config={place.config}", "--config.name=x"], "usage")
-    assert str(cli.workdir(values)) == "runs/x"
-    assert cli.workdir(parsed(place)) == place.run
+    assert given("--config", str(place.config)).name == "tiny"
+    assert given(f"--config={place.config}", "--config.name=x").name == "x"
 
 
-def stopped(stop, **options) -> int:
+@pytest.mark.parametrize(("flags", "folder"), [((), "runs/tiny"), (("--workdir=x",), "x")])
+def test_runs_are_below_runs(place, monkeypatch, flags, folder):
+    monkeypatch.chdir(place.run.parent)
+    call(["train", f"--config={place.config}", "--config.model.name=popularity", *flags])
+    assert (place.run.parent / folder / "results.json").exists()
+    call(["evaluate", f"--config={place.config}", *flags])
+
+
+def stopped(stop) -> int:
     """The exit code of a command that calls `stop`."""
     with pytest.raises(SystemExit) as exit_:
-        running.run(lambda argv: stop(), **options)
+        running.run(stop)
     return exit_.value.code
 
 
@@ -91,7 +96,11 @@ def interrupt() -> None:
 
 
 def test_ctrl_c_says_how_to_go_on(capsys):
-    assert stopped(interrupt, on_interrupt=cli.GOES_ON) == 130
+    def in_training():
+        with running.goes_on():
+            interrupt()
+
+    assert stopped(in_training) == 130
     assert capsys.readouterr().err == (
         "interrupted; the same command goes on from the last validation\n"
     )
@@ -120,7 +129,5 @@ def test_the_programs_exit_with_2_and_one_line(tmp_path, program):
     ended = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stdout == ""
-    assert ended.stderr == (
-        "error: config file 'missing.py' does not exist; try --config configs/demo.py\n"
-    )
+    assert ended.stderr == ("error: config file 'missing.py' does not exist; try --config demo\n")
     assert not list(tmp_path.iterdir())

@@ -33,12 +33,10 @@ def run(code: str, *argv: str, cwd=ROOT) -> str:
 
 def test_training_and_evaluation(tmp_path):
     place = Place(tmp_path)
-    argv = place.argv("--config.train.epochs=1")[1:]
-    run("from mmssl_jax.commands import cli, running; running.run(cli.train_main)", *argv)
+    argv = place.argv("--config.train.epochs=1")
+    run("from mmssl_jax.commands import main; main()", "train", *argv)
     assert len(place.metrics) == 1
-    out = run(
-        "from mmssl_jax.commands import cli, running; running.run(cli.evaluate_main)", *argv[:2]
-    )
+    out = run("from mmssl_jax.commands import main; main()", "evaluate", *argv[:2])
     assert f"{place.results['test/recall@20']:.4f}" in out
 
 
@@ -48,9 +46,8 @@ def test_an_import_of_parquet_into_a_new_folder(tmp_path):
     pairs = [(f"u{user}", f"i{(user + step) % 12}") for user in range(9) for step in range(6)]
     table = tmp_path / "pairs.parquet"
     pl.DataFrame(pairs, schema=["user_id", "item_id"], orient="row").write_parquet(table)
-    code = "from mmssl_jax.commands import running; from mmssl_jax.data.__main__ import main; "
-    code += "running.run(main)"
-    run(code, "import", table, "--to", tmp_path / "data", "--k-core=1")
+    code = "from mmssl_jax import commands; commands.main()"
+    run(code, "data", "import", table, "--to", tmp_path / "data", "--k-core=1")
     assert len(json.loads((tmp_path / "data" / "train.json").read_text())) == 9
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from mmssl_jax import config as configs
+from mmssl_jax import models
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import mmssl
@@ -22,19 +23,17 @@ def with_values(**values):
 
 
 def resolve(**values):
-    return configs.resolve(with_values(**values), mmssl.DEFAULTS)
+    return models.resolve(with_values(**values))
 
 
-@pytest.mark.parametrize("section", [None, "train", "mmssl"])
+@pytest.mark.parametrize("section", [None, "train"])
 def test_a_config_file_cannot_set_an_unknown_field(section):
     config = Config()
     with pytest.raises(AttributeError, match="unknown config field 'learning_rat'"):
         (getattr(config, section) if section else config).learning_rat = 1e-3
 
 
-@pytest.mark.parametrize(
-    "path", ["train.learning_rat", "trai.learning_rate", "train", "train.seed.x", "", "train."]
-)
+@pytest.mark.parametrize("path", ["train.learning_rat", "train", "train.seed.x", "", "train."])
 def test_unflatten_refuses_an_unknown_field(path):
     with pytest.raises(InputError, match=f"unknown config field '{path}'"):
         configs.unflatten({path: 1})
@@ -110,9 +109,34 @@ def test_fields_that_nobody_set_take_the_default_of_the_model():
     assert config.model.layers == mmssl.DEFAULTS["model.layers"]
 
 
-def test_a_field_without_any_value_is_refused():
+def test_a_field_without_any_value_is_refused(monkeypatch):
+    incomplete = models.MODELS["mf"]._replace(defaults={"data.standardize": False})
+    monkeypatch.setitem(models.MODELS, "incomplete", incomplete)
     with pytest.raises(InputError, match=r"model\.layers"):
-        configs.resolve(with_values(), {"data.standardize": False})
+        resolve(model__name="incomplete")
+
+
+@pytest.mark.parametrize("path", ["mmssl__learning_rat", "trai__learning_rate", "critic__beta3"])
+def test_an_unknown_field_of_a_models_own_is_refused(path):
+    with pytest.raises(InputError, match=f"unknown config field '{path.replace('__', '.')}'"):
+        resolve(**{path: 1e-3})
+
+
+def test_what_another_model_reads_is_checked_and_left_out():
+    given = {"model__name": "lightgcn", "mmssl__heads": 2, "ease__l2": (1.0,)}
+    config = resolve(**given)
+    assert not [path for path in configs.flatten(config) if path.startswith(("mmssl.", "ease."))]
+    assert config == resolve(model__name="lightgcn")
+    with pytest.raises(InputError, match=r"mmssl\.heads"):
+        resolve(**given | {"mmssl__heads": 0})
+
+
+def test_every_field_has_a_path_and_a_type():
+    fields = models.fields()
+    assert fields["train.seed"] is int
+    assert fields["ease.l2"] == tuple[float, ...]
+    for name in models.MODELS:
+        assert configs.flatten(resolve(model__name=name)).keys() <= fields.keys()
 
 
 def test_ints_serve_as_floats_and_lists_as_tuples():
@@ -123,7 +147,7 @@ def test_ints_serve_as_floats_and_lists_as_tuples():
 
 def test_a_resolved_config_is_frozen_hashable_and_a_copy():
     given = with_values()
-    config = configs.resolve(given, mmssl.DEFAULTS)
+    config = models.resolve(given)
     for section, name in ((config, "name"), (config.train, "epochs")):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(section, name, getattr(section, name))
@@ -137,4 +161,4 @@ def test_flatten_and_unflatten_go_through_json():
     config = resolve(train__epochs=3, evaluation__cutoffs=(5, 20))
     stored = json.loads(json.dumps(configs.flatten(config)))
     assert configs.flatten(configs.unflatten(stored)) == configs.flatten(config)
-    assert configs.resolve(configs.unflatten(stored), {}) == config
+    assert models.resolve(configs.unflatten(stored)) == config

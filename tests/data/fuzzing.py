@@ -9,7 +9,6 @@ reader returns or raises InputError with one printable line; the doctor reports 
 training refuses; nothing of the file is run, nothing is written, and memory and time stay small.
 """
 
-import contextlib
 import functools
 import gzip
 import io
@@ -163,7 +162,7 @@ def _read_folder(folder: Path) -> None:
         assert str(refused) == errors[0], (refused, errors)
         raise refused
     assert dataset is not None
-    doctor._facts(dataset)
+    doctor.facts(dataset)
 
 
 def _read_table(path: Path) -> None:
@@ -193,9 +192,9 @@ def _add_titles(dataset: Dataset, named: Path) -> None:
 
 
 def _read_items(folder: Path, items: Path) -> None:
-    with contextlib.redirect_stderr(io.StringIO()) as warned:
-        item_table.read(folder, items, None, (), header=True)
-    assert all(line.isprintable() for line in warned.getvalue().splitlines())
+    warnings: list[str] = []
+    item_table.read(folder, items, None, (), header=True, warn=warnings.append)
+    assert all(warning.isprintable() for warning in warnings)
 
 
 # What is done to the files

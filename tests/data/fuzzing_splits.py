@@ -8,8 +8,8 @@ import numpy as np
 
 from mmssl_jax.data.checks.findings import Findings, SplitRules
 from mmssl_jax.data.dataset import SPLITS
-from mmssl_jax.data.importing import options as import_options
-from mmssl_jax.data.importing import table_import
+from mmssl_jax.data.importing import option_checks, table_import
+from mmssl_jax.data.importing.options import ImportOptions
 
 Read = Callable[[], None]
 _DAY = 86_400
@@ -38,20 +38,25 @@ def targets(top: Path) -> dict[str, tuple[Path, Read]]:
         path.write_text("user_id,item_id,split,timestamp\n" + "".join(lines))
     sources[labelled.name] = labelled, labelled
     reads: dict[str, tuple[Path, Read]] = {
-        name: (path, functools.partial(_read, source, "--unseen", "drop"))
+        name: (path, functools.partial(_read, ImportOptions(source, unseen="drop", repeats="drop")))
         for name, (path, source) in sources.items()
     }
-    cuts = ("--val-since", "2020-02-01", "--test-since", "2020-03-01")
-    flags = ("--split", "by-time", "--k-core", "0", *cuts)
-    reads["timed.csv"] = timed, functools.partial(_read, timed, *flags)
+    options = ImportOptions(
+        timed,
+        split="by-time",
+        k_core=0,
+        val_since="2020-02-01",
+        test_since="2020-03-01",
+        repeats="drop",
+    )
+    reads["timed.csv"] = timed, functools.partial(_read, options)
     return reads
 
 
-def _read(source: Path, *flags: str) -> None:
+def _read(options: ImportOptions) -> None:
     """Reads as an import does; every pair is then in one split."""
-    options = import_options.parse([str(source), "--dry-run", *flags, "--repeats", "drop"])
     findings = Findings(rules=SplitRules("drop"))
-    dataset, _, _ = table_import.read(options, findings)
+    dataset, _, _ = table_import.read(option_checks.settled(options), findings)
     for message in dataset.warnings:
         assert message.isprintable(), message
     if not any("IS THE SAME AS test" in message for message in dataset.warnings):

@@ -5,11 +5,10 @@ import json
 import data_layouts_writers as writers
 import numpy as np
 import pytest
-from worlds import world
+from worlds import mmssl, world
 
 from mmssl_jax.data import load
 from mmssl_jax.data.dataset import SPLITS
-from mmssl_jax.data.importing import imports
 from mmssl_jax.errors import InputError
 
 SOLD, ALL = 20, 23  # items; the last three have no pair, and item 7 has one alone
@@ -35,7 +34,7 @@ NAMED = ("--modality", "image=img.csv")
 
 
 def run(capsys, *argv, source="sales.csv"):
-    imports.main([source, "--to", "out", *argv])
+    mmssl("data", "import", source, "--to", "out", *argv)
     printed = capsys.readouterr().out
     return [line for line in printed.splitlines() if line.startswith("warning")]
 
@@ -98,7 +97,7 @@ def test_ids_spelt_in_another_way_are_no_new_items(capsys, shop):
     assert any("3 of its 23 items have no pair" in line for line in warned)
     assert any(f"spells {ALL} items in another way" in line for line in warned)
     with pytest.raises(InputError, match="has no item of"):
-        imports.main(["sales.csv", "--to", "new", *ORDERED, "--id-spelling", "keep"])
+        mmssl("data", "import", "sales.csv", "--to", "new", *ORDERED, "--id-spelling", "keep")
 
 
 def test_a_list_alone_adds_items_for_features_to_come(capsys):
@@ -107,7 +106,7 @@ def test_a_list_alone_adds_items_for_features_to_come(capsys):
     assert data.item_ids is not None
     assert sorted(data.item_ids) == [f"i{item:02}" for item in range(ALL)]
     with pytest.raises(InputError, match="with --catalogue keep it lists items to add"):
-        imports.main(["sales.csv", "--to", "new", "--item-order", "ids.txt"])
+        mmssl("data", "import", "sales.csv", "--to", "new", "--item-order", "ids.txt")
 
 
 def test_without_raw_ids_rows_beyond_are_an_error_until_it_is_said(capsys, shop):
@@ -116,7 +115,7 @@ def test_without_raw_ids_rows_beyond_are_an_error_until_it_is_said(capsys, shop)
     np.save("sound.npy", np.arange(1, 2 * count + 7, dtype=np.float32).reshape(-1, 2))
     argv = ("--modality", "sound=sound.npy")
     with pytest.raises(InputError, match=rf"has {count + 3} rows, not {count}.*--catalogue keep"):
-        imports.main([folder, "--to", "out", *argv])
+        mmssl("data", "import", folder, "--to", "out", *argv)
     warned = run(capsys, *argv, "--catalogue", "drop", source=folder)
     assert any(f"3 of its {count + 3} items have no pair" in line for line in warned)
     assert load("out").features["sound"].shape == (count, 2)
@@ -145,7 +144,7 @@ def test_rows_that_fit_something_else_are_named(shop):
     folder = str(writers.write_diffmm(world(), shop / "folder"))
     np.save("x.npy", np.ones((3, count), np.float32))
     with pytest.raises(InputError, match=r"so many columns, so save it transposed \(array\.T\)"):
-        imports.main([folder, "--to", "out", "--modality", "x=x.npy"])
+        mmssl("data", "import", folder, "--to", "out", "--modality", "x=x.npy")
     np.save("x.npy", np.ones((world().num_users, 3), np.float32))
     with pytest.raises(InputError, match="are these features of users"):
-        imports.main([folder, "--to", "out", "--modality", "x=x.npy"])
+        mmssl("data", "import", folder, "--to", "out", "--modality", "x=x.npy")

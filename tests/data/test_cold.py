@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 from test_baselines import config_of
 from test_compare import run as compared
-from worlds import ITEMS, USERS, Place, world
+from worlds import ITEMS, USERS, Place, mmssl, world
 
 from mmssl_jax import training
 from mmssl_jax.data import Dataset
-from mmssl_jax.data.__main__ import main as data_main
 from mmssl_jax.data.checks import cold
 from mmssl_jax.data.dataset import assemble
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
-from mmssl_jax.training.loop import build_model
+from mmssl_jax.training import session
 
 ABLE = ("lattice", "micro", "vbpr")
 COLD = np.arange(24, ITEMS)  # the items that no user has in training
@@ -59,7 +58,7 @@ def shares(dataset: Dataset) -> dict[str, float]:
 def scores(name: str, values: dict, dataset: Dataset) -> np.ndarray:
     """Those of a model's random start, after its first refresh."""
     config = config_of(name, **values)
-    model, _ = build_model(config, dataset)
+    model = session.prepare(config, dataset).model
     params = model.init(jax.random.key(3))
     held = model.refresh(params, model.inputs, model.held, jax.numpy.asarray(0))
     embed = jax.jit(model.embed)(params, model.inputs, held)
@@ -75,7 +74,7 @@ def test_the_features_of_cold_items_change_their_scores_where_a_model_says_so(va
         features[modality][COLD] = array[np.roll(COLD, 5)]
     other = dataclasses.replace(dataset, features=features)
     one, two = (scores(name, values, each)[:, COLD] for each in (dataset, other))
-    model, _ = build_model(config_of(name, **values), dataset)
+    model = session.prepare(config_of(name, **values), dataset).model
     assert model.scores_cold_items == (name in ABLE)
     if model.scores_cold_items:
         assert (one != two).all(axis=0).mean() > 0.9
@@ -84,7 +83,9 @@ def test_the_features_of_cold_items_change_their_scores_where_a_model_says_so(va
 
 
 def test_the_models_named_in_messages_are_those_that_can():
-    can = [name for name in MODELS if build_model(config_of(name), world())[0].scores_cold_items]
+    can = [
+        name for name in MODELS if session.prepare(config_of(name), world()).model.scores_cold_items
+    ]
     assert can == list(ABLE)
     assert cold.ABLE.startswith("lattice, micro and vbpr can")
 
@@ -159,19 +160,17 @@ def test_an_import_says_which_models_can(tmp_path, capsys):
     rows = [f"p{user},{'abcdefghij'[(user + step) % 10]}" for user in range(9) for step in range(5)]
     (tmp_path / "t.csv").write_text("\n".join(["user_id,item_id", *rows]) + "\n")
     argv = ["data", "import", str(tmp_path / "t.csv"), "--k-core=0", "--dry-run"]
-    data_main([*argv, "--split=cold-items"])
+    mmssl(*argv, "--split=cold-items")
     output = " ".join(capsys.readouterr().out.split())
     assert "test pairs (100%) are of items without a training pair, which most models" in output
     assert "lattice, micro and vbpr can, by features of the items" in output
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(10, 4)))
-    data_main(
-        [
-            *argv[:-1],
-            "--split=cold-items",
-            f"--modality=image={tmp_path / 'x.npy'}",
-            f"--to={tmp_path / 'to'}",
-        ]
+    mmssl(
+        *argv[:-1],
+        "--split=cold-items",
+        f"--modality=image={tmp_path / 'x.npy'}",
+        f"--to={tmp_path / 'to'}",
     )
     assert capsys.readouterr().out.rstrip().endswith(" --config.model.name=lattice")
-    data_main(argv)
+    mmssl(*argv)
     assert "most models" not in capsys.readouterr().out

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from test_layouts import REAL, small
-from worlds import snapshot
+from worlds import mmssl, snapshot
 
 from mmssl_jax.data import load
 from mmssl_jax.data.checks import doctor
@@ -33,7 +33,7 @@ def run(capsys, *argv) -> tuple[int, str]:
     """Exit code and standard output."""
     code = 0
     try:
-        doctor.main([str(argument) for argument in argv])
+        mmssl("data", "check", *argv)
     except SystemExit as error:
         code = error.code
     output = capsys.readouterr()
@@ -335,13 +335,13 @@ def test_modalities_are_chosen(folder, capsys):
 
 @pytest.mark.parametrize("argv", [[], ["a", "b"], ["--nosuch"], ["data", "--mod", "none"]])
 def test_bad_usage_is_one_line(argv):
-    with pytest.raises(InputError, match=r"python -m mmssl_jax\.data check --help") as caught:
-        doctor.main(argv)
+    with pytest.raises(InputError, match=r"mmssl data check --help") as caught:
+        mmssl("data", "check", *argv)
     assert "\n" not in str(caught.value)
 
 
 def test_a_reader_that_has_enough_is_no_crash(folder):
-    argv = [sys.executable, "-m", "mmssl_jax.data", "check", str(folder), "--json"]
+    argv = [sys.executable, "-m", "mmssl_jax", "data", "check", str(folder), "--json"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
@@ -350,7 +350,7 @@ def test_a_reader_that_has_enough_is_no_crash(folder):
 
 def test_no_folder_is_bad_usage(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
-        doctor.main([str(tmp_path / "nope")])
+        mmssl("data", "check", str(tmp_path / "nope"))
 
 
 def test_an_unknown_layout_is_an_error(tmp_path, capsys):
@@ -404,14 +404,14 @@ def test_nothing_is_marked_in_a_bad_folder(folder, capsys, spoil):
     else:
         save(folder, FEATURES * 0, "text_feat.npy")
         with pytest.raises(InputError, match=r"text_feat\.npy: all rows are zero; remove the file"):
-            doctor.main([str(folder), "--mark-missing"])
+            mmssl("data", "check", str(folder), "--mark-missing")
     assert list(folder.glob("*present*")) == []
 
 
 def test_only_canonical_folders_are_marked(tmp_path):
     folder = writers.write_mmrec(small(), tmp_path)
     with pytest.raises(InputError, match="import this one first"):
-        doctor.main([str(folder), "--mark-missing"])
+        mmssl("data", "check", str(folder), "--mark-missing")
 
 
 def test_real_data(capsys):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from worlds import ITEMS, ROOT, Place, world
+from worlds import ITEMS, ROOT, Place, mmssl, world
 
 from mmssl_jax import data
 from mmssl_jax.data.encoding import encode as encoding
@@ -67,7 +67,7 @@ def _folder(tmp_path) -> Path:
 
 
 def encode(folder: Path, *flags: str | Path) -> None:
-    encoding.main(["--to", str(folder), *map(str, flags)])
+    mmssl("encode", "--to", str(folder), *map(str, flags))
 
 
 def refusal(folder: Path, *flags: str | Path) -> str:
@@ -289,7 +289,7 @@ def test_no_id_opens_a_file_outside_the_folder(tmp_path, fake, monkeypatch):
 DRIVER = """
 import os, signal
 from test_encode import Fake
-from mmssl_jax.data.encoding import encode as encoding
+from mmssl_jax import commands
 from mmssl_jax.data.encoding import encoders
 import sys
 
@@ -303,7 +303,7 @@ def encode(inputs):
     return real(inputs)
 
 fake.encode = encode
-encoding.main(sys.argv[1:])
+commands.call(["encode", *sys.argv[1:]])
 """
 
 
@@ -446,8 +446,8 @@ def test_refusals_of_a_folder_and_its_table(folder, tmp_path, fake):
 def test_paths_that_no_file_can_have(tmp_path, monkeypatch, capsys, flag, path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as error:
-        encoding.main(["--to", "to", "--text", "title", flag, path])
-    assert f"argument {flag}: {path[:60]!a} is no usable path" in str(error.value)
+        mmssl("encode", "--to", "to", "--text", "title", flag, path)
+    assert f"'{flag}': {path[:60]!a} is no usable path" in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 

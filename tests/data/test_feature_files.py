@@ -11,13 +11,12 @@ import data_layouts_writers as writers
 import numpy as np
 import polars as pl
 import pytest
-from worlds import world
+from worlds import mmssl, world
 
 from mmssl_jax.data import load
 from mmssl_jax.data.arrays import torch_file
 from mmssl_jax.data.checks import doctor
 from mmssl_jax.data.features import files
-from mmssl_jax.data.importing import imports
 from mmssl_jax.errors import InputError
 
 VALUES = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
@@ -352,7 +351,7 @@ def test_without_any_npy_the_error_names_what_there_is(folder):
 
 
 def test_import_makes_them_npy(folder, tmp_path, capsys):
-    imports.main([str(folder), "--to", str(tmp_path / "out")])
+    mmssl("data", "import", str(folder), "--to", str(tmp_path / "out"))
     dataset = load(str(tmp_path / "out"))
     assert list(dataset.features) == ["audio", "image", "text", "video"]
     np.testing.assert_allclose(dataset.features["text"], dataset.features["audio"] + 1, rtol=1e-5)
@@ -364,19 +363,19 @@ def test_import_makes_them_npy(folder, tmp_path, capsys):
 
 def test_import_says_what_it_cannot_read_and_goes_on(folder, tmp_path, capsys):
     (folder / "text_feat.npz").write_bytes(b"PK\x03\x04 nothing")
-    imports.main([str(folder), "--to", str(tmp_path / "out")])
+    mmssl("data", "import", str(folder), "--to", str(tmp_path / "out"))
     assert list(load(str(tmp_path / "out")).features) == ["audio", "image", "video"]
     printed = capsys.readouterr().out
     assert f"warning: {folder / 'text_feat.npz'}: refused as features" in printed
     assert "text is left out, and --modality text=FILE takes another file" in printed
     argv = [str(folder), "--dry-run", "--modality", f"text={folder / 'text_feat.npz'}"]
     with pytest.raises(InputError, match=r"text_feat\.npz: refused as features"):
-        imports.main(argv)
+        mmssl("data", "import", *argv)
 
 
 def test_a_npy_of_the_name_is_what_is_read(folder, tmp_path, capsys):
     np.save(folder / "text_feat.npy", np.ones((world().num_items, 2), np.float32))
-    imports.main([str(folder), "--to", str(tmp_path / "out")])
+    mmssl("data", "import", str(folder), "--to", str(tmp_path / "out"))
     assert load(str(tmp_path / "out")).features["text"].shape[1] == 2
     assert "text_feat.npz: is not read; --modality NAME=FILE" in capsys.readouterr().out
 
@@ -414,7 +413,7 @@ def test_beside_tables_they_are_named(tmp_path, capsys):
         rows = [f"u{user},i{(user + 3 * place + item) % 9}" for user in range(9) for item in (0, 1)]
         (folder / f"{split}.csv").write_text("\n".join(["user,item", *rows]) + "\n")
     WRITE["plain.csv"](folder / "audio_feat.csv")
-    imports.main([str(folder), "--dry-run"])
+    mmssl("data", "import", str(folder), "--dry-run")
     printed = capsys.readouterr().out
     assert f"{folder / 'audio_feat.csv'}: is not read, as items go by their sorted ids" in printed
     assert "--modality audio=FILE takes it" in printed
@@ -434,7 +433,9 @@ def test_ids_of_a_table_say_which_item_a_row_is(tmp_path):
     path = tmp_path / "sound.csv"
     rows = [f"{raw},{place}.5,1" for place, raw in enumerate(ids)][:0:-1]  # one item is not there
     path.write_text("\n".join(rows) + "\n")
-    imports.main([str(folder), "--to", str(tmp_path / "out"), "--modality", f"sound={path}"])
+    mmssl(
+        "data", "import", str(folder), "--to", str(tmp_path / "out"), "--modality", f"sound={path}"
+    )
     dataset = load(str(tmp_path / "out"))
     np.testing.assert_array_equal(dataset.present["sound"], np.arange(len(ids)) > 0)
     np.testing.assert_array_equal(dataset.features["sound"][1:, 0], np.arange(1, len(ids)) + 0.5)
@@ -442,7 +443,7 @@ def test_ids_of_a_table_say_which_item_a_row_is(tmp_path):
     order.write_text("".join(f"{raw}\n" for raw in ids))
     argv = ["--to", "x", "--modality", f"sound={path}", "--item-order", str(order)]
     with pytest.raises(InputError, match="has a column of ids, so leave out --item-order"):
-        imports.main([str(folder), *argv])
+        mmssl("data", "import", str(folder), *argv)
     assert not Path("x").exists()
 
 
@@ -452,12 +453,12 @@ def test_ids_are_indices_where_there_are_no_raw_ids(tmp_path):
     count = world().num_items
     path.write_text("item,a,b\n" + "".join(f"{i},{i}.5,1\n" for i in reversed(range(count))))
     argv = [str(folder), "--to", str(tmp_path / "out"), "--modality", f"sound={path}"]
-    imports.main(argv)
+    mmssl("data", "import", *argv)
     values = load(str(tmp_path / "out")).features["sound"]
     np.testing.assert_array_equal(values[:, 0], np.arange(count) + 0.5)
     path.write_text("item,a,b\nB1,1.5,2\n")
     with pytest.raises(InputError, match="has raw ids, but the data has none"):
-        imports.main([*argv, "--overwrite"])
+        mmssl("data", "import", *argv, "--overwrite")
     path.write_text("item,a,b\n40000000,1.5,2\n")
     with pytest.raises(InputError, match="look for a stray large id"):
-        imports.main([*argv, "--overwrite", "--catalogue", "keep"])
+        mmssl("data", "import", *argv, "--overwrite", "--catalogue", "keep")

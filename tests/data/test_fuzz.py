@@ -18,7 +18,7 @@ AT_A_TIME = 5000  # inputs of a process: the fragments of its memory add up
 
 def child(folder: Path, *arguments) -> dict:
     """Runs Python in a process of its own, as memory limits and watches last for a process."""
-    paths = [str(TESTS), str(TESTS.parent)]
+    paths = [str(TESTS), str(TESTS.parent), str(TESTS.parents[1])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "POLARS_MAX_THREADS": "1"}
     command = [sys.executable, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

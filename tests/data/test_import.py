@@ -11,14 +11,13 @@ from pathlib import Path
 import data_layouts_writers as writers
 import numpy as np
 import pytest
-from worlds import ROOT, snapshot, world
+from worlds import ROOT, mmssl, snapshot, world
 
-from mmssl_jax import __version__
-from mmssl_jax.commands import running
+from mmssl_jax import __version__, commands
 from mmssl_jax.data import load
-from mmssl_jax.data.__main__ import main
 from mmssl_jax.data.dataset import SPLITS
 from mmssl_jax.data.importing import imports
+from mmssl_jax.data.importing.options import ImportOptions
 from mmssl_jax.data.layouts import canonical
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import new_folder
@@ -47,7 +46,7 @@ def _table(tmp_path) -> Path:
 
 def run(*argv, to="out", modalities=""):
     """Imports, and reads what was written."""
-    imports.main([*map(str, argv), "--to", to])
+    mmssl("data", "import", *map(str, argv), "--to", to)
     return load(to, modalities or ("" if list(Path(to).glob("*_feat.npy")) else "none"))
 
 
@@ -59,9 +58,8 @@ def refused(capsys, monkeypatch, *argv, to="out"):
     """The line of a command that must fail, and change nothing."""
     before = snapshot(Path())
     to = [] if to is None else ["--to", to]
-    monkeypatch.setattr("sys.argv", ["mmssl_jax.data", "import", *map(str, argv), *to])
     with pytest.raises(SystemExit) as exit_:
-        running.run(main)
+        commands.main(["data", "import", *map(str, argv), *to])
     *usage, line = capsys.readouterr().err.splitlines()
     assert exit_.value.code == 2
     assert "Traceback" not in "".join(usage)
@@ -116,7 +114,9 @@ def test_layouts_that_are_named(tmp_path, capsys, monkeypatch):
     line = refused(capsys, monkeypatch, both, "--from", "mmrec")
     assert "no known data layout; expected *.inter" in line
     assert "holds no tables" in refused(capsys, monkeypatch, both, "--from", "table")
-    assert "invalid choice" in refused(capsys, monkeypatch, both, "--from", "nonsense")
+    assert "'nonsense' is not one of 'mmssl'" in refused(
+        capsys, monkeypatch, both, "--from", "nonsense"
+    )
 
 
 def test_a_folder_without_features(tmp_path, capsys):
@@ -384,15 +384,34 @@ def test_users_that_lose_their_training_pairs_are_warned_of(capsys):
 def test_a_dry_run_writes_nothing(table, tmp_path, capsys, to):
     folder = writers.write_mmrec(world(), tmp_path / "source")
     before = snapshot(tmp_path)
-    imports.main([str(table), "--dry-run", *to])
+    mmssl("data", "import", str(table), "--dry-run", *to)
     output = capsys.readouterr().out
     for text in ("layout: table", "user userId", "180", "nothing was written", "none"):
         assert text in output
-    imports.main([str(folder), "--dry-run", *to])
+    mmssl("data", "import", str(folder), "--dry-run", *to)
     output = capsys.readouterr().out
     for text in ("layout: mmrec", "240", "40 x 5", "nothing was written"):
         assert text in output
     assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("items", "flag"), [(19, ""), (20, "10,20"), (49, "10,20"), (50, ""), (51, "")]
+)
+def test_fewer_items_than_the_default_cutoffs_need_are_said(tmp_path, capsys, items, flag):
+    pairs = [f"u{user},{(11 * user + step) % items}" for user in range(60) for step in range(5)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["user,item", *pairs]) + "\n")
+    assert run(path, "--k-core", "0").num_items == items
+    *_, last = output = capsys.readouterr().out.splitlines()
+    said = [line for line in output if line.startswith(f"warning: there are {items} items")]
+    assert len(said) == (items < 50)
+    assert ("--config.evaluation.cutoffs" in last) == bool(flag)
+    if flag:
+        assert f" --config.evaluation.cutoffs={flag} " in last
+        assert said[0].endswith(f"add --config.evaluation.cutoffs={flag}")
+    elif items < 50:
+        assert said[0].endswith("training needs 20, as Recall@20 selects the epoch")
 
 
 def test_the_next_command_is_printed(table, capsys):
@@ -436,11 +455,11 @@ def test_a_link_is_followed(table):
 
 KILLED = """
 import os, signal, sys
-from mmssl_jax.data.importing import imports as importing
+from mmssl_jax import commands
 from mmssl_jax.data.layouts import canonical
 write = canonical.write_split
 canonical.write_split = lambda *args: (write(*args), os.kill(os.getpid(), signal.SIGKILL))
-importing.main(sys.argv[1:])
+commands.call(["data", "import", *sys.argv[1:]])
 """
 
 
@@ -508,9 +527,43 @@ def test_a_full_disk_leaves_the_old_data(table, monkeypatch):
 
     monkeypatch.setattr(canonical, "write_split", fail)
     with pytest.raises(InputError, match=r"out: cannot be written \(No space left on device\)"):
-        imports.main([str(table), "--to", "out", "--overwrite"])
+        mmssl("data", "import", str(table), "--to", "out", "--overwrite")
     assert load("out", "none").fingerprint == first.fingerprint
     assert sorted(path.name for path in Path().iterdir()) == ["out", "ratings.csv"]
+
+
+# Without a terminal
+
+
+def test_an_import_from_python_prints_nothing_and_writes_what_is_asked(table, capsys):
+    before = snapshot(Path())
+    dataset, source, folder = imports.import_data(ImportOptions(table, split="leave-last"))
+    assert (dataset.num_users, dataset.num_items) == (USERS, ITEMS)
+    assert (source["layout"], source["split"], folder) == ("table", "leave-last", None)
+    assert snapshot(Path()) == before
+    written = imports.import_data(ImportOptions(table, to=Path("out"), split="leave-last"))
+    assert written.dataset.fingerprint == dataset.fingerprint == load("out", "none").fingerprint
+    assert about()["source"] == json.loads(json.dumps(written.source))
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"split": "leave_last"}, "--split is 'leave_last'; it must be one of per-user, leave-"),
+        ({"layout": "csv"}, "--from is 'csv'; it must be one of mmssl, "),
+        ({"modalities": {"a,b": Path("x.npy")}}, "'a,b' cannot name a modality"),
+        ({"seed": -1}, "--seed -1 is not a whole number from 0 to 999999999"),
+        ({"min_rating": float("nan")}, "--min-rating nan is not a number"),
+        ({"separator": "::"}, "--separator '::' is not one character"),
+        ({"split": "by-time", "fractions": (0.5, 0.5)}, "'0.5,0.5' is not three fractions"),
+        ({"time_order": "rows"}, "--time-order is read only for --split leave-last or by-time"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_from_python_too(table, options, says):
+    with pytest.raises(InputError) as caught:
+        imports.import_data(ImportOptions(table, **options))
+    assert says in str(caught.value)
 
 
 # Command lines
@@ -535,15 +588,15 @@ def test_a_full_disk_leaves_the_old_data(table, monkeypatch):
         (["ratings.csv", "--seed", "x"], "is not a whole number from 0"),
         (["ratings.csv", "--min-rating", "nan"], "is not a number"),
         (["ratings.csv", "--separator", "::"], "of lines like 1::7::5 it is ':'"),
-        (["ratings.csv", "--split", "random"], "invalid choice"),
+        (["ratings.csv", "--split", "random"], "'random' is not one of 'per-user', 'leave-last'"),
         (["ratings.csv", "--rating-column", "rating"], "--min-rating"),
         (["ratings.csv", "--time-column", "timestamp"], "--split leave-last"),
         (["ratings.csv", "--user-column", "who"], "has no column 'who'"),
         (["folder", "--k-core", "3"], "--k-core is for tables"),
         (["folder", "--no-header"], "--no-header is for tables"),
-        (["ratings.csv", "--nonsense"], "unrecognized arguments"),
+        (["ratings.csv", "--nonsense"], "No such option '--nonsense'"),
         ([""], "is no usable path"),
-        ([], "required"),
+        ([], "Missing argument 'PATH'"),
     ],
 )
 def test_wrong_command_lines(table, capsys, monkeypatch, argv, says):
@@ -558,26 +611,38 @@ def test_wrong_destinations(table, capsys, monkeypatch):
     assert "cannot write" in refused(capsys, monkeypatch, table, to="ratings.csv/out")
 
 
-def test_subcommands(capsys, monkeypatch):
-    for name in ("import", "check", "encode"):
-        with pytest.raises(SystemExit) as exit_:
-            main(["program", name, "--help"])
-        assert exit_.value.code == 0
-        assert f"python -m mmssl_jax.data {name}" in capsys.readouterr().out
-    main(["program", "--help"])
-    assert "{import,check,encode}" in capsys.readouterr().out
+@pytest.mark.parametrize("command", [["data", "import"], ["data", "check"], ["encode"]])
+def test_the_help_of_each_command_ends_with_an_example(capsys, command):
     with pytest.raises(SystemExit) as exit_:
-        main(["program"])
+        mmssl(*command, "--help")
+    assert exit_.value.code == 0
+    output = capsys.readouterr().out
+    first, *_, last = output.splitlines()
+    assert first.startswith(f"Usage: mmssl {' '.join(command)} [OPTIONS]")
+    assert last.strip().startswith(f"mmssl {' '.join(command)} ")
+    assert len(output.splitlines()) < 90
+
+
+def test_the_commands_of_data(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        mmssl("data", "--help")
+    assert exit_.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[-2:]] == ["import", "check"]
+    with pytest.raises(SystemExit) as exit_:
+        mmssl("data")
     assert exit_.value.code == 2
-    assert "usage" in capsys.readouterr().err
-    with pytest.raises(InputError, match="no subcommand 'improt'"):
-        main(["program", "improt"])
+    assert "Usage: mmssl data [OPTIONS] COMMAND" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"No such command 'improt'\. Did you mean 'import'"):
+        mmssl("data", "improt")
+    with pytest.raises(InputError, match=r"'--modalty'. .*'--modality'"):
+        mmssl("data", "import", "x", "--modalty", "image=x.npy")
 
 
 def test_the_command_starts_without_jax(table):
-    code = "import sys; from mmssl_jax.data import __main__; __main__.main(sys.argv); "
+    code = "import sys; from mmssl_jax import commands; commands.call(sys.argv[1:]); "
     code += "assert 'jax' not in sys.modules"
-    argv = [sys.executable, "-c", code, "import", str(table), "--to", "out"]
+    argv = [sys.executable, "-c", code, "data", "import", str(table), "--to", "out"]
     subprocess.run(argv, check=True, capture_output=True, env=environment())
     assert load("out", "none").num_users == USERS
 
@@ -606,8 +671,8 @@ def test_real_data(name, pairs):
 @pytest.mark.parametrize("flag", ["--to", "--item-order", "--modality"])
 def test_paths_that_no_file_can_have(flag, path):
     value = f"image={path}" if flag == "--modality" else path
-    with pytest.raises(InputError, match=f"argument {flag}: .*(no usable path|is not NAME=FILE)"):
-        main(["program", "import", "ratings.csv", "--to", "new", flag, value])
+    with pytest.raises(InputError, match=f"'{flag}': .*(no usable path|is not NAME=FILE)"):
+        mmssl("data", "import", "ratings.csv", "--to", "new", flag, value)
 
 
 def test_a_pipe_in_place_of_a_file_is_refused(table, capsys, monkeypatch):
@@ -624,4 +689,4 @@ def test_a_line_with_a_field_too_many_is_refused(tmp_path):
     table = tmp_path / "wide.csv"
     table.write_text("user,item,x\na,b,1\nDoe, Jane,i3,1\n")
     with pytest.raises(InputError, match="a line has more fields than the first"):
-        main(["program", "import", str(table), "--to", str(tmp_path / "to"), "--k-core", "0"])
+        mmssl("data", "import", table, "--to", tmp_path / "to", "--k-core", "0")

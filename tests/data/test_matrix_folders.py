@@ -7,12 +7,11 @@ import data_layouts_writers as writers
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from worlds import world
+from worlds import mmssl, world
 
 from mmssl_jax.data import load
 from mmssl_jax.data.checks import doctor
 from mmssl_jax.data.dataset import SPLITS
-from mmssl_jax.data.importing import imports
 from mmssl_jax.errors import InputError
 
 SHAPE = (6, 8)
@@ -53,10 +52,10 @@ def test_names_of_other_families(tmp_path, names):
     assert [getattr(data, split).nnz for split in SPLITS] == [6, 6, 6]
     assert data.fingerprint == load(str(write(tmp_path / "usual")), "none").fingerprint
     assert "values" not in " ".join(data.warnings)
-    imports.main([str(folder), "--to", str(tmp_path / "out")])
+    mmssl("data", "import", str(folder), "--to", str(tmp_path / "out"))
     source = json.loads((tmp_path / "out" / "dataset.json").read_text())["source"]
     assert (source["layout"], source["files"].keys()) == ("diffmm", set(names))
-    imports.main([str(folder), "--to", str(tmp_path / "named"), "--from", "sslrec"])
+    mmssl("data", "import", str(folder), "--to", str(tmp_path / "named"), "--from", "sslrec")
     source = json.loads((tmp_path / "named" / "dataset.json").read_text())["source"]
     assert source["layout"] == "sslrec"
 
@@ -92,7 +91,7 @@ def test_dislikes_are_left_out_and_counted(tmp_path, capsys):
     )
     assert [text for text in data.warnings if "entries" in text] == [says]
     assert warnings_of(folder) == [says]
-    imports.main([str(folder), "--to", str(tmp_path / "out")])
+    mmssl("data", "import", str(folder), "--to", str(tmp_path / "out"))
     assert says in capsys.readouterr().out
     assert load(str(tmp_path / "out"), "none").fingerprint == data.fingerprint
 
@@ -105,7 +104,7 @@ def test_ratings_are_pairs_alike_unless_there_is_a_bound(tmp_path, capsys):
     assert "1 (13 times), 0.5 (1 times), 2 (1 times)" in says
     assert "all entries are taken as pairs alike; --min-rating X of import" in says
     argv = [str(folder), "--to", str(tmp_path / "out"), "--min-rating", "1"]
-    imports.main(argv)
+    mmssl("data", "import", *argv)
     assert load(str(tmp_path / "out"), "none").train.indices.tolist() == [0, 1, 3, 4, 5]
     assert "1 of 18 entries are below 1 and were left out" in capsys.readouterr().out
     about = json.loads((tmp_path / "out" / "dataset.json").read_text())
@@ -114,7 +113,7 @@ def test_ratings_are_pairs_alike_unless_there_is_a_bound(tmp_path, capsys):
 
 def test_negative_entries_can_be_asked_for(tmp_path):
     folder = write(tmp_path / "data", train=[1, -1, 1, -1, 1, 1])
-    imports.main([str(folder), "--to", str(tmp_path / "out"), "--min-rating", "-1"])
+    mmssl("data", "import", str(folder), "--to", str(tmp_path / "out"), "--min-rating", "-1")
     assert load(str(tmp_path / "out"), "none").train.nnz == 6
 
 
@@ -134,7 +133,7 @@ def test_a_split_of_dislikes_is_an_error(tmp_path, split):
 def test_a_bound_needs_values(tmp_path):
     folder = writers.write_mmssl(world(), tmp_path / "source")
     with pytest.raises(InputError, match="--min-rating is for matrices and tables"):
-        imports.main([str(folder), "--to", str(tmp_path / "out"), "--min-rating", "1"])
+        mmssl("data", "import", str(folder), "--to", str(tmp_path / "out"), "--min-rating", "1")
     assert not (tmp_path / "out").exists()
 
 

@@ -10,13 +10,13 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import Place
+from worlds import Place, mmssl
 
 from mmssl_jax.data import load, loading
 from mmssl_jax.data.checks.findings import Findings, SplitRules
 from mmssl_jax.data.dataset import SPLITS, assemble
 from mmssl_jax.data.importing import imports
-from mmssl_jax.data.importing import options as import_options
+from mmssl_jax.data.importing.options import ImportOptions
 from mmssl_jax.data.layouts import lightgcn
 from mmssl_jax.data.tables import presplit
 from mmssl_jax.errors import InputError
@@ -54,13 +54,13 @@ def table(path, rows, header="user_id,item_id", columns=(0, 1), separator=","):
 
 
 def run(*argv, to="out"):
-    imports.main([*map(str, argv), "--to", to, "--overwrite"])
+    mmssl("data", "import", *map(str, argv), "--to", to, "--overwrite")
     return load(to, "none")
 
 
 def refused(*argv):
     with pytest.raises(InputError) as caught:
-        imports.main([*map(str, argv), "--to", "none"])
+        mmssl("data", "import", *map(str, argv), "--to", "none")
     assert not Path("none").exists()
     assert str(caught.value).isprintable()
     return str(caught.value)
@@ -331,7 +331,7 @@ def test_what_lies_beside_tables_is_said(capsys):
     assert (
         "f/image_feat.npy: is not read, as items go by their sorted ids; --modality image=" in said
     )
-    imports.main(["f", "--to", "with", "--modality", "image=f/image_feat.npy"])
+    mmssl("data", "import", "f", "--to", "with", "--modality", "image=f/image_feat.npy")
     assert "is not read" not in capsys.readouterr().out
     assert list(load("with").features) == ["image"]
 
@@ -346,15 +346,15 @@ def test_two_files_of_a_split_beside_a_table_are_no_hindrance():
 def test_training_on_tables_says_the_command():
     table("f/train.csv", ROWS)
     table("f/test.csv", ROWS)
-    with pytest.raises(InputError, match=r"mmssl_jax\.data import f --to data/NAME"):
+    with pytest.raises(InputError, match=r"mmssl data import f --to data/NAME"):
         load("f", "none")
     table("g/a.inter", ROWS, "user_id:token\titem_id:token", separator="\t")
-    with pytest.raises(InputError, match=r"mmssl_jax.data import PATH --to data/NAME"):
+    with pytest.raises(InputError, match=r"mmssl data import PATH --to data/NAME"):
         load("g", "none")
     for split in SPLITS:
         part = [row for row in ROWS if row[2] == split]
         table(f"h/toy.{split}.inter", part, "user_id:token\titem_id:token", separator="\t")
-    with pytest.raises(InputError, match=r"of one data set.* mmssl_jax\.data import h --to"):
+    with pytest.raises(InputError, match=r"of one data set.* mmssl data import h --to"):
         load("h", "none")
 
 
@@ -397,9 +397,9 @@ def inter(path, rows, label=True):
 def test_an_inter_file_is_its_folder():
     inter("f/toy.inter", ROWS)
     np.save("f/image_feat.npy", np.ones((ITEMS, 3), np.float32))
-    imports.main(["f", "--to", "folder"])
+    mmssl("data", "import", "f", "--to", "folder")
     for number, flags in enumerate(([], ["--from", "mmrec"])):
-        imports.main(["f/toy.inter", *flags, "--to", f"file{number}"])
+        mmssl("data", "import", "f/toy.inter", *flags, "--to", f"file{number}")
         assert load(f"file{number}").fingerprint == load("folder").fingerprint
         assert list(load(f"file{number}").features) == ["image"]
         assert list(about(f"file{number}")["files"]) == ["image_feat.npy", "toy.inter"]
@@ -407,9 +407,9 @@ def test_an_inter_file_is_its_folder():
     assert "not more.inter, toy.inter; give import the path of one, such as f/more.inter" in (
         refused("f")
     )
-    imports.main(["f/toy.inter", "--to", "one"])
+    mmssl("data", "import", "f/toy.inter", "--to", "one")
     assert load("one").fingerprint == load("folder").fingerprint
-    imports.main(["f/more.inter", "--to", "other"])
+    mmssl("data", "import", "f/more.inter", "--to", "other")
     assert load("other").fingerprint != load("folder").fingerprint
 
 
@@ -653,7 +653,15 @@ def test_given_splits_lose_nothing_and_do_not_depend_on_the_order(tmp_path_facto
     found = []
     for name in ("one", "other"):
         table(folder / f"{name}.csv", rows, "user,item,split", (0, 1, 2))
-        imports.main([str(folder / f"{name}.csv"), "--to", str(folder / name), "--repeats", "keep"])
+        mmssl(
+            "data",
+            "import",
+            str(folder / f"{name}.csv"),
+            "--to",
+            str(folder / name),
+            "--repeats",
+            "keep",
+        )
         found.append(load(str(folder / name), "none"))
         random.shuffle(rows)
     expected = sorted({(str(user), str(item), split) for user, item, split in rows})
@@ -689,6 +697,5 @@ def test_features_beside_a_table_that_is_named_itself_are_said(tmp_path):
     lines += [f"{u}\t{i}\t{3 + i % 3}\t{i % 3}" for u in range(9) for i in range(9)]
     table.write_text("\n".join(lines) + "\n")
     np.save(tmp_path / "image_feat.npy", np.ones((9, 2), np.float32))
-    options = import_options.parse([str(table), "--dry-run", "--min-rating", "3"])
-    dataset = imports._read(options)[0]
+    dataset = imports.import_data(ImportOptions(table, min_rating=3.0)).dataset
     assert any("image_feat.npy: is not read" in warning for warning in dataset.warnings)

@@ -7,13 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
-from worlds import Place, world
+from worlds import Place, mmssl, world
 
-from mmssl_jax.commands import cli
 from mmssl_jax.data import load
 from mmssl_jax.data.checks.findings import DROP, ERROR, KEEP, REPEATS, Findings, SplitRules
 from mmssl_jax.data.dataset import SPLITS, assemble
-from mmssl_jax.data.importing import imports
 from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import full_ranking
 from mmssl_jax.training import results
@@ -140,7 +138,7 @@ def test_an_import_remembers_the_rule(tmp_path, capsys):
     folder = write(tmp_path / "f", train=TRAIN, val=VAL, test=TEST)
     for rule in (KEEP, DROP):
         to = tmp_path / rule
-        imports.main([str(folder), "--to", str(to), "--repeats", rule])
+        mmssl("data", "import", str(folder), "--to", str(to), "--repeats", rule)
         about = json.loads((to / "dataset.json").read_text())
         assert about["source"]["repeats"] == rule
         assert about["repeats"] == (rule == KEEP)
@@ -149,7 +147,7 @@ def test_an_import_remembers_the_rule(tmp_path, capsys):
     assert load(str(tmp_path / DROP), "none").test.nnz == 1
     # The recorded sums are of what is in the folder, whatever is then dropped.
     assert load(str(tmp_path / KEEP), "none", repeats=DROP).test.nnz == 1
-    imports.main([str(tmp_path / KEEP), "--to", str(tmp_path / "again")])
+    mmssl("data", "import", str(tmp_path / KEEP), "--to", str(tmp_path / "again"))
     assert load(str(tmp_path / "again"), "none").repeats
     (tmp_path / KEEP / "dataset.json").write_text('{"repeats": "yes"}')
     with pytest.raises(InputError, match="'repeats' is not a valid bool"):
@@ -174,7 +172,7 @@ def test_results_say_which_items_were_ranked(tmp_path, capsys):
     assert "all items, known ones included" in capsys.readouterr().out
     kept = place.results
     other = tmp_path / "other"
-    cli.train_main(place.argv(*flags, "--config.data.repeats=drop", f"--workdir={other}"))
+    place.train(*flags, "--config.data.repeats=drop", f"--workdir={other}")
     dropped = json.loads((other / "results.json").read_text())
     assert dropped["ranked"] == results.RANKED[False]
     assert dropped["data_fingerprint"] != kept["data_fingerprint"]

@@ -4,10 +4,9 @@ import data_layouts_writers as writers
 import numpy as np
 import polars as pl
 import pytest
-from worlds import world
+from worlds import mmssl, world
 
 from mmssl_jax.data import load
-from mmssl_jax.data.importing import imports
 from mmssl_jax.errors import InputError
 
 ITEMS = 24
@@ -47,14 +46,15 @@ def features(name, ids, header="", index=None):
 
 def run(capsys, name, *argv):
     source = ["sales.csv", "--to", "out", "--k-core", "0", "--modality", f"image={name}"]
-    imports.main([*source, *argv])
+    mmssl("data", "import", *source, *argv)
     return [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
 
 
 def refused(name, *argv):
     with pytest.raises(InputError) as caught:
-        imports.main(
-            ["sales.csv", "--to", "out", "--k-core", "0", "--modality", f"image={name}", *argv]
+        mmssl(
+            *("data", "import", "sales.csv", "--to", "out", "--k-core", "0"),
+            *("--modality", f"image={name}", *argv),
         )
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -189,7 +189,9 @@ def test_rows_by_position_in_a_table(capsys):
     sales(SMALL)
     run(capsys, "a.npy", "--item-order", "order.txt")
     check_each_item_has_its_row()
-    imports.main(["out", "--to", "again", "--modality", "sound=a.npy"])  # a folder has an order
+    mmssl(
+        "data", "import", "out", "--to", "again", "--modality", "sound=a.npy"
+    )  # a folder has an order
     assert "items.tsv" not in capsys.readouterr().out
     np.testing.assert_array_equal(load("again").features["sound"], values)
     sales([f"B{raw}" for raw in range(ITEMS)])
@@ -204,9 +206,9 @@ def test_an_index_where_the_data_has_no_raw_ids(tmp_path):
     argv = [str(folder), "--overwrite", "--to", "out", "--modality", "sound=a.csv"]
     for ids in (range(count), range(count)[::-1]):  # row numbers; the items' own, in another order
         features("a.csv", ids)
-        imports.main(argv)
+        mmssl("data", "import", *argv)
         expected = [mark(raw) for raw in range(count)]
         np.testing.assert_allclose(load("out").features["sound"][:, 0], expected, rtol=1e-6)
     features("a.csv", range(1, count + 1))
     with pytest.raises(InputError, match=f"only {count - 1} of {count} are ids of items"):
-        imports.main(argv)
+        mmssl("data", "import", *argv)

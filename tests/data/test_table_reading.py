@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 from test_tables import no_trial, pairs, read, refusal
+from worlds import mmssl
 
 from mmssl_jax.data import load
-from mmssl_jax.data.importing import imports
 from mmssl_jax.data.tables import id_spelling, interactions, json_rows, text_rows, unpacked
 from mmssl_jax.data.tables import times as table_times
 from mmssl_jax.errors import InputError
@@ -656,7 +656,7 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
 def imported(tmp_path, *flags):
     """What `import` writes of t.csv: the data set."""
     paths = [str(tmp_path / "t.csv"), "--to", str(tmp_path / "out")]
-    imports.main([*paths, "--k-core", "0", "--overwrite", *map(str, flags)])
+    mmssl("data", "import", *paths, "--k-core", "0", "--overwrite", *map(str, flags))
     return load(str(tmp_path / "out"), "none")
 
 
@@ -672,6 +672,27 @@ TABLE = "user_id,item_id,rating,action,time,title\n" + "".join(
 def _table(tmp_path):
     (tmp_path / "t.csv").write_text(TABLE)
     return tmp_path
+
+
+def test_names_in_messages_are_readable_and_do_not_steer_a_terminal(tmp_path):
+    (tmp_path / "t.csv").write_text("K\u00e4ufer,\u5546\u54c1,a\x1b[2J\u202eb\n1,2,3\n")
+    with pytest.raises(InputError) as caught:
+        imported(tmp_path, "--user-column", "k\u00e4ufer")
+    assert "one of 'K\u00e4ufer', '\u5546\u54c1', 'a\\x1b[2J\\u202eb'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("created_at", "order_date", "Purchase Date", "date", "datetime", "InvoiceDate"),
+        *("purchased-at", "reviewTime", "transaction_date", "event_timestamp"),
+    ],
+)
+def test_columns_of_times_go_by_many_names(tmp_path, name):
+    rows = [f"u{user},i{item},{100 * user + item}" for user in range(6) for item in range(9)]
+    (tmp_path / "t.csv").write_text("\n".join([f"user_id,item_id,{name}", *rows]) + "\n")
+    data = imported(tmp_path, "--split", "leave-last")
+    assert {data.item_ids[item] for item in data.test.indices} == {"i8"}
 
 
 def test_a_column_that_only_one_split_has_is_no_hindrance(tmp_path):
@@ -707,7 +728,9 @@ def test_times_of_other_kinds_in_each_split_are_joined(tmp_path):
 
 def test_a_packed_table_names_the_data_set(table):
     (table / "rated.csv.gz").write_bytes(gzip.compress(TABLE.encode()))
-    imports.main([str(table / "rated.csv.gz"), "--to", str(table / "out"), "--k-core", "0"])
+    mmssl(
+        "data", "import", str(table / "rated.csv.gz"), "--to", str(table / "out"), "--k-core", "0"
+    )
     assert load(str(table / "out"), "none").name == "rated"
 
 
@@ -731,10 +754,10 @@ def test_options_reach_the_reader(table, capsys):
 @pytest.mark.parametrize("split", ["leave-last", "by-time"])
 def test_times_reach_the_report(table, capsys, split):
     flags = ["--dry-run", "--k-core", "0", "--split", split]
-    imports.main([str(table / "t.csv"), *flags])
+    mmssl("data", "import", str(table / "t.csv"), *flags)
     assert "several pairs at their last time" not in capsys.readouterr().out
     (table / "t.csv").write_text(TABLE.replace(",8,T", ",9,T"))
-    imports.main([str(table / "t.csv"), *flags])
+    mmssl("data", "import", str(table / "t.csv"), *flags)
     shown = "several pairs at their last time" in capsys.readouterr().out
     assert shown == (split == "leave-last")
 
@@ -769,7 +792,16 @@ def test_titles_of_another_file(table, capsys, name):
         json.loads((table / "out" / "dataset.json").read_text())["source"]["items"]["file"] == name
     )
     first = (table / "out" / "items.tsv").read_bytes()
-    imports.main([str(table / "out"), "--to", str(table / "two"), "--items", str(path), *flags])
+    mmssl(
+        "data",
+        "import",
+        str(table / "out"),
+        "--to",
+        str(table / "two"),
+        "--items",
+        str(path),
+        *flags,
+    )
     assert (table / "two" / "items.tsv").read_bytes() == first
 
 
@@ -793,7 +825,7 @@ def test_titles_that_cannot_be_had(table):
         imported(table, "--items", table / "i.csv")
     imported(table)
     with pytest.raises(InputError, match="--title-column needs --items"):
-        imports.main([str(table / "out"), "--dry-run", "--title-column", "name"])
+        mmssl("data", "import", str(table / "out"), "--dry-run", "--title-column", "name")
 
 
 @pytest.mark.parametrize("spelling", ["join", "keep"])

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds import mmssl
 
 from mmssl_jax.data import load, splits
 from mmssl_jax.data.dataset import SPLITS
-from mmssl_jax.data.importing import imports
 from mmssl_jax.data.tables import time_split
 from mmssl_jax.errors import InputError
 
@@ -47,13 +47,13 @@ def table(path, rows, header="user,item,time"):
 
 def run(*argv, to="out"):
     flags = ("--to", to, "--overwrite", "--k-core", "0")
-    imports.main([*map(str, argv), *flags])
+    mmssl("data", "import", *map(str, argv), *flags)
     return load(to, "none")
 
 
 def refused(*argv):
     with pytest.raises(InputError) as caught:
-        imports.main([*map(str, argv), "--to", "none", "--k-core", "0"])
+        mmssl("data", "import", *map(str, argv), "--to", "none", "--k-core", "0")
     assert not Path("none").exists()
     return str(caught.value)
 
@@ -272,8 +272,9 @@ def test_repeats_in_the_order_of_rows():
 def test_the_k_core_counts_pairs_not_purchases():
     square = [(f"u{user}", f"i{item}", 10 * user + item) for user in range(6) for item in range(6)]
     table("t.csv", [*square, *(("u9", "i0", time) for time in range(100, 110))])
-    imports.main(
-        ["t.csv", "--to", "core", "--split", "leave-last", "--repeats", "keep", "--k-core", "6"]
+    mmssl(
+        *("data", "import", "t.csv", "--to", "core", "--split", "leave-last"),
+        *("--repeats", "keep", "--k-core", "6"),
     )
     assert load("core", "none").num_users == 6
 
@@ -324,7 +325,7 @@ def test_no_pair_is_lost_or_doubled_whatever_the_order(tmp_path_factory, events,
     for name in ("one", "other"):
         table(folder / f"{name}.csv", events)
         try:
-            imports.main([str(folder / f"{name}.csv"), "--to", str(folder / name), *flags])
+            mmssl("data", "import", str(folder / f"{name}.csv"), "--to", str(folder / name), *flags)
             found.append(raw(load(str(folder / name), "none")))
         except InputError as error:  # a split is empty, and must then be so in any order
             found.append(str(error).partition(": ")[2])

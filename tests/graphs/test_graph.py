@@ -9,7 +9,7 @@ import oracle
 import pytest
 import scipy.sparse
 
-from mmssl_jax.graphs import interactions, training_pairs
+from mmssl_jax.graphs import interactions, relations, training_pairs
 
 spmm = jax.jit(interactions.spmm)
 
@@ -206,7 +206,7 @@ def test_neighbor_graphs_are_the_bipartite_graphs_of_the_same_matrix(symmetric):
     adjacency = np.zeros((users, items), np.float32)
     adjacency[np.arange(users)[:, None], neighbors] = is_edge
     expected = interactions.bipartite_graphs(scipy.sparse.csr_array(adjacency), symmetric=symmetric)
-    build = jax.jit(interactions.neighbor_graphs, static_argnums=2, static_argnames="symmetric")
+    build = jax.jit(relations.neighbor_graphs, static_argnums=2, static_argnames="symmetric")
     actual = build(
         jnp.asarray(neighbors, jnp.int32), jnp.asarray(is_edge), items, symmetric=symmetric
     )
@@ -228,12 +228,12 @@ def test_relation_graph_joins_the_best_unseen_items(k, block):
     users[4] = 0  # has no features
     items[3] = 0  # scores 0, more than a negative score
     train = scipy.sparse.csr_array(adjacency, dtype=np.float32)
-    actual = jax.jit(interactions.relation_graph, static_argnames=("k", "blocks"))(
+    actual = jax.jit(relations.relation_graph, static_argnames=("k", "blocks"))(
         jnp.asarray(users, jnp.float32),
         jnp.asarray(items, jnp.float32),
         training_pairs.sampling_tables(train),
         k=k,
-        blocks=interactions.user_blocks(train, block),
+        blocks=relations.user_blocks(train, block),
     )
     expected = oracle.relation_graph(users, items, adjacency, k)
     assert expected.sum(axis=1).tolist()[1:7:5] == [0, min(k, 2)]

@@ -1,7 +1,6 @@
 """The baselines: closed forms, formulas and graphs, and whole runs through the training loop."""
 
 import json
-import types
 from functools import partial
 
 import jax
@@ -62,7 +61,8 @@ def test_another_backbone_trains(backbone, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     first, last = (row["model/bpr"] for row in rows)
     assert last < 0.95 * first
-    _, _, state = training.best_of_run(config_of("micro", **values), world(), Workdir(tmp_path))
+    config = config_of("micro", **values)
+    state = training.best_of_run(config, world(), Workdir(tmp_path)).state
     assert bool(state.params["model"]["layers"]) == (backbone == "ngcf")
 
 
@@ -94,7 +94,7 @@ def test_a_model_added_in_ten_lines_trains_and_evaluates(tmp_path, monkeypatch):
 
         return models.Model((), init, {"player": loss}, embed)
 
-    added = types.SimpleNamespace(DEFAULTS=MODELS["mf"].DEFAULTS, build=build)
+    added = MODELS["mf"]._replace(build=build)
     monkeypatch.setitem(MODELS, "added", added)
     config = config_of("added")
     trained = training.train(config, world(), tmp_path)

@@ -12,13 +12,13 @@ import scipy.sparse
 from jax.experimental.compilation_cache import compilation_cache
 
 from mmssl_jax import config as configs
-from mmssl_jax import data
+from mmssl_jax import data, models
 from mmssl_jax.data import Dataset
 from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import MODELS
 from mmssl_jax.models.model import dot_scores
 from mmssl_jax.ranking import full_ranking
-from mmssl_jax.training import loop
+from mmssl_jax.training import session
 from mmssl_jax.training import state as states
 from mmssl_jax.training.devices import make_mesh
 from mmssl_jax.training.step import lower_steps, train_step
@@ -40,12 +40,13 @@ def lowered(name: str, dataset: Dataset) -> jax.stages.Lowered:
     config.model.name, config.data.path = name, "random"
     if dataset.num_items > 10_000:
         config.critic.hidden = 64  # the default is a quarter of the items
-    config = configs.resolve(config, MODELS[name].DEFAULTS)
+    config = models.resolve(config)
     built = {}
 
     def arrays(key):
-        model, steps = loop.build_model(config, dataset)
-        transforms = states.optimisers(config, list(model.losses), steps)
+        own = session.prepare(config, dataset)
+        model, steps = own.model, own.steps_per_epoch
+        transforms = states.optimisers(config, model, steps)
         built.update(model=model, transforms=transforms)
         tables = training_pairs.sampling_tables(dataset.train)
         return states.init_state(model, transforms, key), (tables, model.inputs, key)

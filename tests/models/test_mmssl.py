@@ -9,7 +9,7 @@ import oracle
 import pytest
 import scipy.sparse
 
-from mmssl_jax import config as configs
+from mmssl_jax import models
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.graphs import training_pairs
@@ -32,7 +32,7 @@ def make_config(**values):
     for path, value in values.items():
         section, name = path.split("__")
         setattr(getattr(config, section), name, value)
-    return configs.resolve(config, mmssl.DEFAULTS)
+    return models.resolve(config)
 
 
 def make_dataset(interactions, features, val=None, test=None):
@@ -68,8 +68,8 @@ def test_a_graph_that_modalities_share_counts_as_one_for_each(id_weight):
 
     def loss(params, graphs):
         embeddings = mmssl.forward(params, model.inputs, graphs, config)
-        terms = mmssl.generator_terms(embeddings, batch, config)
-        return mmssl.generator_total(terms, config), (terms, embeddings.users)
+        terms = mmssl.losses.generator_terms(embeddings, batch, config)
+        return mmssl.losses.generator_total(terms, config), (terms, embeddings.users)
 
     gradient = jax.value_and_grad(loss, has_aux=True)
     shared = gradient(params, dict.fromkeys(TWO, graph))
@@ -146,7 +146,7 @@ def make_step(config, dataset):
     model = mmssl.build(config, dataset, steps_per_epoch=2)
     params = random_params(model)
     model = model._replace(init=lambda key: params)
-    transforms = states.optimisers(config, list(model.losses), 2)
+    transforms = states.optimisers(config, model, 2)
 
     def step(state):
         constants = model.inputs.tables, model.inputs, jax.random.key(1)

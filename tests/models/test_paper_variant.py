@@ -10,15 +10,16 @@ import oracle
 import pytest
 import scipy.sparse
 
-from mmssl_jax import config as configs
+from mmssl_jax import models
 from mmssl_jax.adversarial import critic as critics
 from mmssl_jax.adversarial import real_rows
 from mmssl_jax.adversarial import relation_rows as rows
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs import interactions, training_pairs
+from mmssl_jax.graphs import relations, training_pairs
 from mmssl_jax.graphs.training_pairs import Batch, SeenPairs
-from mmssl_jax.models import mmssl, mmssl_generator
+from mmssl_jax.models import mmssl
+from mmssl_jax.models.mmssl import generator as generators
 
 MODALITIES = ("audio", "image", "text")
 USERS, ITEMS = 9, 13
@@ -41,7 +42,7 @@ def make_config(variant, **values):
     config.critic.enabled = False  # the critic is compared by itself
     for name, value in values.items():
         setattr(config.mmssl, name, value)
-    return configs.resolve(config, mmssl.DEFAULTS)
+    return models.resolve(config)
 
 
 def make_dataset(modalities):
@@ -92,8 +93,8 @@ def paper(request):
 
         def loss(generator):
             out = mmssl.forward(generator, model.inputs, held, config)
-            terms = mmssl.generator_terms(out, batch, config)
-            return mmssl.generator_total(terms, config), (out, terms)
+            terms = mmssl.losses.generator_terms(out, batch, config)
+            return mmssl.losses.generator_total(terms, config), (out, terms)
 
         (total, (out, terms)), gradient = jax.value_and_grad(loss, has_aux=True)(
             params["generator"]
@@ -105,10 +106,8 @@ def paper(request):
             "total": total,
             "gradient": gradient,
             "embed": model.embed(params, model.inputs, held),
-            "fused_items": mmssl_generator.fuse(
-                params["generator"]["fusion"], out.item_views, config
-            ),
-            "fake": [group.dense() for group in mmssl.fake_rows(out, batch.users, seen)],
+            "fused_items": generators.fuse(params["generator"]["fusion"], out.item_views, config),
+            "fake": [group.dense() for group in mmssl.losses.fake_rows(out, batch.users, seen)],
         }
 
     def computed(step=0):
@@ -155,12 +154,12 @@ def test_of_items_with_equal_relations_the_first_are_joined():
     train = scipy.sparse.csr_array(np.eye(2, 6, k=1, dtype=np.float32))
     users = jnp.asarray([[1, 0], [0, 2]], jnp.float32)
     items = jnp.asarray([[2, 3], [2, 1], [1, 9], [2, 3], [2, 1], [0, 3]], jnp.float32)
-    found = jax.jit(interactions.relation_graph, static_argnames=("k", "blocks"))(
+    found = jax.jit(relations.relation_graph, static_argnames=("k", "blocks"))(
         users,
         items,
         training_pairs.sampling_tables(train),
         k=2,
-        blocks=interactions.user_blocks(train),
+        blocks=relations.user_blocks(train),
     )
     # Scores: 2 (2) 1 2 2 0, and 6 2 (18) 6 2 6; in brackets what the user has seen.
     expected = [[1, 0, 0, 1, 0, 0], [1, 0, 0, 1, 0, 0]]
@@ -207,7 +206,9 @@ def test_generator_terms(paper):
     np.testing.assert_allclose(paper.actual.total, total, rtol=1e-5)
     adversarial = paper.actual.terms | {"adversarial": jnp.asarray(-1e4)}
     total -= 1e4 * paper.config.mmssl.adversarial_weight
-    np.testing.assert_allclose(mmssl.generator_total(adversarial, paper.config), total, rtol=1e-5)
+    np.testing.assert_allclose(
+        mmssl.losses.generator_total(adversarial, paper.config), total, rtol=1e-5
+    )
 
 
 def test_generator_gradient_along_random_directions(paper):
@@ -259,7 +260,7 @@ def test_real_rows(temper_all, temperature, zeta):
 
 
 def test_critic_loss_with_the_slope_of_the_paper():
-    critic = critics.Critic(ITEMS, 6, configs.VARIANTS["paper"]["critic.slope"], dropout=(0.0, 0.0))
+    critic = critics.Critic(ITEMS, 6, mmssl.VARIANTS["paper"]["critic.slope"], dropout=(0.0, 0.0))
     params = jax.jit(critics.init_critic, static_argnums=0)(critic, jax.random.key(2))
     rng = np.random.default_rng(1)
     real, fake = oracle.n(rng.normal(size=(2, 8, ITEMS)))
@@ -324,14 +325,16 @@ def test_fields_that_are_set_win_over_the_variant():
 
 def test_the_release_contrasts_with_the_final_users_and_the_paper_with_the_fused():
     final, fused, ids = jnp.asarray(np.random.default_rng(0).normal(size=(3, 9, 8)), jnp.float32)
-    views = {"text": mmssl_generator.View(ids, ids)}
+    views = {"text": generators.View(ids, ids)}
     out = mmssl.Embeddings(final, final, views, views, fused)
     for variant, anchor in (("released", final), ("paper", fused)):
-        terms = jax.jit(partial(mmssl.generator_terms, config=make_config(variant)))(out, BATCH)
+        terms = jax.jit(partial(mmssl.losses.generator_terms, config=make_config(variant)))(
+            out, BATCH
+        )
         rows = np.asarray(ids, float)[BATCH.users], np.asarray(anchor, float)[BATCH.users]
         expected = oracle.contrastive(*rows, temperature=0.5)
         np.testing.assert_allclose(terms["contrastive_text"], expected, rtol=1e-5)
 
 
 def test_the_release_has_a_linear_critic():
-    assert configs.VARIANTS["released"]["critic.slope"] == 1
+    assert mmssl.VARIANTS["released"]["critic.slope"] == 1

@@ -11,7 +11,7 @@ import optax
 import pytest
 import scipy.sparse
 
-from mmssl_jax import config as configs
+from mmssl_jax import models
 from mmssl_jax.adversarial import critic as critics
 from mmssl_jax.adversarial import real_rows, relation_rows
 from mmssl_jax.config import Config
@@ -45,7 +45,7 @@ class Problem:
         config.mmssl.real_temperature = hyper["real_tau"]
         config.mmssl.real_relation_weight = float(hyper["ui_pre_scale"])
         config.train.embedding_l2 = hyper["embedding_reg"]
-        self.config = configs.resolve(config, mmssl.DEFAULTS)
+        self.config = models.resolve(config)
         users, items = g["param/user_embedding"].shape[0], g["param/item_embedding"].shape[0]
         self.shape = (users, items)
         self.train = matrix(g["train_edges"], self.shape)
@@ -103,7 +103,7 @@ def critic_step(problem):
     g, config = problem.golden, problem.config
     embeddings = problem.forward(problem.generator)
     users = problem.batch.users
-    fake = mmssl.fake_rows(embeddings, users, problem.seen)
+    fake = mmssl.losses.fake_rows(embeddings, users, problem.seen)
     relation = relation_rows.relation_rows(embeddings.users[users], embeddings.items, problem.seen)
     spec = real_rows.RealRowsSpec(
         config.mmssl.real_temperature, config.mmssl.real_relation_weight, temper_all=False
@@ -182,12 +182,12 @@ def test_generator_parity(path):
 
     def loss(generator):
         embeddings = problem.forward(generator)
-        terms = mmssl.generator_terms(embeddings, problem.batch, config)
-        fake = mmssl.fake_rows(embeddings, problem.batch.users, problem.seen)
+        terms = mmssl.losses.generator_terms(embeddings, problem.batch, config)
+        fake = mmssl.losses.fake_rows(embeddings, problem.batch.users, problem.seen)
         terms["adversarial"] = critics.generator_loss(
             problem.critic, critic_params, fake, jax.random.key(0)
         )
-        return mmssl.generator_total(terms, config), terms
+        return mmssl.losses.generator_total(terms, config), terms
 
     (value, terms), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(problem.generator)
     optimiser = optax.adamw(g.hyper["lr"], weight_decay=g.hyper["adamw_weight_decay"])

@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 
 from mmssl_jax import config as configs
+from mmssl_jax import models
 from mmssl_jax.data import Dataset
 from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import mmssl
@@ -58,14 +59,14 @@ def test_training_holds_no_users_by_items_and_with_blocks_no_batch_by_items(item
     config.data.path, config.model.variant = "random", "paper"  # with the rebuild of the graphs
     config.model.embedding_dim, config.critic.hidden = 8, 16
     config.train.batch_size, config.critic.item_block = BATCH, item_block
-    config = configs.resolve(config, mmssl.DEFAULTS)
+    config = models.resolve(config)
     data = dataset()
     model = mmssl.build(config, data, steps_per_epoch=3)
-    transforms = states.optimisers(config, list(model.losses), 3)
+    transforms = states.optimisers(config, model, 3)
     mesh = make_mesh(config.mesh)
-    state = place(states.init_state(model, transforms, jax.random.key(0)), mesh, set())
+    state = place(states.init_state(model, transforms, jax.random.key(0)), mesh)
     constants = (training_pairs.sampling_tables(data.train), model.inputs, jax.random.key(1))
-    constants = place(constants, mesh, set())
+    constants = place(constants, mesh)
     step = partial(train_step, model=model, transforms=transforms, batch_size=BATCH, mesh=mesh)
     found = shapes(compile_steps(step, state, constants, 3).as_text())
     assert (USERS, 8) in found, "the shapes are read from the text"

@@ -12,7 +12,7 @@ from mmssl_jax.graphs import training_pairs
 from mmssl_jax.graphs.nearest import top_neighbors
 from mmssl_jax.models import MODELS
 from mmssl_jax.ranking import fallback, full_ranking, ranked_lists
-from mmssl_jax.training.loop import build_model
+from mmssl_jax.training import session
 
 USERS, ITEMS = 31, 43  # no other size is either of them
 SETTINGS = {name: {"model.name": name} for name in MODELS} | {
@@ -113,14 +113,14 @@ def test_no_metric_and_no_list_depends_on_the_numbering(name):
         )
         for batch in drawn
     ]
-    model, _ = build_model(config, as_it_was)
+    model = session.prepare(config, as_it_was).model
     params = model.init(jax.random.key(0))
     params_then, held = trained(model, params, drawn)
     kept = zip(*map(jax.tree.leaves, (held, model.held)), strict=True)
     moved = [not np.array_equal(*pair) for pair in kept]
     assert any(moved) == bool(moved), "what is built in a first step is there in the last"
     metrics, lists = scored(as_it_was, model, params_then, held)
-    other, _ = build_model(config, now)
+    other = session.prepare(config, now).model
     params = renumbered(params, users, items)
     metrics_now, lists_now = scored(now, other, *trained(other, params, again))
     assert 0 < metrics["val/recall@20"] < 1

@@ -14,15 +14,17 @@ import jax
 import numpy as np
 import polars as pl
 import pytest
-from worlds import ITEMS, ROOT, USERS, Place, snapshot, world
+from worlds import ITEMS, ROOT, USERS, Place, code_of, snapshot, world
 
 from mmssl_jax import training
-from mmssl_jax.commands import cli, running
+from mmssl_jax.commands import call
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import SPLITS, assemble
 from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import full_ranking, ranked_lists
-from mmssl_jax.serving import export, options, recommend
+from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.serving import export, options
+from mmssl_jax.training import session
 
 COLD, BUSY, LEFT = 5, 6, 9  # a user without training pairs, and one with few items left
 HELD_OUT = 6  # pairs of every user in val and test
@@ -86,9 +88,10 @@ def _places(tmp_path_factory):
 
 def run_of(place: Place):
     """The scores [users, items] that a run ranks by, and what they come from."""
-    values = cli.parse(place.argv(), "usage")
-    config, dataset, run = cli.open_run(values, "test")
-    _, model, state = training.best_of_run(config, dataset, run)
+    run = Workdir(place.run)
+    config, dataset = session.open_run(run)
+    trained = training.best_of_run(config, dataset, run)
+    model, state = trained.model, trained.state
     representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
     scores = np.array(jax.jit(model.score)(representation, np.arange(USERS)))
     train = dataset.train.toarray()
@@ -97,7 +100,7 @@ def run_of(place: Place):
 
 
 def exported(place: Place, folder, *flags: str) -> dict[str, np.ndarray]:
-    export.main(place.argv(f"--to={folder}", *flags))
+    call(["export", *place.argv(f"--to={folder}", *flags)])
     with np.load(folder / "lists.npz", allow_pickle=False) as content:
         return dict(content)
 
@@ -189,7 +192,7 @@ def test_the_block_of_users_and_their_order_do_not_matter(places, model, block):
 def test_tables_have_the_same_lists(places, tmp_path, kind):
     place = places("vbpr")
     lists = exported(place, tmp_path / "npz", "--top=12")
-    export.main(place.argv(f"--to={tmp_path / kind}", "--top=12", f"--format={kind}"))
+    call(["export", *place.argv(f"--to={tmp_path / kind}", "--top=12", f"--format={kind}")])
     path = tmp_path / kind / f"lists.{kind}"
     frame = pl.read_parquet(path) if kind == "parquet" else pl.read_csv(path, separator="\t")
     assert frame.columns == ["user_id", "user", "rank", "item_id", "item", "score"]
@@ -230,7 +233,7 @@ def test_without_raw_ids_the_index_is_the_id(tmp_path, capsys):
     lists = exported(place, tmp_path / "to")
     assert lists["user_ids"].tolist() == [str(index) for index in range(USERS)]
     assert lists["item_ids"].tolist() == [str(index) for index in range(ITEMS)]
-    recommend.main(place.argv("--users=29,0", f"--json={tmp_path / 'lists.json'}"))
+    call(["recommend", *place.argv("--users=29,0", f"--json={tmp_path / 'lists.json'}")])
     found = json.loads((tmp_path / "lists.json").read_text())
     assert [each["user"] for each in found] == [29, 0]
     items = [entry["item"] for entry in found[0]["items"]]
@@ -238,15 +241,12 @@ def test_without_raw_ids_the_index_is_the_id(tmp_path, capsys):
     assert found[0]["items"][0]["title"] is None
     assert "title" not in capsys.readouterr().out.split("score")[0].splitlines()[-1]
     with pytest.raises(InputError, match="no raw ids, so users are numbers from 0 to 29"):
-        recommend.main(place.argv("--users=30"))
+        call(["recommend", *place.argv("--users=30")])
 
 
-def refused(main, argv: list[str], capsys, monkeypatch) -> str:
+def refused(command: str, argv: list[str], capsys) -> str:
     """The one line of a command that exits with 2."""
-    monkeypatch.setattr("sys.argv", argv)
-    with pytest.raises(SystemExit) as exit_:
-        running.run(main)
-    assert exit_.value.code == 2
+    assert code_of([command, *argv]) == 2
     *_, line = capsys.readouterr().err.splitlines()
     return line.removeprefix("error: ")
 
@@ -275,7 +275,7 @@ def test_export_refuses(places, tmp_path, capsys, monkeypatch, flags, message):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("mine")
     before = snapshot(tmp_path)
-    line = refused(export.main, places("vbpr").argv(*flags), capsys, monkeypatch)
+    line = refused("export", places("vbpr").argv(*flags), capsys)
     assert line.startswith(message)
     assert snapshot(tmp_path) == before
 
@@ -283,15 +283,15 @@ def test_export_refuses(places, tmp_path, capsys, monkeypatch, flags, message):
 def test_raw_ids_that_would_fill_the_memory_are_refused(places, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(export, "MAX_ID_BYTES", 100)
     argv = places("vbpr").argv(f"--to={tmp_path / 'to'}")
-    line = refused(export.main, argv, capsys, monkeypatch)
+    line = refused("export", argv, capsys)
     assert "a raw id has 9 characters" in line
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_tilde_is_the_home(places, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    export.main(places("vbpr").argv("--to=~/to"))
-    recommend.main(places("vbpr").argv(f"--users={USER_IDS[BUSY]}", "--json=~/lists.json"))
+    call(["export", *places("vbpr").argv("--to=~/to")])
+    call(["recommend", *places("vbpr").argv(f"--users={USER_IDS[BUSY]}", "--json=~/lists.json")])
     assert {path.name for path in tmp_path.iterdir()} == {"to", "lists.json"}
 
 
@@ -301,7 +301,7 @@ def test_recommend_prints_titles_and_writes_the_exported_lists(places, tmp_path,
     capsys.readouterr()
     path = tmp_path / "lists.json"
     flags = (f"--users={USER_IDS[1]}, {USER_IDS[COLD]},{USER_IDS[1]}", "--top=5")
-    recommend.main(place.argv(*flags, f"--json={path}"))
+    call(["recommend", *place.argv(*flags, f"--json={path}")])
     output = capsys.readouterr().out
     found = json.loads(path.read_text())
     assert [(each["user_id"], each["user"]) for each in found] == [
@@ -317,7 +317,12 @@ def test_recommend_prints_titles_and_writes_the_exported_lists(places, tmp_path,
             assert entry["item_id"] == ITEM_IDS[entry["item"]]
             assert entry["title"] in output.replace("\x1b", "") or entry["item"] < 2
             assert f"{entry['score']:.4f}" in output
-    recommend.main(place.argv(*flags, "--exclude-known=none", f"--top={ITEMS}", f"--json={path}"))
+    call(
+        [
+            "recommend",
+            *place.argv(*flags, "--exclude-known=none", f"--top={ITEMS}", f"--json={path}"),
+        ]
+    )
     assert all(len(each["items"]) == ITEMS for each in json.loads(path.read_text()))
     output = capsys.readouterr().out
     assert "\x1b" not in output
@@ -347,23 +352,22 @@ def test_users_are_found_by_their_ids():
         (["--users=reader 7", "--json=/proc/x"], "cannot write /proc/x"),
     ],
 )
-def test_recommend_refuses(places, capsys, monkeypatch, flags, message):
-    line = refused(recommend.main, places("vbpr").argv(*flags), capsys, monkeypatch)
+def test_recommend_refuses(places, capsys, flags, message):
+    line = refused("recommend", places("vbpr").argv(*flags), capsys)
     assert line.startswith(message)
 
 
 def test_help_names_the_flags(capsys):
-    for main, flag in ((export.main, "--format"), (recommend.main, "--users")):
-        with pytest.raises(SystemExit):
-            main(["program", "--help"])
+    for command, flag in (("export", "--format"), ("recommend", "--users")):
+        assert code_of([command, "--help"]) == 0
         assert flag in capsys.readouterr().out
 
 
 def test_the_module_is_a_program(tmp_path):
-    line = [sys.executable, "-m", "mmssl_jax.serving.recommend", "--users=1"]
+    line = [sys.executable, "-m", "mmssl_jax", "recommend", "--users=1"]
     ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert ended.stderr == "error: no --config given; try --config configs/demo.py\n"
+    assert ended.stderr == "error: no --config given; try --config demo\n"
 
 
 # The document
@@ -383,7 +387,7 @@ def ran(code: str, folder) -> str:
 
 def test_the_documents_way_to_read(places, tmp_path):
     reading, _ = blocks()
-    export.main(places("vbpr").argv(f"--to={tmp_path / 'exported'}", "--format=parquet"))
+    call(["export", *places("vbpr").argv(f"--to={tmp_path / 'exported'}", "--format=parquet")])
     *_, score, product = ran(reading, tmp_path).split()
     assert float(score) == pytest.approx(float(product), rel=1e-5)
 

@@ -11,9 +11,9 @@ from test_export import COLD, ITEM_IDS, MODELS, USER_IDS, refused, uneven_world
 from worlds import ITEMS, USERS, Place
 
 from mmssl_jax import models
+from mmssl_jax.commands import call
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import SPLITS
-from mmssl_jax.serving import export, recommend
 
 READER, UNSEEN = 7, 33
 
@@ -54,7 +54,7 @@ def _places(tmp_path_factory):
 
 def asked(place: Place, path, *flags: str) -> list[dict]:
     """What `recommend` writes of all items."""
-    recommend.main(place.argv(f"--top={ITEMS}", f"--json={path}", *flags))
+    call(["recommend", *place.argv(f"--top={ITEMS}", f"--json={path}", *flags)])
     return json.loads(path.read_text())
 
 
@@ -88,7 +88,7 @@ def test_what_is_known_of_a_user_is_left_out(places, tmp_path, capsys, flags, sp
     assert pairs_of(READER, "test")
     assert listed(entry) == scored() - pairs_of(READER, *splits)
     assert word in " ".join(capsys.readouterr().out.split())
-    export.main(places("lightgcn").argv(f"--to={tmp_path / 'to'}", f"--top={ITEMS}", *flags))
+    call(["export", *places("lightgcn").argv(f"--to={tmp_path / 'to'}", f"--top={ITEMS}", *flags)])
     assert word in capsys.readouterr().out
     with np.load(tmp_path / "to" / "lists.npz") as content:
         items = content["items"][READER]
@@ -140,7 +140,7 @@ def test_items_that_the_model_cannot_score_are_left_out_and_counted(places, tmp_
     (entry,) = asked(places("vbpr"), tmp_path / "x", *flags)  # by their features
     assert listed(entry) == set(range(ITEMS))
     assert "without a training pair, which" not in capsys.readouterr().out
-    export.main(places("lightgcn").argv(f"--to={tmp_path / 'to'}", "--format=tsv"))
+    call(["export", *places("lightgcn").argv(f"--to={tmp_path / 'to'}", "--format=tsv")])
     assert note in capsys.readouterr().out
     about = json.loads((tmp_path / "to" / "export.json").read_text())
     assert about["unscored_items"] == ITEMS - len(scored())
@@ -226,16 +226,16 @@ def test_which_models_take_a_history(name):
         (["--users=reader 7", "--include-seen"], "--include-seen is --exclude-known none now"),
     ],
 )
-def test_what_cannot_be_asked(places, capsys, monkeypatch, flags, message):
-    line = refused(recommend.main, places("lightgcn").argv(*flags), capsys, monkeypatch)
+def test_what_cannot_be_asked(places, capsys, flags, message):
+    line = refused("recommend", places("lightgcn").argv(*flags), capsys)
     assert line.startswith(message)
 
 
-def test_items_without_raw_ids_are_numbers(tmp_path, capsys, monkeypatch):
+def test_items_without_raw_ids_are_numbers(tmp_path, capsys):
     place = Place(tmp_path)
     place.train("--config.model.name=popularity", "--config.train.epochs=1")
     flags = ("--users=3", f"--only=4,{ITEMS}")
-    line = refused(recommend.main, place.argv(*flags), capsys, monkeypatch)
+    line = refused("recommend", place.argv(*flags), capsys)
     assert line == (
         f"--only has '{ITEMS}'; the data has no raw ids, so items are numbers from 0 to {ITEMS - 1}"
     )

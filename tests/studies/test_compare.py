@@ -6,21 +6,19 @@ import json
 import shutil
 import subprocess
 import sys
-import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from worlds import ITEMS, ROOT, USERS, Place, world
+from worlds import ITEMS, ROOT, USERS, Place, code_of, world
 
 from mmssl_jax import models, training
-from mmssl_jax.commands import cli, running
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
-from mmssl_jax.studies import compare, comparison, report
-from mmssl_jax.training import loop
+from mmssl_jax.studies import comparison, report
+from mmssl_jax.training import loop, session
 
 FLAGS = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4")
 SUFFIXES = ("md", "csv", "json")
@@ -35,17 +33,7 @@ def _compile_fast():
 
 def run(place: Place, *flags: str) -> int:
     """The command's exit code."""
-    return code_of(place.argv(*FLAGS, *flags))
-
-
-def code_of(argv: list[str]) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", argv)
-        try:
-            running.run(compare.main, on_interrupt=cli.GOES_ON)
-        except SystemExit as exit_:
-            return exit_.code
-    return 0
+    return code_of(["compare", *place.argv(*FLAGS, *flags)])
 
 
 def written(place: Place) -> dict[str, dict]:
@@ -171,18 +159,19 @@ def test_users_scores_are_never_those_of_a_later_best_epoch(two, tmp_path, capsy
     assert "seed-2022 was trained on after its" in capsys.readouterr().err
 
 
-def test_without_matplotlib_all_else_is_written(two, tmp_path, monkeypatch, capsys):
+def test_without_matplotlib_all_else_is_written(two, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    about = report.About("data 'data'", [], "python -m mmssl_jax.studies.compare", {})
-    report.write(tmp_path, list(written(two).values()), [], about)
+    about = report.About("data 'data'", [], "mmssl compare", {})
+    said = []
+    report.write(tmp_path, list(written(two).values()), [], about, said.append)
     assert {path.name for path in tmp_path.iterdir()} == {f"compare.{x}" for x in SUFFIXES}
     line = 'compare.png is not written, as it needs matplotlib: pip install ".[plot]"'
-    assert line in capsys.readouterr().err.splitlines()
+    assert line in said
 
 
 def test_the_json_says_what_made_it(two):
     content = json.loads((two.run / "compare.json").read_text())
-    assert content["command"].startswith("python -m mmssl_jax.studies.compare --config=")
+    assert content["command"].startswith("mmssl compare --config=")
     assert "--models=mmssl,popularity" in content["command"]
     assert content["overrides"]["popularity"] == {"model.name": "popularity"}
     assert content["runs"].keys() == {"mmssl", "popularity"}
@@ -333,7 +322,7 @@ def test_a_failing_model_is_reported_and_the_rest_goes_on(tmp_path, monkeypatch,
     def build(config, dataset, steps_per_epoch):
         raise InputError(f"no | today, seed {config.train.seed % 2}")
 
-    failing = types.SimpleNamespace(DEFAULTS=MODELS["mf"].DEFAULTS, build=build)
+    failing = MODELS["mf"]._replace(build=build)
     monkeypatch.setitem(MODELS, "failing", failing)
     place = Place(tmp_path)
     assert run(place, "--models=failing,popularity", "--seeds=3") == 0
@@ -366,7 +355,7 @@ def test_a_model_registered_in_a_test_and_random_without_training(tmp_path, monk
             (), init, {}, lambda params, inputs, held: params["player"], held=jnp.zeros(3)
         )
 
-    added = types.SimpleNamespace(DEFAULTS=MODELS["popularity"].DEFAULTS, build=build)
+    added = MODELS["popularity"]._replace(build=build, schedule=None)
     monkeypatch.setitem(MODELS, "random", added)
     place = Place(tmp_path)
     assert run(place, "--models=random", "--seeds=2") == 0
@@ -380,10 +369,12 @@ def test_generated_data_is_called_so_everywhere_and_the_default_folder(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    place, load = Place(tmp_path), cli.load
-    monkeypatch.setattr(
-        cli, "load", lambda config: dataclasses.replace(load(config), synthetic=True)
-    )
+    place, load = Place(tmp_path), session.load_data
+
+    def load_data(config, **more):
+        return dataclasses.replace(load(config, **more), synthetic=True)
+
+    monkeypatch.setattr(session, "load_data", load_data)
     argv = ["compare", f"--config={place.config}", "--models=popularity", "--seeds=1", *FLAGS]
     assert code_of(argv) == 0
     assert "GENERATED" in capsys.readouterr().out
@@ -417,9 +408,10 @@ def test_bad_arguments(tmp_path, capsys, flags, message):
 
 
 def test_the_module_is_a_program():
-    line = [sys.executable, "-m", "mmssl_jax.studies.compare", "--help"]
+    line = [sys.executable, "-m", "mmssl_jax", "compare", "--help"]
     ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ended.stdout.startswith("usage: mmssl compare --config FILE")
+    assert ended.stdout.startswith("Usage: mmssl compare [OPTIONS]")
+    assert "--config FILE|NAME" in ended.stdout
 
 
 # The statistics

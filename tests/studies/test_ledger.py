@@ -2,13 +2,9 @@
 
 import json
 import pathlib
-import sys
 
 import pytest
-from worlds import ROOT
-
-from mmssl_jax.commands import running
-from mmssl_jax.studies import ledger
+from worlds import ROOT, code_of
 
 RUN = {"cores": 2, "device": "cpu", "commit": "abc", "version/jax": "0.10.2"}
 
@@ -50,13 +46,7 @@ def _document(tmp_path):
 
 
 def run(*arguments: str) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["ledger", *map(str, arguments)])
-        try:
-            running.run(ledger.main)
-        except SystemExit as exit_:
-            return exit_.code
-    return 0
+    return code_of(["ledger", *map(str, arguments)])
 
 
 def test_a_block_is_written_anew_and_the_rest_stays(document):

@@ -7,7 +7,7 @@ import runpy
 import pytest
 from worlds import ROOT
 
-from mmssl_jax.commands import cli
+from mmssl_jax import models
 from mmssl_jax.config import Config, flatten, named
 from mmssl_jax.studies import tune
 
@@ -24,7 +24,7 @@ def test_every_setting_applies(study: pathlib.Path):
     rows = []
     for overrides in named.read(str(study)).values():
         applied = named.applied(config_of(command[1]), overrides)
-        values = flatten(cli.resolved(applied))
+        values = flatten(models.resolve(applied))
         wanted = {field: value for field, value in overrides.items() if value is not None}
         assert {field: values[field] for field in wanted} == wanted
         rows.append(values)
@@ -33,14 +33,15 @@ def test_every_setting_applies(study: pathlib.Path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda p: p.stem)
 def test_every_config_holds(path: pathlib.Path):
-    assert cli.resolved(config_of(str(path))).model.name
+    assert models.resolve(config_of(str(path))).model.name
     assert f"--config configs/{path.name}" in path.read_text()
     if "get_search_space" in path.read_text():
         pytest.importorskip("optuna")
-        assert tune.read_space(str(path))
+        assert tune.read_space(path)
 
 
 def test_mmssl_among_the_models_is_the_best_setting():
-    models = named.read(str(ROOT / "configs/studies/models.py"))
-    applied = named.applied(config_of("configs/tiktok_released.py"), models["mmssl"])
-    assert flatten(applied) == flatten(config_of("configs/tiktok.py"))
+    study = named.read(str(ROOT / "configs/studies/models.py"))
+    applied = named.applied(config_of("configs/tiktok_released.py"), study["mmssl"])
+    best = models.resolve(config_of("configs/tiktok.py"))
+    assert flatten(models.resolve(applied)) == flatten(best)

@@ -5,16 +5,14 @@ import sys
 
 import jax
 import pytest
-from worlds import Place, world
+from worlds import Place, code_of, world
 
 from mmssl_jax import training
-from mmssl_jax.commands import cli, running
 from mmssl_jax.config import Config
 from mmssl_jax.files import atomic
 from mmssl_jax.ranking import full_ranking
 
 optuna = pytest.importorskip("optuna")
-from mmssl_jax.studies import tune  # noqa: E402 (after the skip)
 
 FLAGS = ("--config.train.epochs=3", "--config.train.steps_per_epoch=4")
 SPACE = """
@@ -45,13 +43,7 @@ def place_at(folder, space: str = SPACE, **kinds) -> Place:
 
 def run(place: Place, *flags: str) -> int:
     """The command's exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", place.argv(*FLAGS, *flags))
-        try:
-            running.run(tune.main, on_interrupt=cli.GOES_ON)
-        except SystemExit as exit_:
-            return exit_.code
-    return 0
+    return code_of(["tune", *place.argv(*FLAGS, *flags)])
 
 
 def written(place: Place) -> dict:
@@ -75,7 +67,7 @@ def test_the_best_trial_is_that_of_the_best_validation(five):
     for trial in content["trials"]:
         assert 1e-3 <= trial["params"]["mmssl.learning_rate"] <= 1e-1
         assert trial["params"]["model.layers"] in (1, 2)
-    assert content["command"].startswith("python -m mmssl_jax.studies.tune --config=")
+    assert content["command"].startswith("mmssl tune --config=")
 
 
 def test_a_trial_is_the_run_that_train_makes_of_its_values(five, tmp_path, capsys):
@@ -89,7 +81,7 @@ def test_a_trial_is_the_run_that_train_makes_of_its_values(five, tmp_path, capsy
     assert run(five, "--trials=5") == 0  # nothing is missing; it prints its report again
     given = "--config.train.epochs=3 --config.train.steps_per_epoch=4"
     where = f"--workdir {five.run / 'best'}"
-    line = f"next: python train.py --config {five.config} {where} {given} {flags[0]}"
+    line = f"next: mmssl train --config {five.config} {where} {given} {flags[0]}"
     assert line in capsys.readouterr().out
 
 
@@ -239,10 +231,17 @@ def test_a_space_that_cannot_be_searched(tmp_path, capsys, space, problem):
     assert not place.run.exists()
 
 
-@pytest.mark.parametrize("flags", [(), ("--trials=0",), ("--trials=x",)])
-def test_a_number_of_trials_that_is_none(tmp_path, capsys, flags):
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "no --trials given; it counts all"),
+        (("--trials=0",), "--trials is '0'; it must be a number from 1 to 999999"),
+        (("--trials=x",), "--trials is 'x'; it must be a number from 1 to 999999"),
+    ],
+)
+def test_a_number_of_trials_that_is_none(tmp_path, capsys, flags, message):
     assert run(place_at(tmp_path), *flags) == 2
-    assert "--trials is missing or no number" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_searched_field_cannot_be_given(five, capsys):

@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 
 from mmssl_jax import config as configs
-from mmssl_jax import data, training
-from mmssl_jax.models import mmssl
+from mmssl_jax import data, models, training
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def recall(dataset, folder):
     config = configs.Config()
     config.data.path = data.DEMO
     config.train.epochs, config.train.learning_rate, config.critic.hidden = 3, 5e-3, 64
-    config = configs.resolve(config, mmssl.DEFAULTS)
+    config = models.resolve(config)
     return training.train(config, dataset, folder)["test/recall@20"]
 
 

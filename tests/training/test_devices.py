@@ -8,10 +8,8 @@ import jax
 import pytest
 from worlds import ROOT, Place
 
-from mmssl_jax.commands import cli
+from mmssl_jax.commands import call
 from mmssl_jax.errors import InputError
-from mmssl_jax.serving import export, recommend
-from mmssl_jax.studies import compare, tune
 from mmssl_jax.training import devices
 
 SPACE = """
@@ -32,28 +30,30 @@ def _place(tmp_path_factory) -> Place:
 
 
 @pytest.mark.parametrize(
-    ("main", "flags"),
+    ("command", "flags"),
     [
-        (cli.train_main, []),
-        (cli.evaluate_main, []),
-        (compare.main, ["--models=mf", "--seeds=1"]),
-        (tune.main, ["--trials=1"]),
-        (export.main, ["--to={folder}/exported"]),
-        (recommend.main, ["--users=1"]),
+        ("train", []),
+        ("evaluate", []),
+        ("compare", ["--models=mf", "--seeds=1"]),
+        ("tune", ["--trials=1"]),
+        ("export", ["--to={folder}/exported"]),
+        ("recommend", ["--users=1"]),
     ],
 )
-def test_every_command_refuses_before_it_reads_or_writes(place, tmp_path, monkeypatch, main, flags):
+def test_every_command_refuses_before_it_reads_or_writes(
+    place, tmp_path, monkeypatch, command, flags
+):
     def fail():
         raise RuntimeError("Unable to initialize backend 'abacus' (set JAX_PLATFORMS='' to ...)")
 
     monkeypatch.setattr(jax, "devices", fail)
     monkeypatch.setenv("JAX_PLATFORMS", "abacus")
     argv = place.argv(*(flag.format(folder=tmp_path) for flag in flags))
-    if main in (compare.main, tune.main):
-        argv[2] = f"--workdir={tmp_path / 'studies'}"
+    if command in ("compare", "tune"):
+        argv[1] = f"--workdir={tmp_path / 'studies'}"
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(InputError) as refused:
-        main(argv)
+        call([command, *argv])
     assert str(refused.value) == (
         "no device as JAX_PLATFORMS=abacus wants it (Unable to initialize backend 'abacus'); "
         "leave that variable out to compute on what there is, or for an NVIDIA GPU pip install "

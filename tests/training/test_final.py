@@ -11,11 +11,10 @@ from test_resume import assert_same_run, start
 from worlds import ITEMS, USERS, Place, assert_same_arrays, world
 
 from mmssl_jax import data
-from mmssl_jax.commands import cli
+from mmssl_jax.commands import call
 from mmssl_jax.data.dataset import SPLITS
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import ease
-from mmssl_jax.serving import export, recommend
 
 FINAL = ("--final", "--config.model.name=lightgcn", "--config.train.epochs=2")
 
@@ -82,19 +81,17 @@ def test_neither_a_validation_file_nor_disjoint_splits_are_needed(place, tmp_pat
     assert (whole.train.data == 1).all()
 
 
-def test_without_the_flag_such_a_folder_is_refused_with_its_name(tmp_path, capsys, monkeypatch):
+def test_without_the_flag_such_a_folder_is_refused_with_its_name(tmp_path, capsys):
     place = Place(tmp_path)
     everything_in_train(place)
-    line = refused(cli.train_main, place.argv(), capsys, monkeypatch)
+    line = refused("train", place.argv(), capsys)
     assert "the val split is empty; " in line
     assert "for serving, without validation, add --final to train.py" in line
     assert not place.run.exists()
 
 
-def test_lists_leave_out_all_pairs_and_there_is_nothing_to_evaluate(
-    place, tmp_path, capsys, monkeypatch
-):
-    export.main(place.argv(f"--to={tmp_path / 'to'}", f"--top={ITEMS}"))
+def test_lists_leave_out_all_pairs_and_there_is_nothing_to_evaluate(place, tmp_path, capsys):
+    call(["export", *place.argv(f"--to={tmp_path / 'to'}", f"--top={ITEMS}")])
     with np.load(tmp_path / "to" / "lists.npz") as content:
         listed = content["items"]
     for user in range(USERS):
@@ -102,22 +99,20 @@ def test_lists_leave_out_all_pairs_and_there_is_nothing_to_evaluate(
         assert items == set(np.flatnonzero(all_pairs()[user] == 0).tolist())
     about = json.loads((tmp_path / "to" / "export.json").read_text())
     assert about["final"] is True
-    recommend.main(place.argv("--users=3"))
+    call(["recommend", *place.argv("--users=3")])
     assert "all pairs trained on" in " ".join(capsys.readouterr().out.split())
-    line = refused(cli.evaluate_main, place.argv(), capsys, monkeypatch)
+    line = refused("evaluate", place.argv(), capsys)
     assert line.startswith(f"the run in {place.run} was trained with --final, on all pairs: there")
 
 
-def test_a_folder_of_one_kind_of_run_is_not_gone_on_with_by_the_other(
-    place, tmp_path, capsys, monkeypatch
-):
-    line = refused(cli.train_main, place.argv(*FINAL[1:]), capsys, monkeypatch)
+def test_a_folder_of_one_kind_of_run_is_not_gone_on_with_by_the_other(place, tmp_path, capsys):
+    line = refused("train", place.argv(*FINAL[1:]), capsys)
     assert (
         line == f"{place.run} holds a run that was trained with --final; choose another --workdir"
     )
     other = Place(tmp_path)
     other.train(*FINAL[1:])
-    line = refused(cli.train_main, other.argv(*FINAL), capsys, monkeypatch)
+    line = refused("train", other.argv(*FINAL), capsys)
     assert line.startswith(f"{other.run} holds a run that was trained without --final; choose")
 
 
@@ -125,7 +120,7 @@ def test_the_default_folder_is_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     place = Place(tmp_path)
     flags = ("--final", "--config.model.name=popularity")  # which says itself how long it trains
-    cli.train_main(["train.py", f"--config={place.config}", *flags])
+    call(["train", f"--config={place.config}", *flags])
     assert (tmp_path / "runs" / "tiny-final" / "results.json").exists()
 
 
@@ -147,9 +142,7 @@ def test_a_finished_run_gives_its_config_and_its_best_epoch(tmp_path, capsys):
     assert json.loads((to / "results.json").read_text())["epochs"] == 2
 
 
-def test_a_run_of_other_data_gives_its_epochs_with_a_warning_or_not_at_all(
-    tmp_path, capsys, monkeypatch
-):
+def test_a_run_of_other_data_gives_its_epochs_with_a_warning_or_not_at_all(tmp_path, capsys):
     source, other = Place(tmp_path / "one"), Place(tmp_path / "other")
     source.train("--config.model.name=popularity", "--config.data.modalities=image")
     features = np.load(other.data / "image_feat.npy")
@@ -160,13 +153,13 @@ def test_a_run_of_other_data_gives_its_epochs_with_a_warning_or_not_at_all(
     assert f"is not as in the run in {source.run} (its features differ)" in capsys.readouterr().err
     np.save(other.data / "image_feat.npy", features[:, :2])
     argv = other.argv(*flags, f"--workdir={tmp_path / 'x'}")
-    line = refused(cli.train_main, argv, capsys, monkeypatch)
+    line = refused("train", argv, capsys)
     assert "has the modalities {'image': 5}, not those of" in line
 
 
-def test_ease_takes_the_lambda_of_the_best_epoch(tmp_path, capsys, monkeypatch):
+def test_ease_takes_the_lambda_of_the_best_epoch(tmp_path, capsys):
     place, flag = Place(tmp_path), "--config.model.name=ease"
-    line = refused(cli.train_main, place.argv("--final", flag), capsys, monkeypatch)
+    line = refused("train", place.argv("--final", flag), capsys)
     assert line.startswith("config field 'ease.l2' has 4 values, and without validation none is")
     assert not place.run.exists()
     place.train(flag, "--config.ease.l2=(3000.0,7.0)")
@@ -210,7 +203,7 @@ def test_a_catalogue_of_few_items_can_be_served(tmp_path):
     place.train("--final", "--config.model.name=popularity")
     lists = tmp_path / "lists.json"
     flags = ("--users=0", "--exclude-known=none", "--top=12", f"--json={lists}")
-    recommend.main(place.argv(*flags))
+    call(["recommend", *place.argv(*flags)])
     (user,) = json.loads(lists.read_text())
     assert sorted(each["item"] for each in user["items"]) == list(range(12))
 
@@ -240,7 +233,7 @@ def test_what_a_final_run_cannot_start_from(tmp_path, capsys, monkeypatch, flags
         config = {"config": {"data.path": str(place.data), "model.name": "mf"}, "dataset": {}}
         (tmp_path / name / "config.json").write_text(json.dumps(config))
     (tmp_path / "odd" / "results.json").write_text('{"best_epoch": 9, "epochs": 3}')
-    line = refused(cli.train_main, place.argv(*flags), capsys, monkeypatch)
+    line = refused("train", place.argv(*flags), capsys)
     assert line.startswith(message)
     assert not place.run.exists()
 

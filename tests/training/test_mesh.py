@@ -6,13 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import ITEMS, USERS, world
+from worlds import world
 
 from mmssl_jax import config as configs
+from mmssl_jax import models
 from mmssl_jax.errors import InputError
 from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import mmssl
 from mmssl_jax.runs import checkpoints as checkpoint
+from mmssl_jax.training import selection
 from mmssl_jax.training import state as states
 from mmssl_jax.training.devices import make_mesh, place
 from mmssl_jax.training.step import compile_steps, train_step
@@ -27,14 +29,14 @@ def run(data: int, model_axis: int, variant: str = "released"):
     config.mesh.data, config.mesh.model = data, model_axis
     config.train.batch_size, config.model.embedding_dim, config.critic.hidden = 16, 8, 16
     config.mmssl.graph_items = 3
-    config = configs.resolve(config, mmssl.DEFAULTS)
+    config = models.resolve(config)
     dataset = world()
     model = mmssl.build(config, dataset, steps_per_epoch=STEPS)
-    transforms = states.optimisers(config, list(model.losses), STEPS)
-    mesh, rows = make_mesh(config.mesh), {USERS, ITEMS}
-    state = place(states.init_state(model, transforms, jax.random.key(0)), mesh, rows)
+    transforms = states.optimisers(config, model, STEPS)
+    mesh = make_mesh(config.mesh)
+    state = place(states.init_state(model, transforms, jax.random.key(0)), mesh)
     constants = (training_pairs.sampling_tables(dataset.train), model.inputs, jax.random.key(1))
-    constants = place(constants, mesh, rows)
+    constants = place(constants, mesh)
     step = partial(train_step, model=model, transforms=transforms, batch_size=16, mesh=mesh)
     program = compile_steps(step, state, constants, STEPS)
     state, terms = program(state, constants, jnp.asarray(STEPS, jnp.int32))
@@ -70,10 +72,10 @@ def test_a_checkpoint_of_eight_devices_is_restored_on_one_and_back(single, tmp_p
     kernel = spread.params["critic"]["dense0"]["kernel"]
     assert len(kernel.sharding.device_set) == 8
     assert not kernel.is_fully_replicated
-    with checkpoint.Checkpoints(tmp_path / "a") as checkpoints:
+    with checkpoint.Checkpoints(tmp_path / "a", selection.rank) as checkpoints:
         checkpoints.save(1, spread, 0.5, {})
         alone = checkpoints.restore(1, single[1])
-    with checkpoint.Checkpoints(tmp_path / "b") as checkpoints:
+    with checkpoint.Checkpoints(tmp_path / "b", selection.rank) as checkpoints:
         checkpoints.save(1, alone, 0.5, {})
         back = checkpoints.restore(1, spread)
     assert len(jax.tree.leaves(alone)[0].sharding.device_set) == 1

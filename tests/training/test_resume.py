@@ -12,7 +12,7 @@ from worlds import ROOT, STEPS, Place, assert_same_arrays, snapshot, untimed
 DRIVER = f"""
 import os, pathlib, shutil, signal, sys
 from orbax.checkpoint._src.path import atomicity
-from mmssl_jax.commands import cli
+from mmssl_jax.commands import call
 from mmssl_jax.runs import checkpoints as checkpoint
 from mmssl_jax.training import loop
 
@@ -49,7 +49,7 @@ elif moment == "in save 4":
     before(atomicity.CommitFileTemporaryPath, "finalize", lambda *_: saving == 4 and die())
 elif moment == "in delete 5":
     before(shutil, "rmtree", delete_a_part)
-cli.train_main(["train.py", *argv])
+call(["train", *argv])
 """
 RELEASED = ("--config.train.epochs=6", "--config.critic.enabled", "--config.data.modalities=image")
 PAPER = (*RELEASED, "--noconfig.critic.enabled", "--config.model.variant=paper")
@@ -76,7 +76,7 @@ def start(place: Place, cache: str, moment: str, *flags: str) -> subprocess.Pope
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-W", "error", "-c", DRIVER, moment, *place.argv(*flags)[1:]]
+    command = [sys.executable, "-W", "error", "-c", DRIVER, moment, *place.argv(*flags)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, env=environment, text=True, **pipes)
 

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from margins import assert_margin
-from worlds import STEPS, USERS, Place, assert_same_arrays, untimed, world
+from worlds import STEPS, USERS, Place, assert_same_arrays, code_of, untimed, world
 
 from mmssl_jax import training
-from mmssl_jax.commands import cli, running
 from mmssl_jax.ranking.metrics import METRICS
 from mmssl_jax.runs import provenance
-from mmssl_jax.training import loop
+from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.training import session
 
 
 @pytest.fixture(scope="module", name="run")
@@ -36,7 +36,7 @@ def test_the_number_of_steps_in_a_call_has_no_effect(run, tmp_path):
 def test_one_compilation_of_the_step_in_a_run(tmp_path, monkeypatch):
     compiled = collections.Counter()
     traced = collections.Counter()
-    real = loop.train_step
+    real = session.train_step
 
     def train_step(*args, **kwargs):
         traced["train_step"] += 1
@@ -46,7 +46,7 @@ def test_one_compilation_of_the_step_in_a_run(tmp_path, monkeypatch):
         if event == "/jax/core/compile/backend_compile_duration":
             compiled[fun_name] += 1
 
-    monkeypatch.setattr(loop, "train_step", train_step)
+    monkeypatch.setattr(session, "train_step", train_step)
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
         assert STEPS % 5  # the last call of an epoch is a shorter one
@@ -171,8 +171,9 @@ def test_the_data_sets_warnings_are_printed_and_stored(tmp_path, capsys):
 
 def scores_of(place: Place) -> np.ndarray:
     """The scores [users, items] of a run's best epoch, -inf where an item is a training item."""
-    config, dataset, workdir = cli.open_run(cli.parse(place.argv(), "usage"), "test")
-    _, model, state = training.best_of_run(config, dataset, workdir)
+    config, dataset = session.open_run(Workdir(place.run))
+    trained = training.best_of_run(config, dataset, Workdir(place.run))
+    model, state = trained.model, trained.state
     representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
     scores = jax.jit(model.score)(representation, jnp.arange(USERS))
     return np.where(dataset.train.toarray() > 0, -np.inf, scores)
@@ -180,7 +181,7 @@ def scores_of(place: Place) -> np.ndarray:
 
 def nan_from(step: int):
     """A train_step whose BPR loss is NaN from a step on."""
-    real = loop.train_step
+    real = session.train_step
 
     def train_step(state, constants, **kwargs):
         after, terms = real(state, constants, **kwargs)
@@ -197,11 +198,8 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monkey
     place = Place(tmp_path)
     bad_step = STEPS + 7  # of the second epoch
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "train_step", nan_from(bad_step))
-        patch.setattr("sys.argv", place.argv())
-        with pytest.raises(SystemExit) as exit_:
-            running.run(cli.train_main, on_interrupt=cli.GOES_ON)
-    assert exit_.value.code == 2
+        patch.setattr(session, "train_step", nan_from(bad_step))
+        assert code_of(["train", *place.argv()]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"error: loss 'generator/bpr' became nan at step {bad_step};")
     assert place.checkpoints == ["1"]

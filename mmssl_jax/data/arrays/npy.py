@@ -2,11 +2,15 @@
 
 import math
 import warnings
+import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from mmssl_jax.errors import InputError
+
+OpenFile = IO[bytes] | zipfile.ZipExtFile  # a member of an archive is an IO by its types alone
 
 
 def read_header(path: Path) -> tuple[int, int]:
@@ -17,7 +21,8 @@ def read_header(path: Path) -> tuple[int, int]:
     """
     shape, dtype = checked_header(path)
     _check_kind(path, shape, dtype)
-    return shape  # pyright: ignore[reportReturnType]
+    rows, width = shape
+    return rows, width
 
 
 def read(path: Path) -> np.ndarray:
@@ -45,7 +50,7 @@ def is_npy(path: Path) -> bool:
         return file.read(6) == b"\x93NUMPY"
 
 
-def parse_header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
+def parse_header(file: OpenFile) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, whether in Fortran's order, and dtype of a .npy file; ValueError for a damaged one."""
     version = np.lib.format.read_magic(file)
     readers = {
@@ -89,7 +94,8 @@ def load(path: Path) -> np.ndarray:
     """The array of a file whose header was checked."""
     try:
         with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
-            return np.load(path, allow_pickle=False)
+            values: np.ndarray = np.load(path, allow_pickle=False)
+            return values
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({_one_line(error)})") from error
     except MemoryError as error:

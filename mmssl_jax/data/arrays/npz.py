@@ -43,7 +43,7 @@ def read(path: Path, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
         return arrays
 
 
-def _array(file, member: zipfile.ZipInfo) -> np.ndarray:
+def _array(file: npy.OpenFile, member: zipfile.ZipInfo) -> np.ndarray:
     shape, fortran, dtype = npy.parse_header(file)
     if dtype.kind not in "biufS":
         raise Refused(f"its {member.filename[:40]!a} holds {dtype}, which is not allowed")

@@ -1,6 +1,7 @@
 """The numpy arrays that `pickles` has recorded, read as views of the bytes of the file."""
 
 import math
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ def content(path: Path, most: int = MAX_BYTES) -> bytes:
 
 def array(record: Any, name: str, dimensions: int = 1) -> np.ndarray:
     """The array of so many dimensions that was recorded; Refused, with its `name`, for others."""
-    contents, dtype, shape, order = _parts(record, name)
-    dtype = _dtype(dtype, name)
+    contents, recorded, shape, order = _parts(record, name)
+    dtype = _dtype(recorded, name)
     if not (isinstance(shape, tuple) and len(shape) == dimensions):
         raise Refused(f"its {name} is not {dimensions}-d")
     if not all(type(length) is int and length >= 0 for length in shape):
@@ -45,7 +46,8 @@ def _parts(record: Any, name: str) -> tuple[Any, Any, Any, Any]:
         # Later numpy adds an order of axes, which arrays in the order C or F do not need.
         if len(record.args) not in (4, 5) or record.args[3] not in ("C", "F"):
             raise Refused(f"its {name} has an order of values that is not known")
-        return record.args[:4]  # pyright: ignore[reportReturnType]
+        contents, dtype, shape, order = record.args[:4]
+        return contents, dtype, shape, order
     if not (isinstance(record, Record) and record.kind == "array"):
         raise Refused(f"its {name} is not an array")
     state = record.state
@@ -74,7 +76,12 @@ def _dtype(record: Any, name: str) -> np.dtype:
         raise Refused(f"its {name} has no dtype")
     code, state = record.args[0], record.state
     order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
-    for part, known, what in ((code, _DTYPES, "dtype"), (order, _ORDERS, "byte order")):
-        if not (isinstance(part, str) and part in known):
-            raise Refused(f"its {name} has a {what} that is not allowed (objects never are)")
-    return np.dtype(order + code)
+    known_code = _known(code, _DTYPES, f"its {name} has a dtype")
+    return np.dtype(_known(order, _ORDERS, f"its {name} has a byte order") + known_code)
+
+
+def _known(part: Any, known: Container[str], what: str) -> str:
+    """A part of a dtype, if it is one of the `known`."""
+    if not (isinstance(part, str) and part in known):
+        raise Refused(f"{what} that is not allowed (objects never are)")
+    return part

@@ -26,7 +26,7 @@ Names = Mapping[str, Allowed]
 
 # What numpy's arrays are pickled with: `_frombuffer` from protocol 5 on, `_codecs.encode` and
 # `bytes` up to protocol 2, which has no bytes.
-ARRAYS: Names = {
+ARRAYS: dict[str, Allowed] = {
     "numpy.ndarray": Allowed("ndarray"),
     "numpy.dtype": Allowed("dtype", "REDUCE"),
     **dict.fromkeys(
@@ -59,7 +59,7 @@ class Record:
     """Stands for an object of an allowed class: how it was called, and its state."""
 
     kind: str
-    args: tuple
+    args: tuple[Any, ...]
     state: Any = None
 
 
@@ -92,8 +92,8 @@ class _Machine:
 
     def __init__(self, allowed: Names, persistent: bool):
         self.allowed, self.persistent = allowed, persistent
-        self.stack: list = []
-        self.marks: list[list] = []
+        self.stack: list[Any] = []
+        self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
 
     def step(self, op: str, argument: Any) -> None:
@@ -110,8 +110,8 @@ class _Machine:
                 self.marks.append(stack)
                 self.stack = []
             case "TUPLE":
-                items = self._to_mark()
-                self.stack.append(tuple(items))
+                taken = self._to_mark()
+                self.stack.append(tuple(taken))
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 stack.append(self._pop(int(op[-1])))
             case "BINPUT" | "LONG_BINPUT":
@@ -148,14 +148,14 @@ class _Machine:
             raise Refused(f"it asks for {_shown(name)}, which is not allowed")
         return self.allowed[name]
 
-    def _pop(self, count: int) -> tuple:
+    def _pop(self, count: int) -> tuple[Any, ...]:
         if len(self.stack) < count:
             raise Refused("it takes more from its stack than is there")
         taken = tuple(self.stack[-count:])
         del self.stack[-count:]
         return taken
 
-    def _to_mark(self) -> list:
+    def _to_mark(self) -> list[Any]:
         taken, self.stack = self.stack, self.marks.pop()
         return taken
 
@@ -184,7 +184,7 @@ def _build(target: Any, state: Any) -> None:
     target.state = state
 
 
-def _set_items(target: Any, items: Sequence) -> None:
+def _set_items(target: Any, items: Sequence[Any]) -> None:
     # Only text keys: hashing a nested tuple can take for ever.
     if not isinstance(target, dict) or not all(isinstance(key, str) for key in items[::2]):
         raise Refused("it fills something other than the attributes of a matrix")

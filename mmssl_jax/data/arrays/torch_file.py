@@ -6,7 +6,7 @@ values, uncompressed. The pickle goes through the allow-list of `pickles`.
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -66,8 +66,8 @@ def read(path: Path) -> np.ndarray:
         size = shape[0] * shape[1]
         if offset + size > count:
             raise Refused("its tensor is larger than its values")
-        values = np.frombuffer(archive.read(member), dtype)[offset : offset + size]
-    values = values.reshape(shape, order=_order(shape, stride))
+        flat: np.ndarray = np.frombuffer(archive.read(member), dtype)[offset : offset + size]
+    values = flat.reshape(shape, order=_order(shape, stride))
     if kind == _BFLOAT16:  # the upper half of a float32
         values = (values.astype(np.uint32) << 16).view(np.float32)
     return values
@@ -109,11 +109,16 @@ def _parts(tensor: Record) -> tuple[tuple[str, str, int], int, tuple[int, int], 
     return (kind.kind, key, count), offset, shape, stride
 
 
-def _order(shape: tuple[int, int], stride: tuple[int, int]) -> str:
+def _order(shape: tuple[int, int], stride: tuple[int, int]) -> Literal["C", "F"]:
     """How the values lie; only without gaps, as any other strides repeat values without end."""
-    for order, dense in (("C", (shape[1], 1)), ("F", (1, shape[0]))):
-        if all(length == 1 or a == b for length, a, b in zip(shape, stride, dense, strict=True)):
-            return order
+
+    def lies(dense: tuple[int, int]) -> bool:
+        return all(n == 1 or a == b for n, a, b in zip(shape, stride, dense, strict=True))
+
+    if lies((shape[1], 1)):
+        return "C"
+    if lies((1, shape[0])):
+        return "F"
     raise Refused(f"its tensor has strides {stride}; save tensor.contiguous()")
 
 

@@ -1,59 +1,21 @@
-"""Examines a data folder: python -m mmssl_jax.data check PATH
+"""Examines a data folder.
 
-The checks are those of training, which stops at the first error; here all of them are reported.
+The checks are those of training, which stops at the first error; here all of them are collected.
 """
 
-import argparse
-import dataclasses
 import io
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from mmssl_jax.commands.running import Parser
 from mmssl_jax.data import loading
-from mmssl_jax.data.checks.findings import ERROR, WARNING, Findings
-from mmssl_jax.data.dataset import SPLITS, Dataset
+from mmssl_jax.data.checks.findings import Findings
+from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
-from mmssl_jax.errors import InputError, printable
+from mmssl_jax.data.splits import SPLITS
+from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
-
-_STYLES = {ERROR: "bold red", WARNING: "yellow"}
-
-
-def main(argv: list[str]) -> None:
-    """Prints what is in a data folder and what is wrong with it; exits with 1 where it has errors.
-
-    Args:
-      argv: the arguments, without the program and the subcommand.
-
-    Raises:
-      InputError: there is no such folder, or masks cannot be written.
-    """
-    options = _parser().parse_args(argv)
-    folder = loading.existing(options.path)
-    if options.mark_missing and not loading.is_canonical(folder):
-        raise InputError(
-            f"{folder}: --mark-missing writes into canonical folders only, so import this one first"
-        )
-    dataset, findings = examine(folder, options.modalities)
-    failed = bool(findings.messages(ERROR))
-    marked = {}
-    if options.mark_missing and dataset is not None and not failed:
-        marked = mark_missing(folder, dataset)
-    if options.json:
-        found = [dataclasses.asdict(finding) for finding in findings.listed]
-        report = {"path": str(folder), "data": _facts(dataset), "findings": found, "marked": marked}
-        print(json.dumps(report, indent=2))
-    else:
-        _print(folder, dataset, findings, marked)
-    if failed:
-        sys.exit(1)
 
 
 def examine(folder: Path, modalities: str) -> tuple[Dataset | None, Findings]:
@@ -89,31 +51,8 @@ def mark_missing(folder: Path, dataset: Dataset) -> dict[str, int]:
     return lacking
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m mmssl_jax.data check",
-        description="Examines a data folder. Errors, which training refuses, make the exit code 1.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("path", help="the folder, in any layout of docs/data.md")
-    parser.add_argument(
-        "--modalities",
-        default="",
-        help="comma-separated: those to examine; 'none' for none (default: all that are found)",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--mark-missing",
-        action="store_true",
-        help="note all-zero feature rows as missing, in <modality>_present.npy",
-    )
-    return parser
-
-
-def _facts(dataset: Dataset | None) -> dict[str, Any] | None:
+def facts(dataset: Dataset) -> dict[str, Any]:
     """What there is, as JSON values."""
-    if dataset is None:
-        return None
     splits = {}
     for split in SPLITS:
         matrix = getattr(dataset, split)
@@ -143,32 +82,3 @@ def _feature_facts(dataset: Dataset, name: str) -> dict[str, int]:
         "missing": int((~known).sum()),
         "zero": int((known & ~values.any(axis=1)).sum()),
     }
-
-
-def _print(
-    folder: Path, dataset: Dataset | None, findings: Findings, marked: dict[str, int]
-) -> None:
-    console = Console(markup=False, highlight=False, soft_wrap=True)
-    if dataset is not None:
-        facts = _facts(dataset)
-        title = f"{dataset.name}: {dataset.num_users} users, {dataset.num_items} items"
-        console.print(printable(title), style="bold")
-        console.print(_table("split", facts["splits"]))
-        if dataset.features:
-            console.print(_table("modality", facts["features"]))
-    for level in (ERROR, WARNING):
-        messages = findings.messages(level)
-        plural = "" if len(messages) == 1 else "s"
-        console.print(f"{len(messages) or 'no'} {level}{plural}", style=_STYLES[level])
-        for message in messages:
-            console.print(f"  {printable(message)}")
-    for name, count in marked.items():
-        path = folder / f"{name}{features.MASK_SUFFIX}"
-        console.print(f"written: {printable(str(path))}; {count} items lack the {name}")
-
-
-def _table(head: str, rows: dict[str, dict[str, Any]]) -> Table:
-    table = Table(head, *next(iter(rows.values())))
-    for name, values in rows.items():
-        table.add_row(printable(name), *(str(value)[:16] for value in values.values()))
-    return table

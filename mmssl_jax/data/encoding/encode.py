@@ -1,25 +1,22 @@
-"""Makes features of the items' texts and images: python -m mmssl_jax.data encode --help
+"""Makes features of the items' texts and images.
 
 What is made so far is kept in a hidden file of the folder, so that after a kill the same command
 goes on and ends with the same bytes.
 """
 
-import argparse
+import contextlib
+import dataclasses
 import hashlib
 import io
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
-from mmssl_jax.commands import running
 from mmssl_jax.data.encoding import encoders, item_table
-from mmssl_jax.data.encoding.item_table import Items
+from mmssl_jax.data.encoding.item_table import Items, Warn
 from mmssl_jax.data.encoding.partial_rows import PartialRows
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.layouts import canonical
@@ -32,37 +29,99 @@ TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 IMAGE_MODEL = "sentence-transformers/clip-ViT-B-32"
 _BATCHES = 4  # at a time: few are lost by a kill, and a model sorts texts by length among them
 
+# Of (name, done, total) makes a context to be in while rows are made; it gives what is told of each
+# further number of rows that are done.
+_Tell = Callable[[int], object]
+Progress = Callable[[str, int, int], contextlib.AbstractContextManager[_Tell]]
 
-def main(argv: list[str]) -> None:
+
+def silent(name: str, done: int, total: int) -> contextlib.AbstractContextManager[_Tell]:
+    """A `Progress` that says nothing."""
+    return contextlib.nullcontext(lambda done: None)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeOptions:
+    """What is encoded, and how; the flags of `mmssl encode` are called the same.
+
+    Raises InputError for what cannot be, or has no meaning.
+    """
+
+    to: Path  # the data folder that gets the features; may be new
+    items: Path | None = None  # a table of items; None is items.tsv of the folder
+    text: tuple[str, ...] = ()  # columns of it that are encoded, joined
+    images: Path | None = None  # a folder of images that are encoded, named by raw item id
+    id_column: str | None = None  # of raw ids; None is the first
+    no_header: bool = False  # the first line of items is an item; columns are called 1, 2, ...
+    text_model: str = TEXT_MODEL
+    text_name: str = "text"
+    image_model: str = IMAGE_MODEL
+    image_name: str = "image"
+    batch_size: int = 32
+    device: str | None = None  # such as cpu or cuda:0; None is a GPU if there is one
+
+    def __post_init__(self) -> None:
+        if not (self.text or self.images):
+            raise InputError("nothing to encode; give --text COLUMN, --images FOLDER, or both")
+        if not 1 <= self.batch_size <= 10_000:
+            raise InputError(f"--batch-size is {self.batch_size}; it must be from 1 to 10000")
+        names = (self.text_name, self.image_name)
+        for name in names:
+            if not features.is_name(name):
+                raise InputError(f"{name!r} cannot name a modality; take letters, digits, _ and -")
+        if names[0] == names[1]:
+            raise InputError(
+                f"--text-name and --image-name are both '{names[0]}'; they must differ"
+            )
+
+
+class Encoded(NamedTuple):
+    """A modality that was written: its file, how many items have it, and its width."""
+
+    path: Path
+    items: int
+    present: int
+    width: int
+    model: str
+
+
+def encode(options: EncodeOptions, warn: Warn, progress: Progress = silent) -> Iterator[Encoded]:
     """Writes <modality>_feat.npy, and <modality>_present.npy where items lack the modality.
 
     Args:
-      argv: the arguments, without the program and the subcommand.
+      options: what is encoded, and how.
+      warn: is told what is suspicious, a line each.
+      progress: is told how far it is.
+
+    Yields:
+      Each modality, when its files are written: texts first.
 
     Raises:
       InputError: the items or a model cannot be read, no item has the modality, or the folder
         cannot be written.
     """
-    options = _options(argv)
     folder = options.to
     atomic.check_writable(folder / item_table.FILE)
-    text = options.text or []
-    items = item_table.read(folder, options.items, options.id_column, text, options.header)
-    jobs = list(_jobs(options, items))
+    items = item_table.read(
+        folder, options.items, options.id_column, options.text, not options.no_header, warn
+    )
+    jobs = list(_jobs(options, items, warn))
     ready = [encoders.load(job.modality, job.model, job.batch_size, options.device) for job in jobs]
     for job, encoder in zip(jobs, ready, strict=True):
         path = folder / f".{job.name}{features.SUFFIX}.partial"
         shape = (len(job.inputs), encoder.width)
         with PartialRows.open(path, _fingerprint(job, encoder), shape, job.chunk) as rows:
-            _encode(job, encoder, rows)
+            with progress(job.name, rows.done, len(job.inputs)) as tell:
+                _encode(job, encoder, rows, tell)
             values = rows.read()
             if np.isnan(values).all():
                 rows.remove()
                 raise InputError(
                     f"{options.images}: none of the images can be read; get them again"
                 )
-            _write(folder, job, values, items)
+            made = _write(folder, job, values, items, warn)
             rows.remove()
+        yield made
 
 
 class Job(NamedTuple):
@@ -81,70 +140,21 @@ class Job(NamedTuple):
         return _BATCHES * self.batch_size
 
 
-def _options(argv: list[str]) -> argparse.Namespace:
-    parser = running.Parser(
-        prog="python -m mmssl_jax.data encode",
-        description="Makes item features from texts and images with pretrained models.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add(
-        "--to",
-        type=running.path,
-        required=True,
-        help="data folder that gets the features; may be new",
-    )
-    add(
-        "--items", type=running.path, help="table of items, CSV or TSV (default: items.tsv of --to)"
-    )
-    add("--text", nargs="+", metavar="COLUMN", help="columns of --items to encode, joined")
-    add(
-        "--images",
-        type=running.path,
-        metavar="FOLDER",
-        help="images to encode, named by raw item id",
-    )
-    add("--id-column", metavar="COLUMN", help="raw item ids in --items (default: the first column)")
-    add(
-        "--no-header",
-        dest="header",
-        action="store_false",
-        help="the first line of --items is an item; its columns are called 1, 2, ...",
-    )
-    for modality, model in (("text", TEXT_MODEL), ("image", IMAGE_MODEL)):
-        add(f"--{modality}-model", default=model, help=f"name or folder (default: {model})")
-        add(f"--{modality}-name", default=modality, help=f"of the features (default: {modality})")
-    add("--batch-size", type=int, default=32, help="inputs at a time (default: 32)")
-    add("--device", help="such as cpu or cuda:0 (default: a GPU if there is one)")
-    options = parser.parse_args(argv)
-    if not (options.text or options.images):
-        raise InputError("nothing to encode; give --text COLUMN, --images FOLDER, or both")
-    if not 1 <= options.batch_size <= 10_000:
-        raise InputError(f"--batch-size is {options.batch_size}; it must be from 1 to 10000")
-    names = (options.text_name, options.image_name)
-    for name in names:
-        if not features.is_name(name):
-            raise InputError(f"{name!a} cannot name a modality; take letters, digits, _ and -")
-    if names[0] == names[1]:
-        raise InputError(f"--text-name and --image-name are both '{names[0]}'; they must differ")
-    return options
-
-
-def _jobs(options: argparse.Namespace, items: Items) -> Iterator[Job]:
+def _jobs(options: EncodeOptions, items: Items, warn: Warn) -> Iterator[Job]:
     """What is asked for; InputError where no item has it."""
     size = options.batch_size
     if options.text:
         texts = [text.strip() or None for text in items.texts]
         job = Job(options.text_name, "text", options.text_model, size, texts, str)
         listed = ", ".join(options.text)
-        _check_some(job, f"no item has text in {listed}; give another column")
+        _check_some(job, f"no item has text in {listed}; give another column", warn)
         yield job
     if options.images:
         found = encoders.find_images(options.images)
         stems, images = list(found), list(found.values())
         places = id_spelling.places(stems, items.ids)
         for message in id_spelling.said_of_matches(options.images, stems, items.ids, places):
-            _warn(message)
+            warn(message)
         paths = [images[place] if place >= 0 else None for place in places]
         name, model = options.image_name, options.image_model
         job = Job(name, "image", model, size, paths, encoders.read_image)
@@ -152,17 +162,18 @@ def _jobs(options: argparse.Namespace, items: Items) -> Iterator[Job]:
         _check_some(
             job,
             f"{options.images}: has no image of any item; files are named by raw item id, such as "
-            f"{items.ids[0][:40]!a}, and one of {suffixes}",
+            f"{items.ids[0][:40]!r}, and one of {suffixes}",
+            warn,
         )
         yield job
 
 
-def _check_some(job: Job, refusal: str) -> None:
+def _check_some(job: Job, refusal: str, warn: Warn) -> None:
     lacking = sum(each is None for each in job.inputs)
     if lacking == len(job.inputs):
         raise InputError(refusal)
     if lacking:
-        _warn(f"{lacking} of {len(job.inputs)} items have no {job.modality}: missing in {job.name}")
+        warn(f"{lacking} of {len(job.inputs)} items have no {job.modality}: missing in {job.name}")
 
 
 def _fingerprint(job: Job, encoder: encoders.Encoder) -> bytes:
@@ -176,33 +187,28 @@ def _fingerprint(job: Job, encoder: encoders.Encoder) -> bytes:
     return state.digest()
 
 
-def _encode(job: Job, encoder: encoders.Encoder, rows: PartialRows) -> None:
+def _encode(job: Job, encoder: encoders.Encoder, rows: PartialRows, tell: _Tell) -> None:
     """Adds the rows that are still to be made; those of missing inputs are NaN."""
-    console, total = Console(stderr=True, highlight=False), len(job.inputs)
-    if rows.done:
-        console.print(f"{job.name}: going on after {rows.done} of {total} items", markup=False)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(job.name, total=total, completed=rows.done)
-        while rows.done < total:
-            part = job.inputs[rows.done : rows.done + job.chunk]
-            ready = [None if each is None else job.prepare(each) for each in part]
-            present = np.array([each is not None for each in ready])
-            values = np.full((len(part), encoder.width), np.nan, np.float32)
-            if present.any():
-                values[present] = encoder.encode([each for each in ready if each is not None])
-            if not np.isfinite(values[present]).all():
-                raise InputError(f"{job.model} gives NaN or infinity; take another model")
-            rows.append(values)
-            bar.update(task, completed=rows.done)
+    while rows.done < len(job.inputs):
+        part = job.inputs[rows.done : rows.done + job.chunk]
+        ready = [None if each is None else job.prepare(each) for each in part]
+        present = np.array([each is not None for each in ready])
+        values = np.full((len(part), encoder.width), np.nan, np.float32)
+        if present.any():
+            values[present] = encoder.encode([each for each in ready if each is not None])
+        if not np.isfinite(values[present]).all():
+            raise InputError(f"{job.model} gives NaN or infinity; take another model")
+        rows.append(values)
+        tell(rows.done)
 
 
-def _write(folder: Path, job: Job, values: np.ndarray, items: Items) -> None:
+def _write(folder: Path, job: Job, values: np.ndarray, items: Items, warn: Warn) -> Encoded:
     """Writes what training reads; after a kill between two of the files, all are written again."""
     present = ~np.isnan(values[:, 0])
     unread = [each for each, there in zip(job.inputs, present, strict=True) if each and not there]
     if unread:
-        examples = ", ".join(ascii(path.name[:40]) for path in unread[:3])
-        _warn(f"{len(unread)} images cannot be read: missing in {job.name}, such as {examples}")
+        examples = ", ".join(repr(path.name[:40]) for path in unread[:3])
+        warn(f"{len(unread)} images cannot be read: missing in {job.name}, such as {examples}")
     if items.titles is not None:
         columns = [items.ids, items.titles] if any(items.titles) else [items.ids]
         rows = zip(map(str, range(len(items.ids))), *columns, strict=True)
@@ -218,10 +224,7 @@ def _write(folder: Path, job: Job, values: np.ndarray, items: Items) -> None:
     values[~present] = 0
     atomic.write_bytes(path, _npy(values))
     _note(folder / canonical.ABOUT, job, values)
-    print(
-        f"{path}: {values.shape[1]} numbers for each of {present.sum()} of {len(present)} items, "
-        f"by {job.model}"
-    )
+    return Encoded(path, len(present), int(present.sum()), values.shape[1], job.model)
 
 
 def _note(about: Path, job: Job, values: np.ndarray) -> None:
@@ -238,7 +241,3 @@ def _npy(array: np.ndarray) -> bytes:
     content = io.BytesIO()
     np.save(content, array, allow_pickle=False)
     return content.getvalue()
-
-
-def _warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr)

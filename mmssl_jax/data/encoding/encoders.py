@@ -46,7 +46,7 @@ def load(modality: str, name: str, batch_size: int, device: str | None) -> Encod
     try:
         torch.empty(1, device=device)
     except Exception as error:
-        raise InputError(f"--device {device!a} cannot be used ({_one_line(error)})") from error
+        raise InputError(f"--device {device!r} cannot be used ({_one_line(error)})") from error
     try:
         model = _load(SentenceTransformer, name, device)
     except Exception as error:  # its libraries raise many kinds

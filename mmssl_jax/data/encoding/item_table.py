@@ -1,7 +1,6 @@
 """Which item is which row, and its text: a table of items against the folder that gets features."""
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,8 @@ from mmssl_jax.errors import InputError
 FILE = "items.tsv"
 TITLE = "title"  # what the only text of a folder's own table is called
 
+Warn = Callable[[str], object]  # is told what is suspicious, a line each
+
 
 class Items(NamedTuple):
     """The items of a folder by index: raw ids, and texts ('' where an item has none).
@@ -30,7 +31,12 @@ class Items(NamedTuple):
 
 
 def read(
-    folder: Path, path: Path | None, id_column: str | None, text: Sequence[str], header: bool
+    folder: Path,
+    path: Path | None,
+    id_column: str | None,
+    text: Sequence[str],
+    header: bool,
+    warn: Warn,
 ) -> Items:
     """The items of `folder` in the order of their indices, with texts from a table.
 
@@ -43,6 +49,7 @@ def read(
       id_column: the column of raw ids; None is the first.
       text: the columns of text, joined by spaces; none gives no texts.
       header: whether the first line holds the names of columns; else they are called 1, 2, ...
+      warn: is told of rows that are ignored.
 
     Raises:
       InputError: there is no table, it cannot be read, or lacks a column; no row is of this folder.
@@ -51,9 +58,9 @@ def read(
     known = _known(folder, own)
     if path is None or (own.is_file() and path.exists() and path.samefile(own)):
         return _own_items(folder, known, text)
-    frame = _read_items(path, id_column, text, header)
+    frame = _read_items(path, id_column, text, header, warn)
     if known is not None:
-        return Items(known.ids, _aligned(folder, known.ids, path, frame))
+        return Items(known.ids, _aligned(folder, known.ids, path, frame, warn))
     _check_ids(path, frame["id"])
     return Items(tuple(frame["id"]), tuple(frame["text"]), tuple(frame["title"]))
 
@@ -91,7 +98,7 @@ def _own_items(folder: Path, known: Items | None, text: Sequence[str]) -> Items:
 
 
 def _aligned(
-    folder: Path, ids: tuple[str, ...], path: Path, frame: pl.DataFrame
+    folder: Path, ids: tuple[str, ...], path: Path, frame: pl.DataFrame, warn: Warn
 ) -> tuple[str, ...]:
     """The texts of the items `ids`, '' for those that the table lacks."""
     listed, texts = frame["id"].to_list(), frame["text"].to_list()
@@ -99,32 +106,32 @@ def _aligned(
     unknown = [listed[place] for place in np.setdiff1d(np.arange(len(listed)), places)]
     if len(unknown) == len(listed):
         raise InputError(
-            f"{path}: none of its ids, such as {unknown[0][:40]!a}, is an item of {folder}, whose "
-            f"ids are like {ids[0][:40]!a}; give another file or --id-column"
+            f"{path}: none of its ids, such as {unknown[0][:40]!r}, is an item of {folder}, whose "
+            f"ids are like {ids[0][:40]!r}; give another file or --id-column"
         )
     if unknown:
-        examples = ", ".join(ascii(name[:40]) for name in unknown[:3])
-        _warn(f"{path}: {len(unknown)} ids are not in {folder} and are ignored: {examples}, ...")
+        examples = ", ".join(repr(name[:40]) for name in unknown[:3])
+        warn(f"{path}: {len(unknown)} ids are not in {folder} and are ignored: {examples}, ...")
     for message in id_spelling.said_of_matches(path, listed, ids, places):
-        _warn(message)
+        warn(message)
     return tuple(texts[place] if place >= 0 else "" for place in places)
 
 
 def _read_items(
-    path: Path, id_column: str | None, text: Sequence[str], header: bool
+    path: Path, id_column: str | None, text: Sequence[str], header: bool, warn: Warn
 ) -> pl.DataFrame:
     """Columns id, text, and title (the first of the text) as text without null; every id once."""
     frame = _read_table(path, header)
     for name in (id_column, *text):
         if name is not None and name not in frame.columns:
-            listed = ", ".join(ascii(column[:40]) for column in frame.columns[:12])
+            listed = ", ".join(repr(column[:40]) for column in frame.columns[:12])
             hint = "; a file whose first line is an item needs --no-header" if header else ""
-            raise InputError(f"{path}: has no column {name!a}; it has {listed}{hint}")
+            raise InputError(f"{path}: has no column {name!r}; it has {listed}{hint}")
     if id_column is None:
         id_column = frame.columns[0]
         if header and id_column.isdecimal():
             raise InputError(
-                f"{path}: starts with {id_column[:40]!a}, which looks like an id and not like the "
+                f"{path}: starts with {id_column[:40]!r}, which looks like an id and not like the "
                 "name of a column; give --no-header, or --id-column"
             )
     texts = [pl.col(name).str.strip_chars() for name in text] or [pl.lit("")]
@@ -134,10 +141,10 @@ def _read_items(
         title=texts[0].str.replace_all(r"\s+", " "),
     ).filter(pl.col("id") != "")
     if not len(frame):
-        raise InputError(f"{path}: has no row with an id in column {id_column[:40]!a}")
+        raise InputError(f"{path}: has no row with an id in column {id_column[:40]!r}")
     once = frame.unique("id", keep="first", maintain_order=True)
     if repeated := len(frame) - len(once):
-        _warn(f"{path}: {repeated} rows repeat the id of an earlier row and are ignored")
+        warn(f"{path}: {repeated} rows repeat the id of an earlier row and are ignored")
     return once
 
 
@@ -165,7 +172,7 @@ def _read_table(path: Path, header: bool, quoting: bool = True) -> pl.DataFrame:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = ascii(str(error).partition("\n")[0])[1:-1][:200]
+        reason = repr(str(error).partition("\n")[0])[1:-1][:200]
         if "found more fields" in reason:
             reason = "a line has more fields than the first; put text with separators in quotes"
         raise InputError(f"{path}: cannot be read as a table in UTF-8 ({reason})") from error
@@ -178,10 +185,6 @@ def _check_ids(path: Path, ids: pl.Series) -> None:
     bad = ids.filter(ids.str.contains(r"\p{Cc}") | (ids.str.len_chars() > 1000))
     if len(bad):
         raise InputError(
-            f"{path}: has the id {bad[0][:40]!a}; ids must be at most 1000 characters, without "
+            f"{path}: has the id {bad[0][:40]!r}; ids must be at most 1000 characters, without "
             "tabs, line breaks and other control characters"
         )
-
-
-def _warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr)

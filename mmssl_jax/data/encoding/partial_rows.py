@@ -59,7 +59,7 @@ class PartialRows:
     def append(self, rows: np.ndarray) -> None:
         """Adds float32 [n, width]; they are on the disk when this returns."""
         with _refusing(self._path):
-            self._file.write(np.ascontiguousarray(rows, np.float32))
+            self._file.write(np.ascontiguousarray(rows, np.float32).data)
             self._file.flush()
             os.fsync(self._file.fileno())
         self.done += len(rows)

@@ -49,7 +49,8 @@ def _standardized(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     # A column that is constant but for rounding has nothing to tell.
     constant = deviation <= 1e-6 * np.abs(mean)
     scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
-    return ((values - mean.astype(np.float32)) * scale.astype(np.float32)).astype(np.float32)
+    scaled: np.ndarray = (values - mean.astype(np.float32)) * scale.astype(np.float32)
+    return scaled.astype(np.float32)
 
 
 def _filled(values: np.ndarray, known: np.ndarray, missing: str, train: csr_array) -> np.ndarray:

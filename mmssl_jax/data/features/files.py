@@ -17,13 +17,13 @@ from mmssl_jax.errors import InputError
 class Features(NamedTuple):
     """float32 [n, width], finite; raw ids by row where the file has them; what was guessed.
 
-    An `index` may have the ids as well, as the data's own tell (`row_ids`).
+    An `index_column` may have the ids as well, as the data's own tell (`row_ids`).
     """
 
     values: np.ndarray
     ids: tuple[str, ...] | None
     said: str
-    index: Index | None = None
+    index_column: Index | None = None
 
 
 def read(path: Path, guess_ids: bool = True) -> Features:
@@ -62,14 +62,15 @@ def read(path: Path, guess_ids: bool = True) -> Features:
             f"{path}: refused as features, and nothing in it was run: {_shown(reason)}; correct "
             "it, or save the array with numpy.save and give the .npy file"
         ) from error
-    return Features(values, rows.ids, f"{path}: {rows.said}" if rows.said else "", rows.index)
+    said = f"{path}: {rows.said}" if rows.said else ""
+    return Features(values, rows.ids, said, rows.index_column)
 
 
 def _single(path: Path) -> np.ndarray:
     """The one array of an .npz file."""
     arrays = npz.read(path, pickled_array.MAX_FEATURES)
     if len(arrays) != 1:
-        names = ", ".join(ascii(name[:40]) for name in list(arrays)[:6])
+        names = ", ".join(repr(name[:40]) for name in list(arrays)[:6])
         raise Refused(f"it holds {len(arrays)} arrays ({names}); save one alone")
     return next(iter(arrays.values()))
 

@@ -32,13 +32,13 @@ class Index(NamedTuple):
 class Rows(NamedTuple):
     """Features as in the file: values [n, width], raw ids by row where it has them, a remark.
 
-    An `index` is there without `ids` alone.
+    An `index_column` is there without `ids` alone.
     """
 
     values: np.ndarray
     ids: tuple[str, ...] | None = None
     said: str = ""
-    index: Index | None = None
+    index_column: Index | None = None
 
 
 def read_text(path: Path, guess_ids: bool) -> Rows:
@@ -70,7 +70,7 @@ def read_text(path: Path, guess_ids: bool) -> Rows:
         glob=False,
     )
     full = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
-    frame = frame.head(full.max() + 1 if len(full) else 0)  # without blank lines at the end
+    frame = frame.head(full[-1] + 1 if len(full) else 0)  # without blank lines at the end
     if frame.width > 1 and frame[:, -1].null_count() == len(frame):
         frame = frame[:, :-1]  # every line ends with a separator
     return _identified(frame, cells if header else None, guess_ids)
@@ -83,7 +83,7 @@ def _identified(frame: pl.DataFrame, header: Sequence[str] | None, guess_ids: bo
     name = None if header is None else plain_name(header[0])
     ids, said = name in _IDS, ""
     if header is not None and name in _ROW_NUMBERS and _all_whole(first):
-        return Rows(_numpy(frame[:, 1:]), index=_index(header[0], first))
+        return Rows(_numpy(frame[:, 1:]), index_column=_index(header[0], first))
     if not ids and numbers.null_count() > first.null_count():
         ids = True
         said = "the first column, which is not all numbers, is taken as raw ids"
@@ -142,7 +142,7 @@ def parse_parquet(path: Path) -> Rows:
     if lists and frame.width > 1:
         raise Refused(f"it has other columns beside the lists in {column_names.listed(lists[:1])}")
     values = _stacked(frame.to_series(), limit) if lists else _numpy(frame)
-    said = [f"{ids[0][:40]!a} is taken as raw ids"] if texts else []
+    said = [f"{ids[0][:40]!r} is taken as raw ids"] if texts else []
     said += [f"{column_names.listed(beside)} beside the ids is left out"] if beside else []
     return Rows(values, raw, "; ".join(said), indices[0] if indices else None)
 
@@ -183,7 +183,7 @@ def _index(name: str, column: pl.Series) -> Index:
     """An index by the text of its whole numbers."""
     if column.n_unique() < len(column):
         raise Refused(
-            f"its column {name[:40]!a} is named as one of row numbers and has numbers twice; take "
+            f"its column {name[:40]!r} is named as one of row numbers and has numbers twice; take "
             "it out"
         )
     numbers = column.str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
@@ -204,7 +204,7 @@ def _checked(ids: pl.Series) -> tuple[str, ...]:
         raise Refused("it has a row without an id")
     if ids.n_unique() < len(ids):
         twice = ids.filter(ids.is_duplicated())[0]
-        raise Refused(f"it has the id {twice[:40]!a} twice; keep one row of each item")
+        raise Refused(f"it has the id {twice[:40]!r} twice; keep one row of each item")
     return tuple(ids.to_list())
 
 
@@ -212,7 +212,7 @@ def _numpy(frame: pl.DataFrame) -> np.ndarray:
     """Numbers as float32 [n, width]; NaN where there is none."""
     for name, kind in frame.schema.items():
         if not kind.is_numeric():
-            raise Refused(f"its column {name[:40]!a} holds {kind}, not numbers")
+            raise Refused(f"its column {name[:40]!r} holds {kind}, not numbers")
     if not frame.width:
         raise Refused("it has no column of numbers")
     values = np.empty((len(frame), frame.width), np.float32)

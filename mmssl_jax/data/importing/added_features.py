@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mmssl_jax.data.checks.findings import WARNING, Findings, check_features
+from mmssl_jax.data.checks.feature_checks import check_features
+from mmssl_jax.data.checks.findings import WARNING, Findings
 from mmssl_jax.data.dataset import Dataset, check_counts
 from mmssl_jax.data.features import files, folder, row_ids
 from mmssl_jax.data.features.files import Features
 from mmssl_jax.data.importing import catalogue
 from mmssl_jax.data.tables import id_spelling
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import text
 
 MAX_ORDER = 1 << 30  # bytes of a list of raw ids
 
@@ -63,19 +65,28 @@ def add(
             said = [row_ids.said_of_order(path, _items(dataset))] if numbered_here else []
             dataset = _said(dataset, said)
         dataset = _with_rows(dataset, name, read.values, rows)
+    sources = {name: paths.get(name, where) for name in dataset.features}
+    dataset = _with_missing(dataset, sources, zeros_missing)
+    warnings = [warning for warning in dataset.warnings if warning not in stale]
+    return dataclasses.replace(dataset, warnings=(*warnings, *_warnings(where, dataset)))
+
+
+def _with_missing(dataset: Dataset, paths: Mapping[str, Path], zeros_missing: bool) -> Dataset:
+    """The data set with masks of the modalities that some items lack, and no others.
+
+    Raises InputError, with the path of the modality, where no item has it.
+    """
     known = dict(dataset.present)
     if zeros_missing:
-        known = {name: array.any(axis=1) for name, array in dataset.features.items()}
+        known = {name: (array != 0).any(axis=1) for name, array in dataset.features.items()}
     for name, mask in known.items():
         if not mask.any():
-            raise InputError(f"{paths.get(name, where)}: all {name} rows are zero or missing")
-    warnings = [warning for warning in dataset.warnings if warning not in stale]
-    dataset = dataclasses.replace(
+            raise InputError(f"{paths[name]}: all {name} rows are zero or missing")
+    return dataclasses.replace(
         dataset,
         features=dict(sorted(dataset.features.items())),
         present={name: mask for name, mask in known.items() if not mask.all()},
     )
-    return dataclasses.replace(dataset, warnings=(*warnings, *_warnings(where, dataset)))
 
 
 def _warnings(where: Path, dataset: Dataset) -> list[str]:
@@ -113,13 +124,13 @@ def _with_index(
     dataset: Dataset, path: Path, read: Features, spelling: str, ordered: bool
 ) -> tuple[Dataset, Features]:
     """The features with the ids that an index column of theirs has, if it has them."""
-    if read.index is None or (ordered and read.index.start == 0):
+    if read.index_column is None or (ordered and read.index_column.start == 0):
         return dataset, read
     raw = dataset.item_ids is not None
-    said = row_ids.said_of_index(path, read.index, _items(dataset), raw, spelling)
+    said = row_ids.said_of_index(path, read.index_column, _items(dataset), raw, spelling)
     if said is None:
         return dataset, read
-    return _said(dataset, [said]), read._replace(ids=read.index.values)
+    return _said(dataset, [said]), read._replace(ids=read.index_column.values)
 
 
 def _check_no_id_column(dataset: Dataset, path: Path, read: Features, ordered: bool) -> Dataset:
@@ -146,8 +157,8 @@ def _check_known(
     items = _items(dataset)
     if (id_spelling.places(ids, items, spelling) < 0).all():
         raise InputError(
-            f"{path}: has no item of {where}; its ids are like {ids[0][:60]!a}, the items like "
-            f"{items[0][:60]!a}"
+            f"{path}: has no item of {where}; its ids are like {ids[0][:60]!r}, the items like "
+            f"{items[0][:60]!r}"
         )
 
 
@@ -203,14 +214,11 @@ def _read_order(order: Path, item_ids: Sequence[str] | None, where: Path) -> tup
         )
     if not order.is_file() or order.stat().st_size > MAX_ORDER:
         raise InputError(f"{order}: cannot be read (it is no file of at most {MAX_ORDER} bytes)")
-    try:
-        lines = order.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{order}: cannot be read as UTF-8 text ({error})") from error
+    lines = text.read(order).removesuffix("\n").split("\n")
     places: dict[str, int] = {}
     for place, line in enumerate(lines):
         if not line or places.setdefault(line, place) != place:
-            problem = f"repeats {line[:60]!a} of line {places[line] + 1}" if line else "is empty"
+            problem = f"repeats {line[:60]!r} of line {places[line] + 1}" if line else "is empty"
             raise InputError(f"{order}: line {place + 1} {problem}; it must hold a raw id a line")
     return tuple(lines)
 

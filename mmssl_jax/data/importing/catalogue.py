@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
-from mmssl_jax.data.dataset import SPLITS, Dataset, check_counts
+from mmssl_jax.data.dataset import Dataset, check_counts
+from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import id_spelling
 
 DROP, KEEP = CHOICES = ("drop", "keep")

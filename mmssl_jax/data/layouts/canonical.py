@@ -19,12 +19,14 @@ import numpy as np
 
 from mmssl_jax.data.arrays.pickled_matrix import read_matrix
 from mmssl_jax.data.checks.findings import Findings
-from mmssl_jax.data.dataset import SPLITS, Dataset, assemble
+from mmssl_jax.data.dataset import Dataset, assemble
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.layouts import attributes
 from mmssl_jax.data.layouts.counts import Counts
 from mmssl_jax.data.layouts.splits_json import Split, read_json_object, read_splits, write_split
+from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import text
 from mmssl_jax.files.new_folder import new_folder
 
 FILES = tuple(f"{split}.json" for split in SPLITS)
@@ -145,7 +147,7 @@ def _write_files(dataset: Dataset, folder: Path, source: Mapping[str, Any]) -> N
     (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def _read_about(path: Path) -> dict:
+def _read_about(path: Path) -> dict[str, Any]:
     """What dataset.json says, of the entries that are read, each of its type; {} without one."""
     if not path.is_file():
         return {}
@@ -186,10 +188,7 @@ def _read_table(path: Path, count: int) -> list[list[str]] | None:
     """The rows by index, or None without the table; every index must be there once."""
     if not path.is_file():
         return None
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    lines = text.read(path, encoding="utf-8").split("\n")
     rows = [line.split("\t") for line in lines if line]
     by_index = {row[0]: row for row in rows if len(row) > 1}
     if len(rows) != count or by_index.keys() != {str(index) for index in range(count)}:

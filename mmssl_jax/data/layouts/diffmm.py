@@ -37,25 +37,24 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     found = features.find(folder)
     chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
     paths = {split: _path(folder, pattern, findings) for split, pattern in _NAMES.items()}
-    read = {
-        split: findings.attempt("split", read_matrix, path)
-        for split, path in paths.items()
-        if path is not None
-    }
+    there = {split: path for split, path in paths.items() if path is not None}
+    read = {split: findings.attempt("split", read_matrix, path) for split, path in there.items()}
     matrices = {split: matrix for split, matrix in read.items() if matrix is not None}
     if not matrices:
         raise InputError(f"{folder}: none of {patterns.said(FILES)} can be read")
-    first, shape = next((paths[split], matrix.shape) for split, matrix in matrices.items())
+    first = next(iter(matrices))
     for split, matrix in matrices.items():
-        if matrix.shape != shape:
+        if matrix.shape != matrices[first].shape:
             findings.error(
                 "counts",
-                f"{paths[split]}: has shape {matrix.shape}, "
-                f"but {first.name} has {shape}; the splits must agree",
+                f"{there[split]}: has shape {matrix.shape}, but {there[first].name} has "
+                f"{matrices[first].shape}; the splits must agree",
             )
-    shape = tuple(np.max([matrix.shape for matrix in matrices.values()], axis=0).tolist())
+    num_users = max(matrix.shape[0] for matrix in matrices.values())
+    num_items = max(matrix.shape[1] for matrix in matrices.values())
+    shape = (num_users, num_items)
     check_counts(folder, *shape, sum(len(matrix.users) for matrix in matrices.values()))
-    why = f"columns of {first.name}"
+    why = f"columns of {there[first].name}"
     values, present = features.read_all(found, chosen, shape[1], why, findings)
     return assemble(
         folder,

@@ -12,10 +12,10 @@ import os
 from pathlib import Path
 
 from mmssl_jax.data.checks.findings import Findings
-from mmssl_jax.data.dataset import Dataset, assemble
+from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.layouts import canonical, raw_ids
-from mmssl_jax.data.layouts.counts import Counts
+from mmssl_jax.data.layouts.indexed import assemble_indexed
 from mmssl_jax.data.layouts.splits_json import read_splits
 
 WARM, COLD = "5-core", "0-core"
@@ -35,8 +35,7 @@ def is_core(folder: Path) -> bool:
 def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     """Reads the 5-core of a folder, or the folder of splits itself; raises InputError.
 
-    There are as many users and items as the largest of: the ids in the splits, the lines of the
-    lists, and for items the rows of every feature file.
+    Users and items are counted as in `assemble_indexed`.
     """
     core = Path(os.path.abspath(folder)) if is_core(folder) else folder / WARM
     top = core.parent
@@ -44,26 +43,10 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     chosen = findings.attempt("modalities", features.choose, modalities, found, top) or ()
     splits = read_splits(core, findings)
     users_path, items_path = (_list(top, name) for name in ("user_list.txt", "item_list.txt"))
-    user_ids = findings.attempt("ids", raw_ids.read_list, users_path)
-    item_ids = findings.attempt("ids", raw_ids.read_list, items_path)
-    counts = Counts(folder, splits.values())
-    counts.add_rows(found, chosen, findings)
-    counts.add(users_path.name, users=None if user_ids is None else len(user_ids))
-    counts.add(items_path.name, items=None if item_ids is None else len(item_ids))
-    shape = counts.settle(findings)
+    ids = raw_ids.read_lists(users_path, items_path, findings)
     name = top.resolve().name
-    values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
-    return assemble(
-        folder,
-        f"{name} {COLD}" if core.name == COLD else name,
-        shape,
-        {split: (part.users, part.items) for split, part in splits.items()},
-        values,
-        user_ids=raw_ids.complete(users_path, user_ids, shape[0], findings),
-        item_ids=raw_ids.complete(items_path, item_ids, shape[1], findings),
-        present=present,
-        findings=findings,
-    )
+    name = f"{name} {COLD}" if core.name == COLD else name
+    return assemble_indexed(folder, name, splits, ids, found, chosen, findings)
 
 
 def _list(top: Path, name: str) -> Path:

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from mmssl_jax.data.checks.findings import Findings
-from mmssl_jax.data.dataset import SPLITS, Dataset, assemble
+from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.layouts import patterns, raw_ids
-from mmssl_jax.data.layouts.counts import Counts
+from mmssl_jax.data.layouts.indexed import assemble_indexed
 from mmssl_jax.data.layouts.splits_json import MAX_ID, Split
+from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.errors import InputError
 
 FILES = ("train.txt", "{val,valid,validation}.txt", "test.txt")
@@ -27,40 +28,21 @@ _TABLE = "if these are tables with columns, import them with --from table"
 def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     """Reads the text files and the chosen *_feat.npy; raises InputError.
 
-    There are as many users and items as the largest of: the ids in the splits, the lines of the
-    lists, and for items the rows of every feature file.
+    Users and items are counted as in `assemble_indexed`.
     """
     found = features.find(folder)
     chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
-    splits = {}
+    splits: dict[str, Split] = {}
     for split, pattern in zip(SPLITS, FILES, strict=True):
         paths = patterns.matches(folder, pattern)
         if len(paths) > 1:
             names = " and ".join(path.name for path in paths[:3])
             findings.error("files", f"{folder}: holds {names}; keep the one that is meant")
-        if paths:
-            splits[split] = findings.attempt("split", read_split, paths[0])
-    splits = {split: part for split, part in splits.items() if part is not None}
-    users_path, items_path = folder / "user_list.txt", folder / "item_list.txt"
-    user_ids = findings.attempt("ids", raw_ids.read_list, users_path)
-    item_ids = findings.attempt("ids", raw_ids.read_list, items_path)
-    counts = Counts(folder, splits.values())
-    counts.add_rows(found, chosen, findings)
-    counts.add(users_path.name, users=None if user_ids is None else len(user_ids))
-    counts.add(items_path.name, items=None if item_ids is None else len(item_ids))
-    shape = counts.settle(findings)
-    values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
-    return assemble(
-        folder,
-        folder.resolve().name,
-        shape,
-        {split: (part.users, part.items) for split, part in splits.items()},
-        values,
-        user_ids=raw_ids.complete(users_path, user_ids, shape[0], findings),
-        item_ids=raw_ids.complete(items_path, item_ids, shape[1], findings),
-        present=present,
-        findings=findings,
-    )
+        part = findings.attempt("split", read_split, paths[0]) if paths else None
+        if part is not None:
+            splits[split] = part
+    ids = raw_ids.read_lists(folder / "user_list.txt", folder / "item_list.txt", findings)
+    return assemble_indexed(folder, folder.resolve().name, splits, ids, found, chosen, findings)
 
 
 def read_split(path: Path) -> Split:
@@ -76,7 +58,7 @@ def read_split(path: Path) -> Split:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     for number, line in enumerate(lines, start=1):
         if not _LINE.fullmatch(line):
-            shown = ascii(line[:40].decode(errors="replace"))
+            shown = repr(line[:40].decode(errors="replace"))
             raise InputError(
                 f"{path}: {shown}, line {number} of those not blank, is not a user's index and "
                 f"items' indices with spaces between; {_TABLE}"

@@ -15,11 +15,12 @@ import numpy as np
 import polars as pl
 
 from mmssl_jax.data.checks.findings import Findings
-from mmssl_jax.data.dataset import SPLITS, Dataset, assemble
+from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.layouts import raw_ids
-from mmssl_jax.data.layouts.counts import Counts
+from mmssl_jax.data.layouts.indexed import assemble_indexed
 from mmssl_jax.data.layouts.splits_json import MAX_ID, Split
+from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import column_names, likes, presplit
 from mmssl_jax.data.tables import files as table_files
 from mmssl_jax.data.tables import values as table_values
@@ -35,8 +36,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
 
     Raises InputError.
 
-    There are as many users and items as the largest of: the ids in the table, the rows of the
-    mapping, and for items the rows of every feature file.
+    Users and items are counted as in `assemble_indexed`.
     """
     if folder.is_file():
         tables, folder = [folder], folder.parent
@@ -47,25 +47,11 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     found = features.find(folder)
     chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
     splits = findings.attempt("split", _read_splits, tables[0], findings) or {}
-    user_ids = findings.attempt("ids", _read_mapping, folder / _USER_IDS, _USER)
-    item_ids = findings.attempt("ids", _read_mapping, folder / _ITEM_IDS, _ITEM)
-    counts = Counts(folder, splits.values())
-    counts.add_rows(found, chosen, findings)
-    counts.add(_USER_IDS, users=None if user_ids is None else len(user_ids))
-    counts.add(_ITEM_IDS, items=None if item_ids is None else len(item_ids))
-    shape = counts.settle(findings)
-    values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
-    return assemble(
-        folder,
-        tables[0].stem,
-        shape,
-        {split: (part.users, part.items) for split, part in splits.items()},
-        values,
-        user_ids=raw_ids.complete(folder / _USER_IDS, user_ids, shape[0], findings),
-        item_ids=raw_ids.complete(folder / _ITEM_IDS, item_ids, shape[1], findings),
-        present=present,
-        findings=findings,
-    )
+    paths = folder / _USER_IDS, folder / _ITEM_IDS
+    users = findings.attempt("ids", _read_mapping, paths[0], _USER)
+    items = findings.attempt("ids", _read_mapping, paths[1], _ITEM)
+    ids = raw_ids.IdLists(*paths, users, items)
+    return assemble_indexed(folder, tables[0].stem, splits, ids, found, chosen, findings)
 
 
 def is_one(path: Path) -> bool:
@@ -86,8 +72,8 @@ def several(folder: Path, tables: Sequence[Path]) -> str:
     hint = f"; give import the path of one, such as {tables[0]}" if tables else ""
     if presplit.folds(folder):
         hint = (
-            "; these are the splits of one data set, so import the folder: python -m "
-            f"mmssl_jax.data import {folder} --to data/NAME"
+            "; these are the splits of one data set, so import the folder: mmssl data import "
+            f"{folder} --to data/NAME"
         )
     return f"{folder}: must hold one .inter file, not {names}{hint}"
 
@@ -102,7 +88,7 @@ def _read_splits(path: Path, findings: Findings) -> dict[str, Split]:
         raise InputError(
             f"{path}: has no column {' and no '.join(missing)}; its first line must name the "
             f"columns {_USER}, {_ITEM} and {_LABEL}, separated by tabs; without {_LABEL} it is a "
-            "table to be split: python -m mmssl_jax.data import PATH --to data/NAME"
+            "table to be split: mmssl data import PATH --to data/NAME"
         )
     users, items = (_whole_numbers(path, frame, name, MAX_ID) for name in (_USER, _ITEM))
     labels = _whole_numbers(path, frame, _LABEL, len(SPLITS) - 1)
@@ -151,7 +137,7 @@ def _whole_numbers(path: Path, frame: pl.DataFrame, name: str, largest: int) -> 
     good = values.is_between(0, largest).fill_null(False)
     if not good.all():
         row = int(np.argmin(good.to_numpy()))
-        shown = ascii((frame[name][row] or "")[:40])
+        shown = repr((frame[name][row] or "")[:40])
         raise InputError(
             f"{path}: {name} is {shown} in row {row + 1} after the header; it must be a whole "
             f"number from 0 to {largest}"
@@ -176,5 +162,5 @@ def _read_text(path: Path, separator: str | None, quoted: bool) -> pl.DataFrame:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = ascii(str(error).partition("\n")[0][:100])
+        reason = repr(str(error).partition("\n")[0][:100])
         raise InputError(f"{path}: is not a table in UTF-8 text ({reason})") from error

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import text
 
 _LINE = re.compile(r"(.*\S)[ \t]+([0-9]{1,10})[ \t]*")
 
@@ -27,6 +29,15 @@ def by_index(
     return tuple(ids[place] for place in order)
 
 
+class IdLists(NamedTuple):
+    """The raw ids of users and of items by index, each with its file; None where there is none."""
+
+    users_path: Path
+    items_path: Path
+    users: tuple[str, ...] | None
+    items: tuple[str, ...] | None
+
+
 def complete(
     path: Path, ids: tuple[str, ...] | None, count: int, findings: Findings
 ) -> tuple[str, ...] | None:
@@ -39,18 +50,25 @@ def complete(
     return ids
 
 
+def read_lists(users_path: Path, items_path: Path, findings: Findings) -> IdLists:
+    """The lists of users and items; `findings` may collect what `read_list` raises."""
+    users = findings.attempt("ids", read_list, users_path)
+    items = findings.attempt("ids", read_list, items_path)
+    return IdLists(users_path, items_path, users, items)
+
+
 def read_list(path: Path) -> tuple[str, ...] | None:
     """The raw ids by index, None without the file; the first line may name the columns."""
     if not path.is_file():
         return None
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    rows = [line.rstrip("\r") for line in lines if line.strip()]
+    rows = [line.rstrip("\r") for line in text.read(path).split("\n") if line.strip()]
     if rows and not _LINE.fullmatch(rows[0]):
         del rows[0]  # such as: org_id remap_id
-    matches = [_LINE.fullmatch(row) for row in rows]
-    if bad := [row for row, match in zip(rows, matches, strict=True) if not match]:
-        raise InputError(f"{path}: {bad[0][:40]!a} is not a raw id and an index")
-    return by_index(path, [int(match[2]) for match in matches], [match[1] for match in matches])
+    indices, ids = [], []
+    for row in rows:
+        match = _LINE.fullmatch(row)
+        if match is None:
+            raise InputError(f"{path}: {row[:40]!r} is not a raw id and an index")
+        ids.append(match[1])
+        indices.append(int(match[2]))
+    return by_index(path, indices, ids)

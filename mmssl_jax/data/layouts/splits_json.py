@@ -4,12 +4,13 @@ import itertools
 import json
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from mmssl_jax.data.checks.findings import Findings
-from mmssl_jax.data.dataset import SPLITS
+from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.errors import InputError
 
 MAX_ID = 2**31 - 2  # so that id + 1, the count, is an int32
@@ -28,7 +29,7 @@ class Split(NamedTuple):
     num_items: int
 
 
-def read_json_object(path: Path) -> dict:
+def read_json_object(path: Path) -> dict[str, Any]:
     """The JSON object in `path`; raises InputError for broken JSON and repeated keys."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -84,8 +85,8 @@ def read_splits(folder: Path, findings: Findings) -> dict[str, Split]:
     return {split: part for split, part in parts.items() if part is not None}
 
 
-def write_split(path: Path, matrix) -> None:
-    """Writes a [U, I] csr matrix as `read_split` reads it, users without a pair left out."""
+def write_split(path: Path, matrix: csr_array) -> None:
+    """Writes a [U, I] matrix as `read_split` reads it, users without a pair left out."""
     indices, bounds = matrix.indices.tolist(), matrix.indptr.tolist()
     content = {
         str(user): indices[start:end]
@@ -95,15 +96,15 @@ def write_split(path: Path, matrix) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _unique(path: Path, pairs: list[tuple]) -> dict:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        seen: set = set()
-        key = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise InputError(f"{path}: the key {_short(key)} is there twice; merge the two")
+def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = {}
+    for key, value in pairs:
+        if key in content:
+            raise InputError(f"{path}: the key {_short(key)} is there twice; merge the two")
+        content[key] = value
     return content
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
     # Containers by their type only: they can be a megabyte long, or nested as deep.
     return repr(value)[:60] if isinstance(value, (str, int, float, bool)) else type(value).__name__

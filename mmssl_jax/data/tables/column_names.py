@@ -19,7 +19,14 @@ NAMES = {
         *("itemid", "item", "iid", "parentasin", "asin", "movieid", "productid", "businessid"),
         *("bookid", "songid", "trackid", "artistid", "gameid", "newsid", "videoid", "recipeid"),
     ),
-    "time": ("timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date", "eventtime"),
+    "time": (
+        *("timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date", "eventtime"),
+        *("eventdate", "eventtimestamp", "createdat", "createdate", "createddate", "createdtime"),
+        *("createtime", "creationdate", "orderdate", "ordertime", "orderedat", "purchasedate"),
+        *("purchasetime", "purchasedat", "transactiondate", "transactiontime", "invoicedate"),
+        *("reviewtime", "reviewdate", "ratingtime", "ratingdate", "ratedat", "clicktime"),
+        *("watchedat", "playedat", "viewedat", "visitedat"),
+    ),
     "rating": (
         *("rating", "overall", "stars", "score", "rate", "label", "like", "liked", "islike"),
         *("isclick", "click", "clicked", "quantity", "playcount", "plays"),
@@ -57,13 +64,13 @@ _MOST = 0.9  # of the lines of a sample
 
 def listed(names: Sequence[str]) -> str:
     """Names from a file, as short and as safe to print as they need to be."""
-    shown = ", ".join(ascii(name[:40]) for name in names[:12])
+    shown = ", ".join(repr(name[:40]) for name in names[:12])
     return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def numbered(values: Mapping[int, str]) -> str:
     """The values of a line by the numbers of their columns, as `listed`."""
-    shown = ", ".join(f"{place} = {value[:40]!a}" for place, value in list(values.items())[:12])
+    shown = ", ".join(f"{place} = {value[:40]!r}" for place, value in list(values.items())[:12])
     return shown + (f" and {len(values) - 12} more" if len(values) > 12 else "")
 
 
@@ -99,8 +106,8 @@ def take(
         if list(taken.values()).count(taken[role]) > 1 or not fits(role, taken[role]):
             del taken[role]
     _check_once(path, taken)
-    asked = {role: name for role, name in taken.items() if columns[role] != IF_THERE}
-    notes = [_note(path, names, role, asked) for role in _BESIDE if columns.get(role) is None]
+    sought = {role: name for role, name in taken.items() if columns[role] != IF_THERE}
+    notes = [_note(path, names, role, sought) for role in _BESIDE if columns.get(role) is None]
     return taken, [note for note in notes if note]
 
 
@@ -146,12 +153,12 @@ def check_header(path: Path, names: Sequence[str], rows: pl.DataFrame) -> None:
     columns = [rows[name].drop_nulls().to_list() for name in rows.columns]
     names = [re.sub(r"_duplicated_\d+$", "", name) for name in names]  # as polars calls the second
     numbers = [
-        bool(_NUMBER.fullmatch(name)) and _share(values, _NUMBER.fullmatch) >= _MOST
+        _is_number(name) and _most([_is_number(value) for value in values])
         for name, values in zip(names, columns, strict=True)
     ]
     shapes = [shape_of(name) for name in names]
     alike = [
-        _share(values, lambda value, known=known: shape_of(value) == known) >= _MOST
+        _most([shape_of(value) == known for value in values])
         for known, values in zip(shapes, columns, strict=True)
     ]
     digits = any(re.search(r"\d", name) for name in names)
@@ -161,6 +168,10 @@ def check_header(path: Path, names: Sequence[str], rows: pl.DataFrame) -> None:
             "add --no-header --user-column N --item-column N, with the numbers of the columns: "
             f"{numbered(dict(enumerate(names, start=1)))}"
         )
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None
 
 
 def _with_split(columns: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -235,5 +246,5 @@ def shape_of(value: str) -> str:
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", value))
 
 
-def _share(values: Sequence[str], test) -> float:
-    return sum(map(bool, map(test, values))) / max(len(values), 1)
+def _most(holds: Sequence[bool]) -> bool:
+    return sum(holds) / max(len(holds), 1) >= _MOST

@@ -150,17 +150,11 @@ def _read_text(
         glob=False,
     )
     names = table.collect_schema().names()
-    hint = " (or --separator, if that is not how its lines are divided)"
-    if len(names) == 1:
-        hint = text_rows.separator_hint(first_line) or hint
     if header:
-        if len(names) > 1:
-            column_names.check_header(path, names, table.head(_SAMPLE).collect())
-        taken, said = column_names.take(path, names, columns, hint)
-        said += unused_columns.said(path, names, taken)
+        taken, said = _taken_by_name(path, table, columns, first_line)
     else:
-        table = table.rename({name: str(place) for place, name in enumerate(names, start=1)})
-        names = table.collect_schema().names()
+        names = [str(place) for place in range(1, len(names) + 1)]
+        table = table.rename(dict(zip(table.collect_schema().names(), names, strict=True)))
         first = table.head(1).collect().fill_null("").row(0)
         taken = column_names.take_by_number(path, names, columns, first)
         said = unused_columns.said_by_number(path, first, taken)
@@ -168,21 +162,24 @@ def _read_text(
     frame = table.select(**{role: pl.col(name) for role, name in taken.items()}).collect(
         engine="streaming", optimizations=pl.QueryOptFlags(projection_pushdown=False)
     )
-    if rows - header != len(frame):
-        said.append(
-            f"{path}: has {rows - header} lines but {len(frame)} rows; a stray quote may have "
-            "joined some, which are then lost"
-        )
-    places = [names.index(taken[role]) for role in IDS if role in taken]
-    ids = frame.select([role for role in IDS if role in taken])
-    if lost := text_rows.swallowed(joined, separator, len(names), places, ids):
-        said.append(
-            f"{path}: {lost} lines within quotes look like rows; a stray quote may have joined "
-            "them to others, and they are then lost"
-        )
+    said += text_rows.said_of_quotes(path, frame, rows - header, joined, separator, names, taken)
     if header:
         frame = _without_headers(path, frame, taken, said)
     return _chosen(path, frame, taken, said)
+
+
+def _taken_by_name(
+    path: Path, table: pl.LazyFrame, columns: Mapping[str, str | None], first_line: bytes
+) -> tuple[dict[str, str], list[str]]:
+    """The column of each role by the header, and what is to be said."""
+    names = table.collect_schema().names()
+    hint = " (or --separator, if that is not how its lines are divided)"
+    if len(names) == 1:
+        hint = text_rows.separator_hint(first_line) or hint
+    else:
+        column_names.check_header(path, names, table.head(_SAMPLE).collect())
+    taken, said = column_names.take(path, names, columns, hint)
+    return taken, said + unused_columns.said(path, names, taken)
 
 
 def _without_headers(
@@ -222,7 +219,7 @@ def _refusing(path: Path) -> Iterator[None]:
     except (EOFError, zlib.error) as error:
         raise InputError(f"{path}: is cut off or damaged; get it again") from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = ascii(str(error).partition("\n")[0])[1:-1][:200]
+        reason = repr(str(error).partition("\n")[0])[1:-1][:200]
         if "found more fields" in reason:
             reason = "a line has more fields than the first"
         raise InputError(

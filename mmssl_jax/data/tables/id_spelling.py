@@ -30,7 +30,7 @@ def clean(
       null_ids: whether to `DROP` or `KEEP` rows with ids such as nan, None, null.
       spelling: whether to `JOIN` or `KEEP` ids in different spellings.
     """
-    said = []
+    said: list[str] = []
     for role in ("user", "item"):
         frame = _without_null_words(path, frame, role, taken[role], null_ids, said)
         spelt = _spelt(path, frame[role], taken[role], spelling, said)

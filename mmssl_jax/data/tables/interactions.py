@@ -8,14 +8,13 @@ import numpy as np
 import polars as pl
 
 from mmssl_jax.data.splits import SPLITS
-from mmssl_jax.data.tables import id_spelling, likes, presplit, titles
+from mmssl_jax.data.tables import id_spelling, indices, likes, presplit, titles
 from mmssl_jax.data.tables import pairs as table_pairs
 from mmssl_jax.data.tables import parts as table_parts
 from mmssl_jax.data.tables import times as table_times
-from mmssl_jax.data.tables.column_names import IF_THERE, SPLIT, listed
+from mmssl_jax.data.tables.column_names import IF_THERE, SPLIT
 from mmssl_jax.errors import InputError
 
-MAX_ID = 1000  # characters
 K_CORE = 5
 DISTINCT = "distinct pairs"
 _UNASKED = dict.fromkeys(("rating", "event", "title"), IF_THERE)  # roles that are looked for
@@ -94,105 +93,125 @@ def read(
       InputError: the file cannot be read, a column is missing or holds something else, or no pair
         remains.
     """
+    where = path if isinstance(path, Path) else path["train"].parent
+    liked = _read_likes(path, where, columns, separator, header, rules, split_anew)
+    k_core = (K_CORE if liked.labels is None else 0) if k_core is None else k_core
+    return _table(liked, _rows_of_pairs(where, liked, k_core, repeats), columns, k_core)
+
+
+class _Likes(NamedTuple):
+    """The rows that are likes, in the file's order; fields as of `Table`, but for all ids read."""
+
+    users: np.ndarray
+    items: np.ndarray
+    keys: np.ndarray  # int64 [n], a number for the pair
+    times: np.ndarray | None
+    dated: bool
+    labels: np.ndarray | None
+    user_ids: pl.Series
+    item_ids: pl.Series
+    titles: dict[str, str] | None  # of items
+    columns: dict[str, str]
+    counts: dict[str, int]
+    warnings: list[str]
+
+
+def _read_likes(
+    path: Path | Mapping[str, Path],
+    where: Path,
+    columns: Mapping[str, str | None],
+    separator: str | None,
+    header: bool,
+    rules: Rules,
+    split_anew: str | None,
+) -> _Likes:
+    """The likes without their text, which is most of the memory."""
     frame, taken, warnings = table_parts.read(path, _UNASKED | dict(columns), separator, header)
-    path = path if isinstance(path, Path) else path["train"].parent
     counts = {"rows": len(frame)}
-    frame, said = id_spelling.clean(path, frame, taken, rules.null_ids, rules.id_spelling)
+    frame, said = id_spelling.clean(where, frame, taken, rules.null_ids, rules.id_spelling)
     warnings += said
     names = None
     if "title" in taken:
-        names, said = titles.of_rows(path, frame, taken["title"], "title" not in columns)
+        names, said = titles.of_rows(where, frame, taken["title"], "title" not in columns)
         warnings += said
-    users, user_ids = _index(path, frame["user"], taken["user"])
-    items, item_ids = _index(path, frame["item"], taken["item"])
+    users, user_ids = indices.of(where, frame["user"], taken["user"])
+    items, item_ids = indices.of(where, frame["item"], taken["item"])
     keys = users * max(len(item_ids), 1) + items
-    liked = _liked(path, frame, taken, rules.like, keys, counts, warnings)
-    frame, users, items, keys = (
-        frame.filter(pl.Series(liked)),
-        *(a[liked] for a in (users, items, keys)),
-    )
-    times, dated = _times(path, frame, taken, warnings)
+    liked = _liked(where, frame, taken, rules.like, keys, counts, warnings)
+    frame = frame.filter(pl.Series(liked))
+    times, dated = _times(where, frame, taken, warnings)
     labels = None
     if SPLIT in taken:
-        labels, unused = _given(
-            path, frame[SPLIT], taken[SPLIT], split_anew, bool(columns.get(SPLIT)), warnings
+        labels, unused = presplit.given(
+            where, frame[SPLIT], taken[SPLIT], split_anew, bool(columns.get(SPLIT)), warnings
         )
         if labels is None:
-            warnings.append(f"{path}: the split by {taken.pop(SPLIT)!a} is not used, as {unused}")
-    k_core = (K_CORE if labels is None else 0) if k_core is None else k_core
-    del frame  # the text, which is most of the memory
-    split_keys = keys if labels is None else keys * len(SPLITS) + labels
-    rows = table_pairs.distinct(split_keys, times, repeats)
-    first = np.diff(keys[rows], prepend=-1) != 0  # of the rows of a pair
-    counts[DISTINCT] = int(first.sum())
-    kept = table_pairs.in_k_core(users[rows[first]], items[rows[first]], k_core)
-    rows = rows[kept[np.cumsum(first) - 1]]
+            warnings.append(f"{where}: the split by {taken.pop(SPLIT)!r} is not used, as {unused}")
+    of_rows = users[liked], items[liked], keys[liked], times, dated, labels
+    return _Likes(*of_rows, user_ids, item_ids, names, taken, counts, warnings)
+
+
+def _rows_of_pairs(path: Path, rows: _Likes, k_core: int, repeats: bool) -> np.ndarray:
+    """The row that stands for each pair of the k-core, int64; adds to the counts.
+
+    Raises InputError where there is none.
+    """
+    keys = rows.keys if rows.labels is None else rows.keys * len(SPLITS) + rows.labels
+    chosen: np.ndarray = table_pairs.distinct(keys, rows.times, repeats)
+    first = np.diff(rows.keys[chosen], prepend=-1) != 0  # of the rows of a pair
+    rows.counts[DISTINCT] = int(first.sum())
+    pairs = chosen[first]
+    kept = table_pairs.in_k_core(rows.users[pairs], rows.items[pairs], k_core)
+    chosen = chosen[kept[np.cumsum(first) - 1]]
     if k_core > 1:
-        counts[f"in the {k_core}-core"] = int(kept.sum())
-    if not len(rows):
-        steps = ", ".join(f"{count} {step}" for step, count in counts.items())
+        rows.counts[f"in the {k_core}-core"] = int(kept.sum())
+    if not len(chosen):
+        steps = ", ".join(f"{count} {step}" for step, count in rows.counts.items())
         raise InputError(
             f"{path}: no pair is left ({steps}); lower --k-core, or take more rows: --min-rating, "
             "--events"
         )
-    users, user_ids = _only(users[rows], user_ids)
-    items, item_ids = _only(items[rows], item_ids)
-    times = None if times is None else times[rows]
-    labels = None if labels is None else labels[rows]
-    used = {role: name for role, name in taken.items() if role in (*columns, SPLIT)}
-    counted = used, counts, warnings, k_core
-    listed_titles = None if names is None else titles.in_order(item_ids, names)
+    return chosen
+
+
+def _table(
+    rows: _Likes, chosen: np.ndarray, columns: Mapping[str, str | None], k_core: int
+) -> Table:
+    """The chosen rows with the ids that these have; `columns` are those that were asked for."""
+    users, user_ids = indices.in_use(rows.users[chosen], rows.user_ids)
+    items, item_ids = indices.in_use(rows.items[chosen], rows.item_ids)
     return Table(
-        *(users, items, times, rows, user_ids, item_ids), *counted, labels, dated, listed_titles
+        users=users,
+        items=items,
+        times=None if rows.times is None else rows.times[chosen],
+        rows=chosen,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        columns={role: name for role, name in rows.columns.items() if role in (*columns, SPLIT)},
+        counts=rows.counts,
+        warnings=rows.warnings,
+        k_core=k_core,
+        labels=None if rows.labels is None else rows.labels[chosen],
+        dated=rows.dated,
+        titles=None if rows.titles is None else titles.in_order(item_ids, rows.titles),
     )
 
 
 def only(table: Table, kept: np.ndarray) -> Table:
     """Some pairs of a table, bool [n], with the ids that these have."""
-    users, user_ids = _only(table.users[kept], pl.Series(table.user_ids))
-    items, item_ids = _only(table.items[kept], pl.Series(table.item_ids))
-    of_pairs = {
-        name: None if (values := getattr(table, name)) is None else values[kept]
-        for name in ("times", "rows", "labels")
-    }
+    users, user_ids = indices.in_use(table.users[kept], pl.Series(table.user_ids))
+    items, item_ids = indices.in_use(table.items[kept], pl.Series(table.item_ids))
     titles_of = dict(zip(table.item_ids, table.titles or (), strict=False))
     return table._replace(
         users=users,
         items=items,
+        times=None if table.times is None else table.times[kept],
+        rows=table.rows[kept],
         user_ids=user_ids,
         item_ids=item_ids,
+        labels=None if table.labels is None else table.labels[kept],
         titles=None if table.titles is None else titles.in_order(item_ids, titles_of),
-        **of_pairs,
     )
-
-
-def _index(path: Path, ids: pl.Series, name: str) -> tuple[np.ndarray, pl.Series]:
-    """The place of each id among the distinct ones, int64 [n], and those in sorted order."""
-    distinct = ids.unique().sort()
-    refused = distinct.str.contains(r"\p{Cc}") | (distinct.str.len_chars() > MAX_ID)
-    if refused.any():
-        raise InputError(
-            f"{path}: column {listed([name])} has the id "
-            f"{listed([distinct.filter(refused)[0]])}; ids must be at most "
-            f"{MAX_ID} characters, without tabs, line breaks and other control characters"
-        )
-    return ids.cast(pl.Enum(distinct)).to_physical().to_numpy().astype(np.int64), distinct
-
-
-def _given(
-    path: Path, column: pl.Series, name: str, anew: str | None, asked: bool, warnings: list[str]
-) -> tuple[np.ndarray | None, str]:
-    """The labels that a table comes with; or None, and why not."""
-    if anew is not None:
-        return None, f"--split {anew} is given"
-    labels = presplit.labels_of(path, column, name, asked, warnings)
-    return (None, labels) if isinstance(labels, str) else (labels, "")
-
-
-def _only(indices: np.ndarray, ids: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The indices among those ids alone that occur, and these."""
-    occurs = np.bincount(indices, minlength=len(ids)) > 0
-    return (np.cumsum(occurs) - 1)[indices], tuple(ids.filter(pl.Series(occurs)).to_list())
 
 
 def _liked(

@@ -84,7 +84,7 @@ def _text(path: Path, value: Any, role: str, name: str) -> str | None:
         whole = value.encode("utf-8", "replace").decode()
         if role in IDS and whole != value:
             raise InputError(
-                f"{path}: '{ascii(name[:40])[1:-1]}' holds {value[:40]!a}, which has half a "
+                f"{path}: '{repr(name[:40])[1:-1]}' holds {value[:40]!r}, which has half a "
                 "character (a surrogate); correct it, as it cannot be an id"
             )
         return whole
@@ -92,7 +92,7 @@ def _text(path: Path, value: Any, role: str, name: str) -> str | None:
         return str(int(value))
     kind = "an object" if isinstance(value, dict) else "a list"
     raise InputError(
-        f"{path}: '{ascii(name[:40])[1:-1]}' holds {kind} where one value is needed; name another "
+        f"{path}: '{repr(name[:40])[1:-1]}' holds {kind} where one value is needed; name another "
         "column, or take the value out of it first"
     )
 
@@ -158,13 +158,13 @@ class _Objects:
                     piece = self._stream.read(2 * MAX_VALUE)
                     end = not piece
                     buffer, place = buffer[place:] + decoder.decode(piece, end), 0
-                place = _BLANKS.match(buffer, place).end()
+                place = _past_blanks(buffer, place)
                 token = buffer[place : place + 1]
                 if token == "]" and expected == ",":
                     return
                 if token != expected:
                     raise ValueError(f"no {expected}")
-                place = _BLANKS.match(buffer, place + 1).end()
+                place = _past_blanks(buffer, place + 1)
                 if expected == "[" and buffer[place : place + 1] == "]":
                     return
                 value, place = self._decode_next(buffer, place)
@@ -180,6 +180,12 @@ class _Objects:
             f"{self._path}: is no list of JSON objects of at most {MAX_VALUE} bytes each; correct "
             "it, or give an object a line"
         )
+
+
+def _past_blanks(text: str, place: int) -> int:
+    """Where the blanks at a place end."""
+    blanks = _BLANKS.match(text, place)
+    return blanks.end() if blanks else place
 
 
 def _problem(error: Exception, line: bytes) -> str:

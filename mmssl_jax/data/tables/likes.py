@@ -53,7 +53,9 @@ def select(
     Raises:
       InputError: a rating is no number, or an event that is asked for is not there.
     """
-    liked, counts, said = np.ones(len(frame), bool), {}, []
+    liked = np.ones(len(frame), bool)
+    counts: dict[str, int] = {}
+    said: list[str] = []
     if "event" in taken:
         liked &= _by_event(path, frame["event"], taken["event"], rule.events, counts, said)
     if "rating" in taken:
@@ -95,7 +97,8 @@ def _by_event(
                 f"{_values(column)}"
             )
         chosen = column.is_in(list(events)).fill_null(False)
-        counts["with " + " or ".join(ascii(event[:40])[1:-1] for event in events)] = chosen.sum()
+        names = " or ".join(repr(event[:40])[1:-1] for event in events)
+        counts[f"with {names}"] = int(chosen.sum())
         return chosen.to_numpy()
     denied = column.str.contains(_DENIALS).fill_null(False)
     if denied.any():
@@ -173,11 +176,12 @@ def _on_both_sides(keys: np.ndarray, good: np.ndarray) -> int:
 
 
 def _range(ratings: pl.Series) -> str:
-    return f"{ratings.min():g} to {ratings.max():g}"
+    numbers = ratings.to_numpy()
+    return f"{numbers.min():g} to {numbers.max():g}"
 
 
 def _values(column: pl.Series) -> str:
     """The values with their counts, the most frequent first."""
     counts = column.drop_nulls().value_counts(sort=True, name="count")
-    shown = ", ".join(f"{value[:40]!a} {count}" for value, count in counts.head(_FEW).rows())
+    shown = ", ".join(f"{value[:40]!r} {count}" for value, count in counts.head(_FEW).rows())
     return shown + (f" and {len(counts) - _FEW} more" if len(counts) > _FEW else "")

@@ -30,7 +30,8 @@ def distinct(keys: np.ndarray, times: np.ndarray | None, every_time: bool) -> np
     new = np.diff(keys[order], prepend=-1) != 0
     if every_time:
         new |= True if times is None else np.diff(times[order], prepend=0) != 0
-    return order[new]
+    rows: np.ndarray = order[new]
+    return rows
 
 
 def latest(keys: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -102,21 +102,31 @@ def labels_of(
             if plain_name(name) not in _NUMBERED:
                 return (
                     "its numbers may be those of folds; --split-column "
-                    f"{ascii(name[:40])[1:-1]} takes 0, 1 and 2 as train, val and test"
+                    f"{repr(name[:40])[1:-1]} takes 0, 1 and 2 as train, val and test"
                 )
             said.append(
-                f"{path}: the numbers 0, 1 and 2 in column {name[:40]!a} are taken as train, val "
+                f"{path}: the numbers 0, 1 and 2 in column {name[:40]!r} are taken as train, val "
                 "and test; --split per-user makes another split"
             )
         return plain.replace_strict(_LABELS, return_dtype=pl.Int8).to_numpy()
-    shown = ascii(unknown[0][:40]) if unknown[0] else "nothing"
+    shown = repr(unknown[0][:40]) if unknown[0] else "nothing"
     if any(value in _SPLIT_OF for value in distinct):
         count = int(plain.is_in(unknown).sum())
         raise InputError(
-            f"{path}: column {name[:40]!a} names splits, but holds {shown} in one of {count} "
+            f"{path}: column {name[:40]!r} names splits, but holds {shown} in one of {count} "
             "rows that name none; correct it, or give --split to split anew"
         )
     return f"it holds {shown}, which names no split"
+
+
+def given(
+    path: Path, column: pl.Series, name: str, anew: str | None, asked: bool, warnings: list[str]
+) -> tuple[np.ndarray | None, str]:
+    """The labels that a table comes with; or None, and why not."""
+    if anew is not None:
+        return None, f"--split {anew} is given"
+    labels = labels_of(path, column, name, asked, warnings)
+    return (None, labels) if isinstance(labels, str) else (labels, "")
 
 
 def check_full(path: Path, labels: np.ndarray, name: str, val_follows: bool) -> None:
@@ -126,6 +136,6 @@ def check_full(path: Path, labels: np.ndarray, name: str, val_follows: bool) -> 
         if not count and not (split == "val" and val_follows):
             hint = f"; {WITHOUT_VAL}" if split == "val" else ""
             raise InputError(
-                f"{path}: the {split} split is empty by column {name[:40]!a}; --split per-user "
+                f"{path}: the {split} split is empty by column {name[:40]!r}; --split per-user "
                 f"makes another split, --split-column takes it from another column{hint}"
             )

@@ -1,11 +1,12 @@
 """How the lines of a text table are divided, and how many rows they are, stray quotes or not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from mmssl_jax.data.tables.column_names import shape_of
+from mmssl_jax.data.tables.values import IDS
 
 _CHUNK = 1 << 20
 _MANY, _LONG = 10_000, 4096  # lines within quotes that are looked at, and bytes of each
@@ -16,7 +17,8 @@ def count(path: Path, quoted: bool) -> tuple[int, list[bytes]]:
 
     Line breaks in quotes end no row. Of very many such lines only the first are returned.
     """
-    rows, inside, joined, rest, last = 0, False, [], b"", b"\n"
+    rows, inside, rest, last = 0, False, b"", b"\n"
+    joined: list[bytes] = []
     began = False  # within quotes: the line that is being read
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -74,3 +76,39 @@ def swallowed(
             shape_of(fields[place]) in known for place, known in zip(places, shapes, strict=True)
         )
     return found
+
+
+def said_of_quotes(
+    path: Path,
+    frame: pl.DataFrame,
+    lines: int,
+    joined: Sequence[bytes],
+    separator: str,
+    names: Sequence[str],
+    taken: Mapping[str, str],
+) -> list[str]:
+    """What is to be said of quotes that may have joined lines.
+
+    Args:
+      path: named in what is said.
+      frame: the rows that were read, columns by their roles.
+      lines: how many rows the file has by its line breaks, without a header.
+      joined: the lines within quotes, from `count`.
+      separator: between the fields.
+      names: of all columns.
+      taken: the columns' own names by role.
+    """
+    said = []
+    if lines != len(frame):
+        said.append(
+            f"{path}: has {lines} lines but {len(frame)} rows; a stray quote may have joined some, "
+            "which are then lost"
+        )
+    roles = [role for role in IDS if role in taken]
+    places = [names.index(taken[role]) for role in roles]
+    if lost := swallowed(joined, separator, len(names), places, frame.select(roles)):
+        said.append(
+            f"{path}: {lost} lines within quotes look like rows; a stray quote may have joined "
+            "them to others, and they are then lost"
+        )
+    return said

@@ -63,7 +63,7 @@ def moment(text: str, times: np.ndarray, dated: bool, split: str) -> Time:
         when = datetime.datetime.fromisoformat(text)
     except ValueError as error:
         wanted = "a date such as 2024-05-31" if dated else "a number or a date such as 2024-05-31"
-        raise InputError(f"{flag} is {text[:40]!a}; it must be {wanted}") from error
+        raise InputError(f"{flag} is {text[:40]!r}; it must be {wanted}") from error
     if when.tzinfo is None:
         when = when.replace(tzinfo=datetime.UTC)
     since = when - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)

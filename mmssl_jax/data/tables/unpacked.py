@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mmssl_jax.errors import InputError
 
@@ -27,7 +28,7 @@ def stream(path: Path) -> Iterator[io.BufferedReader]:
             yield file
             return
         limit = max(SMALL, RATIO * path.stat().st_size)
-        with gzip.open(file) as packed, io.BufferedReader(_Bounded(path, packed, limit)) as plain:
+        with gzip.open(file) as packed, _bounded(path, packed, limit) as plain:
             yield plain
 
 
@@ -62,6 +63,10 @@ def suffix(path: Path) -> str:
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
+def _bounded(path: Path, packed: gzip.GzipFile, limit: int) -> io.BufferedReader:
+    return io.BufferedReader(_Bounded(path, packed, limit))
+
+
 class _Bounded(io.RawIOBase):
     """What a packed file holds, up to a limit in bytes."""
 
@@ -71,7 +76,7 @@ class _Bounded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:  # anything that can be written to
         count = self._packed.readinto(buffer)
         self._total += count
         if self._total > self._limit:

@@ -41,12 +41,12 @@ def fits(kind: Any, role: str) -> bool:
     if kind in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         return True
     if role == "time":
-        return kind.is_numeric() or kind in (pl.Date, pl.Datetime)
+        return bool(kind.is_numeric() or kind in (pl.Date, pl.Datetime))
     if role == "split":
-        return kind.is_integer()
+        return bool(kind.is_integer())
     if role in IDS:
-        return kind.is_integer() or kind.is_float()
-    return kind.is_numeric() or kind == pl.Boolean
+        return bool(kind.is_integer() or kind.is_float())
+    return bool(kind.is_numeric() or kind == pl.Boolean)
 
 
 def _whole(path: Path, column: pl.Series, name: str) -> pl.Series:

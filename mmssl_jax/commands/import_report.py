@@ -1,21 +1,26 @@
-"""What an import prints: the data set, what is suspicious, and the command to go on with."""
+"""What an import says: the data set, what is suspicious, and the command to go on with."""
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from mmssl_jax.config import Config
 from mmssl_jax.data.checks import cold
-from mmssl_jax.data.dataset import SPLITS, Dataset
+from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features.folder import NONE
+from mmssl_jax.data.importing.imports import Imported
+from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.errors import printable
 
+_CUTOFFS = Config().evaluation.cutoffs
+_SELECTS = 20  # the cutoff that no run can leave out
 
-def show(dataset: Dataset, source: Mapping[str, Any], folder: Path | None) -> None:
-    """Prints a report; `folder` is what was written, None for a dry run."""
+
+def show(imported: Imported) -> None:
+    """Prints a report of what was read, and of what was written, if anything was."""
+    dataset, source, folder = imported
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(printable(f"{dataset.name} (layout: {source['layout']})"), style="bold")
     for kind in ("columns", "pairs"):  # of tables
@@ -33,6 +38,8 @@ def show(dataset: Dataset, source: Mapping[str, Any], folder: Path | None) -> No
     if text := cold.said(cold.unscored(dataset, False, splits), splits):
         line = f"warning: {text}, which most models cannot score; {cold.ABLE}"
         console.print(line, style="yellow")
+    if text := _few_items(dataset):
+        console.print(f"warning: {text}", style="yellow")
     if folder is None:
         console.print("nothing was written; give --to FOLDER without --dry-run to import it")
         return
@@ -65,5 +72,23 @@ def _next(dataset: Dataset, folder: Path) -> str:
     content = "" if dataset.features else f" --config.data.modalities={NONE}"
     if dataset.features and cold.unscored(dataset, False, ["val"])["val/unscored_share"] == 1.0:
         content = f" --config.model.name={cold.ABLE.partition(',')[0]}"
-    path = shlex.quote(str(folder))
-    return f"python train.py --config {config} --config.data.path={path}{content}"
+    flags = f"--config.data.path={shlex.quote(str(folder))}{_smaller(dataset)}{content}"
+    return f"python train.py --config {config} {flags}"
+
+
+def _few_items(dataset: Dataset) -> str:
+    """What is to be said of a data set with fewer items than the lists that are scored are long."""
+    longest, items = max(_CUTOFFS), f"there are {dataset.num_items} items"
+    if dataset.num_items < _SELECTS:
+        return f"{items}, and training needs {_SELECTS}, as Recall@{_SELECTS} selects the epoch"
+    if smaller := _smaller(dataset).strip():
+        return f"{items}, and the default is to score lists of up to {longest}; add {smaller}"
+    return ""
+
+
+def _smaller(dataset: Dataset) -> str:
+    """The flag for the default cutoffs that the items suffice for, where they do not for all."""
+    fit = [cutoff for cutoff in _CUTOFFS if cutoff <= dataset.num_items]
+    if _SELECTS not in fit or len(fit) == len(_CUTOFFS):
+        return ""
+    return f" --config.evaluation.cutoffs={','.join(map(str, fit))}"

@@ -1,6 +1,6 @@
 """MMSSL's generator: from interactions and features to embeddings (MMSSL, sections 3.1 to 3.3).
 
-`VARIANTS` in config.py lists every place in which the paper and the public release differ.
+`VARIANTS` in `settings` lists every place in which the paper and the public release differ.
 """
 
 from collections.abc import Mapping

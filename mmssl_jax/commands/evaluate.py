@@ -1,0 +1,47 @@
+"""Scores the best epoch of a run: mmssl evaluate --config demo"""
+
+import pathlib
+
+import click
+from rich.console import Console
+
+from mmssl_jax import training
+from mmssl_jax.commands import flags, running
+from mmssl_jax.commands.config_arguments import Given
+from mmssl_jax.files import atomic
+from mmssl_jax.ranking import groups
+from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.training import results, session
+
+_EXAMPLES = """\b
+Examples:
+  mmssl evaluate --config demo
+  mmssl evaluate --config baby --workdir runs/mine --json scores.json"""
+
+
+@click.command(
+    cls=flags.ConfigCommand,
+    epilog=_EXAMPLES,
+)
+@flags.config("runs/<config name>", "here data.path alone")
+@click.option("--json", type=flags.PATH, metavar="FILE", help="Also write the scores as JSON.")
+def evaluate(given: Given, workdir: pathlib.Path | None, json: pathlib.Path | None) -> None:
+    """Scores the best epoch of a run on validation and test, and by groups of users and of items.
+
+    The config stored with the run is used; only --config.data.path may be given on top.
+    """
+    if json is not None:
+        atomic.check_writable(json)
+    data_path = flags.data_path(given, "evaluate")
+    run = Workdir(workdir or pathlib.Path("runs") / given.name)
+    config, dataset = session.open_run(run, path=data_path, warn=running.warn)
+    scores = training.evaluate_run(config, dataset, run)
+    title = results.title(dataset, config, scores["best_epoch"])
+    console = Console()
+    console.print(results.table(scores, config.evaluation.cutoffs, title))
+    console.print(groups.table(scores, f"At 20, by groups of users and of items: {title}"))
+    if json is not None:
+        atomic.write_json(json, scores)
+
+
+COMMAND = evaluate

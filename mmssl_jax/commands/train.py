@@ -1,0 +1,83 @@
+"""Trains a model: mmssl train --config demo"""
+
+import pathlib
+
+import click
+from rich.console import Console
+
+from mmssl_jax import data, models, training
+from mmssl_jax.commands import flags, running
+from mmssl_jax.commands.config_arguments import Given
+from mmssl_jax.config import Config
+from mmssl_jax.errors import InputError
+from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.training import final_run, results, session
+
+_EXAMPLES = """\b
+Examples:
+  mmssl train --config demo
+  mmssl train --config baby --config.data.path=FOLDER --config.train.seed=1"""
+
+
+@click.command(
+    cls=flags.ConfigCommand,
+    epilog=_EXAMPLES,
+)
+@flags.config("runs/<config name>; if final, with -final")
+@click.option(
+    "--final",
+    is_flag=True,
+    help="Train on all pairs, those of val and test too, for serving: no validation, no scores; "
+    "needs --config.train.epochs=N.",
+)
+@click.option(
+    "--final-from",
+    type=flags.PATH,
+    metavar="RUN",
+    help="The same, by the config of a finished run (its folder), up to its best epoch.",
+)
+def train(
+    given: Given, workdir: pathlib.Path | None, final: bool, final_from: pathlib.Path | None
+) -> None:
+    """Trains a model and prints the scores of its best epoch.
+
+    A run that was stopped goes on where it was, by the same command.
+    """
+    with running.goes_on():
+        name = f"{given.name}-final" if final or final_from else given.name
+        folder = workdir or pathlib.Path("runs") / name
+        config, dataset = _planned(given, final, final_from)
+        try:
+            summary = training.train(config, dataset, folder)
+        except training.OUT_OF_MEMORY as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"the device cannot do it ({reason}); a smaller critic.hidden, critic.item_block "
+                "or train.batch_size needs less memory, critic.enabled=False least"
+            ) from error
+    title = results.title(dataset, config, summary["best_epoch"])
+    if dataset.final:
+        Console().print(f"{title}\nin {folder}, for recommend and export --workdir", soft_wrap=True)
+    else:
+        Console().print(results.table(summary, config.evaluation.cutoffs, title))
+
+
+def _planned(given: Given, final: bool, source: pathlib.Path | None) -> tuple[Config, data.Dataset]:
+    """The config, resolved, and the data set of the run that is to be made."""
+    if source is None and not final:
+        config = models.resolve(given.config)
+        return config, session.load_data(config, warn=running.warn)
+    how = ""
+    if source is None:
+        config = final_run.config_for(given.config, given.overrides)
+    else:
+        config, how = final_run.config_from(Workdir(source), given.overrides)
+    dataset = session.load_data(config, final=True, warn=running.warn)
+    if source is not None and (warning := final_run.check_data(Workdir(source), dataset)):
+        running.warn(warning)
+    line = f"all {dataset.train.nnz} pairs are trained on, without validation and test"
+    running.say(f"{line}; {how}" if how else line)
+    return config, dataset
+
+
+COMMAND = train

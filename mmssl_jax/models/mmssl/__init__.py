@@ -1,0 +1,220 @@
+"""MMSSL: multi-modal self-supervised learning for recommendation (Wei et al., WWW 2023).
+
+The model as the training loop wants it: two players, each with parameters and a loss. `settings`
+has what can be set, `generator` makes the embeddings, `losses` has the terms of the losses.
+"""
+
+from functools import partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from mmssl_jax.adversarial import critic as critics
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.graphs import interactions, relations, training_pairs
+from mmssl_jax.graphs.training_pairs import Batch
+from mmssl_jax.models import missing
+from mmssl_jax.models.mmssl import losses
+from mmssl_jax.models.mmssl.generator import Embeddings, Inputs, forward, init_generator
+from mmssl_jax.models.mmssl.settings import DEFAULTS, MMSSL, VARIANTS, Critic
+from mmssl_jax.models.model import Adam, Definition, Model
+
+
+class Parts(NamedTuple):
+    """What the functions of one MMSSL share, and no program traces."""
+
+    config: Config
+    dataset: Dataset
+    critic: critics.Critic
+    max_pairs: int  # training pairs of a batch, at most
+    game: ModuleType  # has `critic_loss` and `generator_loss`
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Modality -> width of its features."""
+        return {name: array.shape[1] for name, array in self.dataset.features.items()}
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether a critic plays: without features there is nothing to judge."""
+        return self.config.critic.enabled and bool(self.dataset.features)
+
+
+def build(
+    config: Config, dataset: Dataset, steps_per_epoch: int, game: ModuleType = critics
+) -> Model:
+    """MMSSL for a data set, as the training loop wants it.
+
+    Args:
+      config: the run's config, resolved.
+      dataset: its features may be empty, which leaves the graph recommender without content.
+      steps_per_epoch: the default interval between rebuilds of the modality graphs.
+      game: what has `critic_loss` and `generator_loss`; a benchmark passes the dense formulation.
+
+    Raises:
+      InputError: a size in the config does not fit the data.
+    """
+    _check_sizes(config, dataset)
+    inputs = _inputs(config, dataset)
+    distinct = config.train.batch_size <= len(inputs.tables.users)
+    pairs = training_pairs.max_seen_pairs(dataset.train, config.train.batch_size, distinct=distinct)
+    parts = Parts(config, dataset, _critic(config, dataset), pairs, game)
+    players, optimisers = {"generator": partial(generator_loss, parts)}, {}
+    if parts.adversarial:
+        players = {"critic": partial(critic_loss, parts)} | players
+        rates = config.critic
+        optimisers["critic"] = Adam(rates.learning_rate, rates.beta1, rates.beta2)
+    model = Model(inputs, partial(init, parts), players, partial(embed, parts), held={})
+    model = model._replace(optimisers=optimisers)
+    if not (config.mmssl.modality_graph == "top_k" and dataset.features):
+        return model
+    rebuilt = partial(rebuild, parts, relations.user_blocks(dataset.train))
+    shapes = jax.eval_shape(lambda key: rebuilt(init(parts, key), inputs), jax.random.key(0))
+    return model._replace(
+        held=jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), shapes),
+        refresh=partial(refresh, rebuilt, config.mmssl.graph_refresh or steps_per_epoch),
+    )
+
+
+def _check_sizes(config: Config, dataset: Dataset) -> None:
+    """Raises InputError for sizes in the config that do not fit the data, or one another."""
+    items, hidden, heads = dataset.num_items, config.critic.hidden, config.mmssl.heads
+    if hidden > 4 * items:
+        raise InputError(
+            f"config field 'critic.hidden' is {hidden}; it must be at most four times the number "
+            f"of items, {items}"
+        )
+    if config.mmssl.attention and config.model.embedding_dim % heads:
+        raise InputError(
+            f"config field 'model.embedding_dim' is {config.model.embedding_dim}; it must be a "
+            f"multiple of mmssl.heads ({heads})"
+        )
+    if config.mmssl.modality_graph != "top_k" or not dataset.features:
+        return
+    k = config.mmssl.graph_items
+    if k > items:
+        raise InputError(
+            f"config field 'mmssl.graph_items' is {k}; it must be at most the number of items, "
+            f"{items}"
+        )
+    if k * dataset.num_users >= 2**31:
+        raise InputError(f"mmssl.graph_items = {k} makes more edges than int32 can count")
+
+
+def _critic(config: Config, dataset: Dataset) -> critics.Critic:
+    hidden = config.critic.hidden or max(dataset.num_items // 4, 2)
+    return critics.Critic(
+        dataset.num_items, hidden, config.critic.slope, precision=config.critic.precision
+    )
+
+
+def _inputs(config: Config, dataset: Dataset) -> Inputs:
+    symmetric = config.mmssl.normalization == "symmetric"
+    return Inputs(
+        interactions=interactions.bipartite_graphs(dataset.train, symmetric=symmetric),
+        features={name: jnp.asarray(array) for name, array in dataset.features.items()},
+        tables=training_pairs.sampling_tables(dataset.train),
+        present=missing.present(config, dataset),
+        tie_order=jnp.asarray(dataset.tie_order, jnp.int32),
+    )
+
+
+def init(parts: Parts, key: PRNGKeyArray) -> dict[str, Any]:
+    """The parameters of both players, or of the generator alone."""
+    generator_key, critic_key = jax.random.split(key)
+    config, dataset = parts.config, parts.dataset
+    sizes = (dataset.num_users, dataset.num_items)
+    params = {"generator": init_generator(generator_key, config, *sizes, parts.widths)}
+    if missing.present(config, dataset):
+        params["generator"]["missing"] = missing.init_vectors(config, dataset)
+    if parts.adversarial:
+        params["critic"] = critics.init_critic(parts.critic, critic_key)
+    return params
+
+
+def embeddings_of(
+    parts: Parts, params: dict[str, Any], inputs: Inputs, held: Any, key: PRNGKeyArray | None
+) -> Embeddings:
+    """The generator's forward pass; a key of None turns dropout off."""
+    observed = parts.config.mmssl.modality_graph == "observed"
+    modality_graphs = dict.fromkeys(inputs.features, inputs.interactions) if observed else held
+    return forward(params["generator"], inputs, modality_graphs, parts.config, key)
+
+
+def critic_loss(
+    parts: Parts, params: dict[str, Any], inputs: Inputs, held: Any, batch: Batch, key: PRNGKeyArray
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """The critic's loss on the rows of a batch, and its terms; the generator is fixed."""
+    forward_key, noise_key, alpha_key, score_key = jax.random.split(key, 4)
+    embeddings = embeddings_of(parts, params, inputs, held, forward_key)
+    embeddings = jax.lax.stop_gradient(embeddings)
+    seen = training_pairs.seen_pairs(inputs.tables, batch.users, parts.max_pairs)
+    count = len(parts.widths) * parts.config.train.batch_size
+    return parts.game.critic_loss(
+        parts.critic,
+        params["critic"],
+        losses.batch_real_rows(embeddings, batch.users, seen, noise_key, parts.config),
+        losses.fake_rows(embeddings, batch.users, seen),
+        jax.random.uniform(alpha_key, (count, 1)),
+        score_key,
+        penalty_weight=parts.config.critic.penalty_weight,
+    )
+
+
+def generator_loss(
+    parts: Parts, params: dict[str, Any], inputs: Inputs, held: Any, batch: Batch, key: PRNGKeyArray
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """The generator's loss on a batch, and its terms; the critic is fixed."""
+    forward_key, score_key = jax.random.split(key)
+    embeddings = embeddings_of(parts, params, inputs, held, forward_key)
+    terms = losses.generator_terms(embeddings, batch, parts.config)
+    if parts.adversarial:
+        seen = training_pairs.seen_pairs(inputs.tables, batch.users, parts.max_pairs)
+        fake = losses.fake_rows(embeddings, batch.users, seen)
+        fixed = jax.lax.stop_gradient(params["critic"])
+        terms["adversarial"] = parts.game.generator_loss(parts.critic, fixed, fake, score_key)
+    return losses.generator_total(terms, parts.config), terms
+
+
+def rebuild(
+    parts: Parts, blocks: relations.UserBlocks, params: dict[str, Any], inputs: Inputs
+) -> dict[str, interactions.BipartiteGraphs]:
+    """Modality -> the graph of every user's `graph_items` strongest relations."""
+    views = forward(params["generator"], inputs, {}, parts.config)
+    return {
+        modality: relations.relation_graph(
+            view.feature,
+            views.item_views[modality].feature,
+            inputs.tables,
+            parts.config.mmssl.graph_items,
+            blocks,
+            symmetric=parts.config.mmssl.normalization == "symmetric",
+            tie_order=inputs.tie_order,
+        )
+        for modality, view in views.user_views.items()
+    }
+
+
+def refresh(
+    rebuilt: Any, every: int, params: Any, inputs: Inputs, held: Any, step: Int[Array, ""]
+) -> Any:
+    """The modality graphs of a step: built anew `every` so many steps."""
+    return jax.lax.cond(step % every == 0, lambda: rebuilt(params, inputs), lambda: held)
+
+
+def embed(
+    parts: Parts, params: dict[str, Any], inputs: Inputs, held: Any
+) -> tuple[Float[Array, "users d"], Float[Array, "items d"]]:
+    """The final embeddings, without dropout."""
+    embeddings = embeddings_of(parts, params, inputs, held, None)
+    return embeddings.users, embeddings.items
+
+
+MODEL = Definition(
+    build, defaults=DEFAULTS, settings={"mmssl": MMSSL, "critic": Critic}, variants=VARIANTS
+)

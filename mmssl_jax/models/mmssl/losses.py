@@ -1,0 +1,96 @@
+"""The losses of MMSSL's generator, and the rows that its critic is shown (WWW 2023, section 3)."""
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from mmssl_jax.adversarial import real_rows, relation_rows
+from mmssl_jax.adversarial.critic import Rows
+from mmssl_jax.adversarial.relation_rows import RelationRows
+from mmssl_jax.config import Config
+from mmssl_jax.graphs.training_pairs import Batch, SeenPairs
+from mmssl_jax.models import losses
+from mmssl_jax.models.mmssl.generator import Embeddings
+
+
+def generator_terms(
+    embeddings: Embeddings, batch: Batch, config: Config
+) -> dict[str, Float[Array, ""]]:
+    """The generator's losses, all but the adversarial one; `generator_total` weighs them."""
+    users = embeddings.users[batch.users]
+    positives, negatives = embeddings.items[batch.positives], embeddings.items[batch.negatives]
+    features = [view.feature for view in embeddings.user_views.values()]
+    features += [view.feature for view in embeddings.item_views.values()]
+    num_items = embeddings.items.shape[0]
+    terms = {
+        "bpr": losses.bpr(users, positives, negatives),
+        "embedding_l2": config.train.embedding_l2
+        * losses.half_squares([users, positives, negatives])
+        / users.shape[0],
+        "feature_l2": config.mmssl.feature_l2 * losses.half_squares(features) / num_items,
+    }
+    return terms | contrastive_terms(embeddings, batch.users, config)
+
+
+def contrastive_terms(
+    embeddings: Embeddings, users: Int[Array, "batch"], config: Config
+) -> dict[str, Float[Array, ""]]:
+    """The contrastive loss of every modality with a graph; without one it is a constant.
+
+    Modalities whose graph is the same have the same view, whose loss is computed once.
+    """
+    anchor = embeddings.fused_users if config.mmssl.contrast_fused else embeddings.users
+    views = {name: view.ids for name, view in embeddings.user_views.items()}
+    distinct = {id(ids): ids for ids in views.values() if ids is not None}
+    contrasts = {
+        key: losses.contrastive(ids[users], anchor[users], temperature=config.mmssl.temperature)
+        for key, ids in distinct.items()
+    }
+    return {
+        f"contrastive_{name}": contrasts[id(ids)] for name, ids in views.items() if ids is not None
+    }
+
+
+def generator_total(terms: Mapping[str, Float[Array, ""]], config: Config) -> Float[Array, ""]:
+    """What the generator minimises: BPR and the L2 terms, and the weighted others."""
+    contrastive = [value for name, value in terms.items() if name.startswith("contrastive_")]
+    return (
+        terms["bpr"]
+        + terms["embedding_l2"]
+        + terms["feature_l2"]
+        + config.mmssl.contrastive_weight * sum(contrastive)
+        + config.mmssl.adversarial_weight * terms.get("adversarial", 0.0)
+    )
+
+
+def fake_rows(
+    embeddings: Embeddings, users: Int[Array, "batch"], seen: SeenPairs
+) -> list[RelationRows]:
+    """The relation rows of every modality: what the critic should tell from real ones."""
+    return [
+        relation_rows.relation_rows(
+            view.feature[users], embeddings.item_views[modality].feature, seen
+        )
+        for modality, view in embeddings.user_views.items()
+    ]
+
+
+def batch_real_rows(
+    embeddings: Embeddings,
+    users: Int[Array, "batch"],
+    seen: SeenPairs,
+    key: PRNGKeyArray,
+    config: Config,
+) -> Rows:
+    """The real rows of a batch: softened interactions plus the final embeddings' relation."""
+    spec = real_rows.RealRowsSpec(
+        config.mmssl.real_temperature,
+        config.mmssl.real_relation_weight,
+        config.mmssl.temper_all,
+    )
+    relation = relation_rows.relation_rows(embeddings.users[users], embeddings.items, seen)
+    if config.critic.item_block:
+        return real_rows.BlockedRealRows(relation, key, spec, config.critic.item_block)
+    uniform = real_rows.item_noise(key, len(users), jnp.arange(embeddings.items.shape[0]))
+    return real_rows.real_rows(spec, relation, uniform)

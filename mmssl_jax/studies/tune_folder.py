@@ -1,0 +1,96 @@
+"""Where a search is kept between two calls: a database of Optuna, in the folder of the search."""
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import distribution_to_json
+
+from mmssl_jax import config as configs
+from mmssl_jax import models
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.runs.folder import describe
+
+
+@contextlib.contextmanager
+def database(path: pathlib.Path) -> Iterator[optuna.storages.RDBStorage]:
+    """Where Optuna keeps a search, closed at the end; InputError where it is no database."""
+    try:
+        if path.is_file() and path.read_bytes()[:16] not in (b"SQLite format 3\0", b""):
+            raise ValueError("no database of SQLite")  # Optuna would not close what it opened
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
+    except Exception as error:
+        raise _unusable(path, error) from error
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _unusable(path: pathlib.Path, error: Exception) -> InputError:
+    """Optuna, SQLAlchemy and SQLite all have kinds of errors of their own."""
+    return InputError(
+        f"{path}: cannot be used for a search ({type(error).__name__}); choose another --workdir, "
+        "or remove it"
+    )
+
+
+def open_study(
+    storage: optuna.storages.RDBStorage,
+    folder: pathlib.Path,
+    wanted: Mapping[str, Any],
+    seed: int,
+) -> optuna.Study:
+    """The search in a folder, new or continued; InputError where it is another one."""
+    try:
+        study = optuna.create_study(
+            storage=storage,
+            study_name="tune",
+            direction="maximize",
+            # Settings of many layers or a low rate start slowly, and are not cut for it.
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=10),
+            load_if_exists=True,
+        )
+        known: dict[str, Any] | None = study.user_attrs.get("identity")
+        if known is None:
+            study.set_user_attr("identity", wanted)
+    except Exception as error:
+        raise _unusable(folder / "tune.db", error) from error
+    for part in wanted:
+        if known is not None and known.get(part) != wanted[part]:
+            raise InputError(
+                f"{folder} holds another search, whose {part} differs; choose another --workdir"
+            )
+    # A seed of its own for every call: the same one would draw the first trials again.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # a kill stopped it
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    return study
+
+
+def identity(
+    config: Config, dataset: Dataset, space: Mapping[str, Any], seeds: int
+) -> dict[str, Any]:
+    """What a search must not change between two calls, as JSON reads it back."""
+    fields = configs.flatten(models.resolve(config))
+    fixed = {
+        field: value
+        for field, value in fields.items()
+        if value is not None and field not in {*space, "data.path", "name"}
+    }
+    data = describe(dataset)
+    known = {
+        "config": fixed,
+        "data set": [data["fingerprint"], data["features"]],
+        "search space": {field: distribution_to_json(space[field]) for field in space},
+        "number of seeds": seeds,
+    }
+    read_back: dict[str, Any] = json.loads(json.dumps(known))
+    return read_back

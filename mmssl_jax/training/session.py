@@ -1,0 +1,172 @@
+"""Everything that a run needs, made from its config: the one chain that every command goes through.
+
+config -> data -> graphs and model -> optimisers -> state -> run folder.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from jax.sharding import Mesh
+from jaxtyping import PRNGKeyArray
+
+from mmssl_jax import data, models
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.data.features import content
+from mmssl_jax.errors import InputError
+from mmssl_jax.graphs import training_pairs
+from mmssl_jax.models import Model
+from mmssl_jax.ranking import full_ranking
+from mmssl_jax.runs.checkpoints import Checkpoints
+from mmssl_jax.runs.folder import Workdir, check_dataset
+from mmssl_jax.training import compilation_cache, devices, selection
+from mmssl_jax.training import state as states
+from mmssl_jax.training.step import Constants, RunSteps, compile_steps, train_step
+
+
+class Session(NamedTuple):
+    """A config, and what it stands for on this machine."""
+
+    config: Config  # resolved
+    dataset: Dataset
+    model: Model
+    steps_per_epoch: int
+    transforms: dict[str, optax.GradientTransformation]  # player -> optimiser
+
+    def initial_state(self, key: PRNGKeyArray) -> states.TrainState:
+        """The state before the first step."""
+        return jax.jit(partial(states.init_state, self.model, self.transforms))(key)
+
+    def shape_of_state(self) -> states.TrainState:
+        """Shapes and types of the state, without its values."""
+        init = partial(states.init_state, self.model, self.transforms)
+        shapes: states.TrainState = jax.eval_shape(init, jax.random.key(0))
+        return shapes
+
+    def constants(self, run_key: PRNGKeyArray, mesh: Mesh) -> Constants:
+        """What every step reads and none changes, on the devices of a mesh."""
+        tables = training_pairs.sampling_tables(self.dataset.train)
+        placed: Constants = devices.place((tables, self.model.inputs, run_key), mesh)
+        return placed
+
+    def compiled(
+        self, state: states.TrainState, constants: Constants, per_call: int, mesh: Mesh
+    ) -> RunSteps:
+        """A call that takes up to `per_call` steps; see `compile_steps`."""
+        step = partial(
+            train_step,
+            model=self.model,
+            transforms=self.transforms,
+            batch_size=self.config.train.batch_size,
+            mesh=mesh,
+        )
+        return compile_steps(step, state, constants, per_call)
+
+
+def load_data(
+    config: Config, *, final: bool = False, warn: Callable[[str], None] = lambda line: None
+) -> Dataset:
+    """The data set of a config, and jax made ready for it.
+
+    Args:
+      config: resolved.
+      final: whether the pairs of validation and test are trained on as well.
+      warn: is called with each warning.
+
+    Raises:
+      InputError: there is no device as asked for, or the data cannot be read.
+    """
+    devices.check_devices()
+    compilation_cache.use()
+    of = config.data
+    dataset = data.load(of.path, of.modalities, of.demo_seed, of.repeats, final=final)
+    for warning in dataset.warnings:
+        warn(warning)
+    return dataset
+
+
+def prepare(config: Config, dataset: Dataset) -> Session:
+    """The session of a config on a data set: features prepared, graphs and model built.
+
+    Raises:
+      InputError: the config does not fit the data.
+    """
+    if not dataset.final:
+        full_ranking.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
+    steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
+    prepared = content.prepare(
+        dataset,
+        missing=config.data.missing,
+        zeros_missing=config.data.zeros_missing,
+        standardize=config.data.standardize,
+    )
+    model = models.defined(config).build(config, prepared, steps_per_epoch)
+    transforms = states.optimisers(config, model, steps_per_epoch)
+    return Session(config, dataset, model, steps_per_epoch, transforms)
+
+
+def protocol_steps(config: Config, dataset: Dataset) -> int:
+    """Steps of an epoch by the published protocol: training pairs // batch size + 1."""
+    return dataset.train.nnz // config.train.batch_size + 1
+
+
+def checkpoints_of(run: Workdir, *, clean: bool = True) -> Checkpoints:
+    """The checkpoints of a run, of which the best is kept; `clean` is for who writes them."""
+    return Checkpoints(run.checkpoints, selection.rank, clean=clean)
+
+
+class Trained(NamedTuple):
+    """The best epoch of a run: what scores, recommends and exports."""
+
+    config: Config  # resolved
+    dataset: Dataset
+    epoch: int
+    model: Model
+    state: states.TrainState
+
+    def representation(self) -> Any:
+        """What the model's `score` takes: for most models user and item embeddings."""
+        return jax.jit(self.model.embed)(self.state.params, self.model.inputs, self.state.held)
+
+
+def open_run(
+    run: Workdir, *, path: str | None = None, warn: Callable[[str], None] = lambda line: None
+) -> tuple[Config, Dataset]:
+    """The config that is stored with a run, and its data set.
+
+    Args:
+      run: the run's folder.
+      path: of the data, where they are elsewhere now.
+      warn: is called with each warning of the data.
+
+    Raises:
+      InputError: there is no run, or its data set is another now.
+    """
+    stored, known = run.read()
+    if path is not None:
+        stored.data.path = path
+    config = models.resolve(stored)
+    dataset = load_data(config, final=bool(known.get("final")), warn=warn)
+    check_dataset(known, dataset, run.folder)
+    return config, dataset
+
+
+def best_of_run(config: Config, dataset: Dataset, run: Workdir) -> Trained:
+    """The best epoch of a run, with the model and the state after it.
+
+    Raises:
+      InputError: there is no checkpoint, or it does not fit the config and the data.
+    """
+    missing = InputError(f"{run.folder} holds no checkpoint yet; run train.py first")
+    if not run.checkpoints.is_dir():
+        raise missing
+    own = prepare(config, dataset)
+    with checkpoints_of(run, clean=False) as checkpoints:
+        epoch = checkpoints.best_epoch
+        if epoch is None:
+            raise missing
+        state = checkpoints.restore(epoch, own.shape_of_state())
+    return Trained(config, dataset, epoch, own.model, state)

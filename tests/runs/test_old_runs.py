@@ -1,0 +1,74 @@
+"""Runs of earlier versions of the package load, score as they did, and go on as they would."""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+from worlds import SECONDS
+
+from mmssl_jax import models, training
+from mmssl_jax.config import named
+from mmssl_jax.errors import InputError
+from mmssl_jax.runs.folder import VERSION, Workdir
+from mmssl_jax.training import session
+
+OLD = pathlib.Path(__file__).parent / "run_of_version_0"  # two epochs, and what two more gave
+HERE = {"commit", "device", "cores", "python"}  # of the machine that ran it
+
+
+@pytest.fixture(name="old")
+def _old(tmp_path, monkeypatch) -> pathlib.Path:
+    shutil.copytree(OLD, tmp_path / "old")
+    monkeypatch.chdir(tmp_path / "old")
+    return tmp_path / "old"
+
+
+def facts(values: dict) -> dict:
+    """The values that do not depend on the machine and the moment."""
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in HERE | SECONDS and not name.startswith("version/")
+    }
+
+
+def assert_alike(found: dict, stored: dict) -> None:
+    """The same keys and values; numbers as near as another processor computes them."""
+    assert facts(found).keys() == facts(stored).keys()
+    for name, value in facts(stored).items():
+        if isinstance(value, float):
+            np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
+        else:
+            assert found[name] == value, name
+
+
+def test_an_old_run_has_the_scores_it_had(old):
+    run = Workdir(old / "run")
+    config, dataset = session.open_run(run)
+    found = training.evaluate_run(config, dataset, run)
+    assert_alike(found, json.loads((old / "before.json").read_text()))
+
+
+def test_an_old_run_goes_on_by_its_old_config_file_as_it_would_have(old):
+    given = named.call(pathlib.Path("tiny.py"), "get_config")
+    given.train.epochs = 4
+    config = models.resolve(given)
+    dataset = session.load_data(config)
+    training.train(config, dataset, old / "run")
+    lines = (old / "run" / "metrics.jsonl").read_text().splitlines()
+    stored = (old / "after.jsonl").read_text().splitlines()
+    assert len(lines) == len(stored) == 4
+    for line, old_line in zip(lines, stored, strict=True):
+        assert_alike(json.loads(line), json.loads(old_line))
+    found = training.evaluate_run(config, dataset, Workdir(old / "run"))
+    assert_alike(found, json.loads((old / "after.json").read_text()))
+    assert json.loads((old / "run" / "config.json").read_text())["version"] == VERSION
+
+
+def test_a_run_of_a_newer_version_is_refused(old):
+    path = old / "run" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": VERSION + 1}))
+    with pytest.raises(InputError, match=r"newer mmssl_jax .*upgrade"):
+        Workdir(old / "run").read()
