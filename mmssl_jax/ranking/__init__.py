@@ -1,0 +1,1 @@
+"""Ranks all items for users, and judges the ranking: metrics, groups, lists."""

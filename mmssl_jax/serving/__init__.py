@@ -1,0 +1,1 @@
+"""One run put to use: recommendations, and exported vectors and lists."""

@@ -1,0 +1,1 @@
+"""Many runs: comparisons, searches, and the tables of their results."""

@@ -1,0 +1,1 @@
+"""Arrays in files of strangers, read without running anything in them."""

@@ -1,0 +1,1 @@
+"""What is wrong or suspicious in data, found once and said once."""

@@ -1,0 +1,1 @@
+"""Features made from the items' texts and images by pretrained models."""

@@ -1,0 +1,1 @@
+"""Item features: which a folder holds, reading them, and filling what is missing."""

@@ -1,0 +1,1 @@
+"""Raw tables of interactions: columns, ids, likes, times, and the pairs in them."""
