@@ -62,7 +62,7 @@ class Section:
 
 def values_of(of: Section) -> dict[str, Any]:
     """Field -> value, in the order of definition."""
-    return {field.name: getattr(of, field.name) for field in dataclasses.fields(of)}  # type: ignore[arg-type]
+    return {field.name: getattr(of, field.name) for field in dataclasses.fields(of)}
 
 
 def filled(kind: type[Section], values: Mapping[str, Any], path: str) -> Section:
@@ -102,7 +102,7 @@ def check(of: Section, path: str, *, complete: bool = True) -> None:
       path: of the section in the config, for messages.
       complete: whether a value of None, which a model was to fill in, is an error as well.
     """
-    for field in dataclasses.fields(of):  # type: ignore[arg-type]
+    for field in dataclasses.fields(of):
         value = getattr(of, field.name)
         if isinstance(value, Section) or field.name.startswith("_"):
             continue

@@ -1,6 +1,6 @@
 """What the models that learn from pairs share: embeddings, backbones, the BPR loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.graphs.interactions import Graph
 from mmssl_jax.graphs.training_pairs import Batch
 from mmssl_jax.models import losses
-from mmssl_jax.models.model import Model, Terms
+from mmssl_jax.models.model import Model, Params, Terms
 
 DEFAULTS = {
     "data.standardize": False,
@@ -82,9 +82,9 @@ def nodes(params: dict[str, Any]) -> Float[Array, "nodes d"]:
     return jnp.concatenate([params["user_embedding"], params["item_embedding"]])
 
 
-def mean(layers: list[Array]) -> Array:
-    """The nodes averaged over the layers."""
-    return sum(layers) / len(layers)
+def mean(layers: Sequence[Array]) -> Array:
+    """The mean of arrays of one shape, such as the nodes after every layer."""
+    return sum(layers, start=jnp.zeros(())) / len(layers)
 
 
 def split_nodes(x: Float[Array, "nodes d"], params: dict[str, Any]) -> Embeddings:
@@ -121,18 +121,20 @@ def build(
       combine: its layers -> the final nodes [users + items, d].
     """
 
-    def forward(params, graph, key=None):
+    def forward(params: Params, graph: Graph | None, key: PRNGKeyArray | None = None) -> Embeddings:
         layers = backbone.propagate(params["model"], graph, config, key)
         return split_nodes(combine(layers), params["model"])
 
-    def init(key):
+    def init(key: PRNGKeyArray) -> Params:
         return {"model": init_backbone(backbone, key, config, dataset)}
 
-    def loss(params, inputs, held, batch, key):
+    def loss(
+        params: Params, inputs: Graph | None, held: Any, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[Array, Terms]:
         del held
         return bpr_terms(forward(params, inputs, key), batch, config)
 
-    def embed(params, inputs, held):
+    def embed(params: Params, inputs: Graph | None, held: Any) -> Embeddings:
         del held
         return forward(params, inputs)
 

@@ -18,7 +18,7 @@ from mmssl_jax.config.sections import ALL_POSITIVE, Section, section, setting
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.graphs import training_pairs
-from mmssl_jax.models.model import Definition, Model
+from mmssl_jax.models.model import Definition, Model, Params
 
 
 @section
@@ -44,12 +44,18 @@ DEFAULTS = {
 PAIRS_AT_A_TIME = 512
 
 
+Weights = Float[Array, "items items"]  # B: from an item that a user has to one that is scored
+
+
 class Inputs(NamedTuple):
     """Constant arrays on the device."""
 
     gram: Float[Array, "items items"]  # A^T A
     tables: training_pairs.SamplingTables
     first: Int[Array, "items"]  # of `first_alike`
+
+
+Representation = tuple[Weights, training_pairs.SamplingTables]
 
 
 def schedule(config: Config) -> dict[str, Any]:
@@ -107,27 +113,31 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
             f"chosen; give one, such as --config.ease.l2={values[0]:g}, or --final-from RUN"
         )
 
-    def refresh(params, inputs, weights, step):
+    def refresh(params: Params, inputs: Inputs, weights: Weights, step: Int[Array, ""]) -> Weights:
         del params
         epoch = step // steps_per_epoch
         due = (step % steps_per_epoch == 0) & (epoch < len(values))
         l2 = jnp.asarray(values)[epoch]
-        return jax.lax.cond(
+        solved: Array = jax.lax.cond(
             due, lambda: level(solve(inputs.gram, l2), inputs.first), lambda: weights
         )
+        return solved
 
-    def embed(params, inputs, weights):
+    def embed(params: Params, inputs: Inputs, weights: Weights) -> Representation:
         del params
         return weights, inputs.tables
 
-    def score(representation, users):
+    def score(
+        representation: Representation, users: Int[Array, "block"]
+    ) -> Float[Array, "block items"]:
         weights, tables = representation
-        most = training_pairs.max_seen_pairs(
-            dataset.train, len(users)
-        )  # padding repeats users at the end
+        # Users are distinct but for padding, which repeats one without adding to the most.
+        most = training_pairs.max_seen_pairs(dataset.train, len(users))
         return user_scores(weights, training_pairs.seen_pairs(tables, users, most), len(users))
 
-    def score_history(representation, items):
+    def score_history(
+        representation: Representation, items: Int[Array, "n"]
+    ) -> Float[Array, "items"]:
         seen = training_pairs.SeenPairs(jnp.zeros_like(items), items, jnp.ones(items.shape, bool))
         return user_scores(representation[0], seen, 1)[0]
 
@@ -148,7 +158,7 @@ def user_scores(
     rows = jnp.pad(seen.rows, (0, padding), constant_values=num_users)
     items = jnp.pad(seen.items, (0, padding))
 
-    def add(scores, pairs):
+    def add(scores: Array, pairs: tuple[Array, Array]) -> tuple[Array, None]:
         rows, items = pairs
         return scores.at[rows].add(weights[items], mode="drop", indices_are_sorted=True), None
 

@@ -35,7 +35,7 @@ from mmssl_jax.graphs.nearest import (
     top_neighbors,
 )
 from mmssl_jax.models import cf, lightgcn, mf, ngcf
-from mmssl_jax.models.model import LossFn, Model
+from mmssl_jax.models.model import LossFn, Model, Params
 
 
 @section
@@ -63,15 +63,16 @@ DEFAULTS = cf.DEFAULTS | {
 BACKBONES = {"lightgcn": lightgcn.BACKBONE, "ngcf": ngcf.BACKBONE, "mf": mf.BACKBONE}
 
 Nearest = dict[str, Int[Array, "items k"]]  # modality -> the nearest items of every item
-# (learner's parameters, nearest, raw graphs) -> name of a graph -> all its edges
-EdgesFn = Callable[[Any, Nearest, dict[str, Neighbors]], dict[str, Neighbors]]
+Edges = dict[str, Neighbors]  # modality, or name of a graph -> its edges
+Weights = dict[str, Float[Array, "items edges"]]  # name of a graph -> the weights of its edges
+EdgesFn = Callable[[Any, Nearest, Edges], Edges]  # of the learner, nearest and raw graphs: all
 
 
 class Inputs(NamedTuple):
     """Constant arrays on the device."""
 
     joint: Graph  # D^-1 (A + I) over users then items
-    raw: dict[str, Neighbors]  # modality -> the normalised graph of its raw features
+    raw: Edges  # modality -> the normalised graph of its raw features
     tie_order: Int[Array, "items"]  # `Dataset.tie_order`
 
 
@@ -80,7 +81,7 @@ class Held(NamedTuple):
 
     nearest: Nearest
     graphs: dict[str, ItemGraph]
-    weights: dict[str, Float[Array, "items edges"]]
+    weights: Weights
     fresh: Bool[Array, ""]  # built in this step, from the current parameters
 
 
@@ -114,14 +115,12 @@ def raw_neighbors(
 def init_params(key: PRNGKeyArray, config: Config, dataset: Dataset) -> dict[str, Any]:
     """The backbone's parameters, and the learner's: the raw features and their projections."""
     backbone_key, learner_key = jax.random.split(key)
-    backbone = BACKBONES[config.item_graph.backbone]
-    projection = {
-        modality: cf.init_linear(
-            jax.random.fold_in(learner_key, index), array.shape[1], config.model.embedding_dim
-        )
-        for index, (modality, array) in enumerate(dataset.features.items())
-    }
+    backbone, d = BACKBONES[config.item_graph.backbone], config.model.embedding_dim
     features = {modality: jnp.asarray(array) for modality, array in dataset.features.items()}
+    projection = {
+        modality: cf.init_linear(jax.random.fold_in(learner_key, index), array.shape[1], d)
+        for index, (modality, array) in enumerate(features.items())
+    }
     return cf.init_backbone(backbone, backbone_key, config, dataset) | {
         "learner": {"features": features, "projection": projection}
     }
@@ -135,7 +134,7 @@ def projected(learner: dict[str, Any]) -> dict[str, Float[Array, "items d"]]:
     }
 
 
-def similarities(learner: dict[str, Any], nearest: Nearest) -> dict[str, Neighbors]:
+def similarities(learner: dict[str, Any], nearest: Nearest) -> Edges:
     """The top-k graphs S of the projected features, with a gradient to the learner."""
     return {
         modality: Neighbors(nearest[modality], neighbor_products(x, nearest[modality]))
@@ -169,7 +168,7 @@ def products(
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _held_weights(edges, learner, raw, held):
+def _held_weights(edges: EdgesFn, learner: Any, raw: Edges, held: Held) -> Weights:
     """The held weights, which are `edges(...)` where fresh; only there they have a gradient.
 
     A plain `lax.cond` would do the same, but carry the features out as residuals in every step.
@@ -178,15 +177,19 @@ def _held_weights(edges, learner, raw, held):
     return held.weights
 
 
-def _held_weights_forward(edges, learner, raw, held):
+def _held_weights_forward(
+    edges: EdgesFn, learner: Any, raw: Edges, held: Held
+) -> tuple[Weights, tuple[Any, Edges, Held]]:
     del edges
     return held.weights, (learner, raw, held)
 
 
-def _held_weights_backward(edges, residuals, cotangents):
-    learner, raw, held = residuals
+def _held_weights_backward(
+    edges: EdgesFn, saved: tuple[Any, Edges, Held], cotangents: Weights
+) -> tuple[Any, None, None]:
+    learner, raw, held = saved
 
-    def weights(learner):
+    def weights(learner: Any) -> Weights:
         found = edges(learner, held.nearest, raw)
         return {name: neighbors.weights for name, neighbors in found.items()}
 
@@ -222,17 +225,15 @@ def build(
     """A model on learned item graphs, which it rebuilds at every epoch and every evaluation."""
     inputs, k = make_inputs(config, dataset), config.item_graph.neighbors
 
-    def rebuilt(params, inputs):
+    def rebuilt(params: Params, inputs: Inputs) -> Held:
         return rebuild(edges, params["model"]["learner"], inputs, k)
 
-    def refresh(params, inputs, held, step):
-        return jax.lax.cond(
-            step % steps_per_epoch == 0,
-            lambda: rebuilt(params, inputs),
-            lambda: held._replace(fresh=jnp.asarray(False)),
-        )
+    def refresh(params: Params, inputs: Inputs, held: Held, step: Int[Array, ""]) -> Held:
+        due, as_held = step % steps_per_epoch == 0, held._replace(fresh=jnp.asarray(False))
+        now: Held = jax.lax.cond(due, lambda: rebuilt(params, inputs), lambda: as_held)
+        return now
 
-    def embed_rebuilt(params, inputs, held):
+    def embed_rebuilt(params: Params, inputs: Inputs, held: Held) -> cf.Embeddings:
         del held
         return embed(params["model"], inputs, rebuilt(params, inputs))
 

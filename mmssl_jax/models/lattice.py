@@ -10,9 +10,10 @@ from jaxtyping import Array, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.graphs.nearest import Neighbors, join, normalize, symmetric_weights
+from mmssl_jax.graphs.training_pairs import Batch
 from mmssl_jax.models import cf, item_graphs
 from mmssl_jax.models.item_graphs import Held, Inputs, Nearest
-from mmssl_jax.models.model import Definition, Model
+from mmssl_jax.models.model import Definition, Model, Params, Terms
 
 DEFAULTS = item_graphs.DEFAULTS
 
@@ -63,7 +64,9 @@ def forward(
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """LATTICE with any number of modalities, as released."""
 
-    def loss(params, inputs, held, batch, key):
+    def loss(
+        params: Params, inputs: Inputs, held: Held, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[Array, Terms]:
         return cf.bpr_terms(forward(params["model"], inputs, held, config, key), batch, config)
 
     return item_graphs.build(

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
@@ -13,9 +13,11 @@ from mmssl_jax.graphs.nearest import Neighbors, join, normalize, symmetric_weigh
 from mmssl_jax.graphs.training_pairs import Batch
 from mmssl_jax.models import cf, item_graphs
 from mmssl_jax.models.item_graphs import Held, Inputs, Nearest
-from mmssl_jax.models.model import Definition, Model, Terms
+from mmssl_jax.models.model import Definition, Model, Params, Terms
 
 DEFAULTS = item_graphs.DEFAULTS
+
+Rows = Float[Array, "items d"]
 
 
 class Embeddings(NamedTuple):
@@ -89,16 +91,19 @@ def contrastive(
     """`losses.contrastive` without its epsilon, with [block, 2 items] similarities at a time."""
     a, b = normalize(view), normalize(anchor)
     own = jnp.sum(a * b, axis=1) / temperature
-    return _mean_log_others(a, b, temperature, block) - jnp.mean(own)
+    others: Array = _mean_log_others(a, b, temperature, block)
+    return others - jnp.mean(own)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _mean_log_others(a, b, temperature, block):
+def _mean_log_others(a: Rows, b: Rows, temperature: float, block: int) -> Float[Array, ""]:
     """`mean_i log(sum_j s(a_i, a_j) + sum_j s(a_i, b_j) - s(a_i, a_i))`, s(x, y) = exp(x.y / t)."""
     return _with_gradients(a, b, temperature, block)[0]
 
 
-def _with_gradients(a, b, temperature, block):
+def _with_gradients(
+    a: Rows, b: Rows, temperature: float, block: int
+) -> tuple[Float[Array, ""], tuple[Rows, Rows]]:
     """The value and the gradients to both, block by block in one pass.
 
     A block's sums are whole rows, so its part of the gradient needs no other block: the
@@ -109,7 +114,9 @@ def _with_gradients(a, b, temperature, block):
     starts = jnp.arange(-(-num_items // block)) * block
     columns = jnp.arange(2 * num_items)[None, :]
 
-    def add_block(index, carry):
+    def add_block(
+        index: Int[Array, ""], carry: tuple[Array, Array, Array]
+    ) -> tuple[Array, Array, Array]:
         value, to_rows, to_both = carry
         first = jnp.minimum(starts[index], num_items - block)  # the last block overlaps another
         rows = first + jnp.arange(block)
@@ -147,10 +154,12 @@ def loss_terms(embeddings: Embeddings, batch: Batch, config: Config) -> tuple[Ar
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """MICRO with any number of modalities, as released."""
 
-    def loss(params, inputs, held, batch, key):
+    def loss(
+        params: Params, inputs: Inputs, held: Held, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[Array, Terms]:
         return loss_terms(forward(params["model"], inputs, held, config, key), batch, config)
 
-    def embed(params, inputs, held):
+    def embed(params: Any, inputs: Inputs, held: Held) -> cf.Embeddings:
         embeddings = forward(params, inputs, held, config)
         return embeddings.users, embeddings.items
 

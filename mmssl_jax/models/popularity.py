@@ -4,10 +4,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.models.model import Definition, Model
+from mmssl_jax.models.model import Definition, Model, Params
 
 # Nothing is trained: one epoch counts as the run's best, and the rates have no effect.
 DEFAULTS = {
@@ -34,11 +35,13 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     del config, steps_per_epoch
     counts = np.bincount(dataset.train.indices, minlength=dataset.num_items)
 
-    def embed(params, inputs, held):
+    def embed(params: Params, inputs: Float[Array, "items"], held: Any) -> Float[Array, "items"]:
         del params, held
         return inputs
 
-    def score(counts, users):
+    def score(
+        counts: Float[Array, "items"], users: Int[Array, "block"]
+    ) -> Float[Array, "block items"]:
         return jnp.broadcast_to(counts[None, :], (*users.shape, *counts.shape))
 
     return Model(

@@ -13,8 +13,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
+from mmssl_jax.graphs.training_pairs import Batch
 from mmssl_jax.models import cf, losses, missing
-from mmssl_jax.models.model import Definition, Model
+from mmssl_jax.models.model import Definition, Model, Params, Terms
 
 # The authors divide their features by a constant; see also `scaled`.
 DEFAULTS = cf.DEFAULTS | {"model.layers": 0, "data.standardize": True}
@@ -63,7 +64,7 @@ def item_vectors(
     params: dict[str, Any], inputs: Inputs, items: Int[Array, "n"]
 ) -> Float[Array, "n width"]:
     """`[gamma_i, E f_i, beta_i + beta'.f_i]`."""
-    rows = {modality: array[items] for modality, array in inputs.features.items()}
+    rows: missing.Features = {modality: array[items] for modality, array in inputs.features.items()}
     present = {modality: known[items] for modality, known in inputs.present.items()}
     rows = missing.replaced(rows, present, params["missing"])
     content = sum(x @ params["projection"][modality] for modality, x in rows.items())
@@ -93,10 +94,12 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     dataset = scaled(dataset)
     all_users, all_items = jnp.arange(dataset.num_users), jnp.arange(dataset.num_items)
 
-    def init(key):
+    def init(key: PRNGKeyArray) -> Params:
         return {"model": init_params(key, config, dataset)}
 
-    def loss(params, inputs, held, batch, key):
+    def loss(
+        params: Params, inputs: Inputs, held: Any, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[Array, Terms]:
         del held, key
         own = params["model"]
         users = user_vectors(own, batch.users)
@@ -113,7 +116,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         }
         return terms["bpr"] + terms["embedding_l2"], terms
 
-    def embed(params, inputs, held):
+    def embed(params: Params, inputs: Inputs, held: Any) -> cf.Embeddings:
         del held
         own = params["model"]
         return user_vectors(own, all_users), item_vectors(own, inputs, all_items)

@@ -130,7 +130,7 @@ def _abandoned_reads_unreported() -> Iterator[None]:
         gc.collect()
         reports.disabled = False
 
-        def of_others(report):  # a read in flight ends whenever it does
+        def of_others(report: Any) -> None:  # a read in flight ends whenever it does
             if "Event loop is closed" not in str(report.exc_value):
                 hook(report)
 

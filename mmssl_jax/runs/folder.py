@@ -49,11 +49,11 @@ class Workdir:
           InputError: the folder holds another run, is in use, or cannot be written.
         """
         self._check_path()
-        known = self.read() if self.config.exists() else None
+        stored = self.read() if self.config.exists() else None
         kept = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
-        if known and (kept or self.results.exists()):  # a start that failed binds nobody
-            self._check_same_run(known, config, dataset)
-        elif known is None and self.checkpoints.exists():
+        if stored and (kept or self.results.exists()):  # a start that failed binds nobody
+            self._check_same_run(stored, config, dataset)
+        elif stored is None and self.checkpoints.exists():
             raise InputError(
                 f"{self.folder} holds checkpoints but no config.json; choose another --workdir"
             )
@@ -101,14 +101,16 @@ class Workdir:
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(f"{self.config} is not the config of a run: {error}") from error
 
-    def _check_same_run(self, known, config: Config, dataset: Dataset) -> None:
-        if changed := changed_fields(known[0], config):
+    def _check_same_run(
+        self, stored: tuple[Config, dict[str, Any]], config: Config, dataset: Dataset
+    ) -> None:
+        if changed := changed_fields(stored[0], config):
             path, (was, now) = next(iter(changed.items()))
             raise InputError(
                 f"{self.folder} holds another run: its {path} is {was!r}, not {now!r}; "
                 f"choose another --workdir"
             )
-        check_dataset(known[1], dataset, self.folder)
+        check_dataset(stored[1], dataset, self.folder)
 
     def read_metrics(self, up_to_epoch: int) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl up to an epoch; later ones are of a run that was killed.

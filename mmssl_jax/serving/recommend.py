@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from rich.table import Table
 from rich.text import Text
@@ -128,9 +129,10 @@ def of_history(items: np.ndarray, model: Model, rule: str, dataset: Dataset) -> 
     ones = np.ones(len(items), np.float32)
     owned = csr_array((ones, items, [0, len(items)]), shape=(1, dataset.num_items))
     popularity = fallback(dataset.train).scores
+    have = jnp.asarray(items, jnp.int32)
     known = bool(popularity[items].any())  # of items that nobody had, a model knows nothing
     return Asked(
-        score=lambda representation, users: score_history(representation, items)[None, :],
+        score=lambda representation, users: score_history(representation, have)[None, :],
         users=np.zeros(1, np.int32),
         owned=None if rule == "none" else owned,
         stand_in=Fallback(np.array([known]), popularity),

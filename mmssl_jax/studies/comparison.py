@@ -54,7 +54,7 @@ def rows(entries: Sequence[Entry], against: str) -> list[dict[str, Any]]:
 
 def _row(entry: Entry, reference: Entry) -> dict[str, Any]:
     runs = entry.runs
-    row = {
+    row: dict[str, Any] = {
         "model": entry.model,
         "seeds": [run.seed for run in runs],
         "deterministic": runs[0].deterministic if runs else None,
@@ -66,7 +66,7 @@ def _row(entry: Entry, reference: Entry) -> dict[str, Any]:
     row["against"] = reference.model
     row["test_users"] = len(runs[0].users) if runs else None
     for metric in PAIRED:
-        found = (None, None, None)
+        found: tuple[float | None, ...] = (None, None, None)
         if runs and reference.runs and entry is not reference:
             found = paired(_over_seeds(runs, metric), _over_seeds(reference.runs, metric))
         if len(runs) != len(reference.runs):
@@ -88,7 +88,8 @@ def _over_seeds(runs: Sequence[Run], metric: str) -> np.ndarray:
     """Each test user's mean over seeds [n]; every run has the same users, as it has the data."""
     if any(not np.array_equal(run.users, runs[0].users) for run in runs):
         raise ValueError("runs of the same data have different test users")
-    return np.mean([run.per_user[metric] for run in runs], axis=0, dtype=np.float64)
+    of_seeds = np.stack([run.per_user[metric] for run in runs])
+    return np.asarray(np.mean(of_seeds, axis=0, dtype=np.float64))
 
 
 def paired(values: np.ndarray, reference: np.ndarray) -> tuple[float, float | None, float | None]:

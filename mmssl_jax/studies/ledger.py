@@ -58,7 +58,7 @@ def rendered(text: str, folder: Path) -> str:
                 "that '<!-- end -->' ends, alone on a line"
             )
 
-    def block(match: re.Match) -> str:
+    def block(match: re.Match[str]) -> str:
         published = _published(folder / match["published"]) if match["published"] else None
         runs = atomic.read_json(folder / match["runs"])
         try:
@@ -81,7 +81,9 @@ def _published(path: Path) -> Mapping[str, Any]:
         raise InputError(f"{path}: has no published scores ({error!r})") from error
 
 
-def _chosen(rows: Sequence[Mapping], names: str | None, file: str) -> list[Mapping]:
+def _chosen(
+    rows: Sequence[Mapping[str, Any]], names: str | None, file: str
+) -> list[Mapping[str, Any]]:
     if names is None:
         return list(rows)
     by_name = {row["model"]: row for row in rows}
@@ -92,7 +94,9 @@ def _chosen(rows: Sequence[Mapping], names: str | None, file: str) -> list[Mappi
 
 
 def _about(
-    runs: Mapping[str, Any], chosen: Sequence[Mapping], published: Mapping[str, Any] | None
+    runs: Mapping[str, Any],
+    chosen: Sequence[Mapping[str, Any]],
+    published: Mapping[str, Any] | None,
 ) -> str:
     """What the figures are of, and the command that makes them again."""
     every = [run for row in chosen for run in runs["runs"][row["model"]]]
@@ -117,7 +121,7 @@ def _machine(run: Mapping[str, Any]) -> str:
     return f"{run['cores']} {'core' if run['cores'] == 1 else 'cores'} of {run['device']}"
 
 
-def _table(rows: Sequence[Mapping], published: Mapping[str, Any] | None) -> str:
+def _table(rows: Sequence[Mapping[str, Any]], published: Mapping[str, Any] | None) -> str:
     header = ["", "seeds", "val Recall@20", "test Recall@20", "test NDCG@20", "p Recall@20"]
     header += ["best epochs", "seconds"] + (["published"] if published else [])
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]

@@ -5,7 +5,7 @@ import dataclasses
 import io
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import rich.markup
 from rich.table import Table
@@ -69,8 +69,8 @@ def write(
 
 def _run(run: Run) -> dict[str, Any]:
     """What is kept of one run: its scores, and the code and machine that made them."""
-    kept = ("seed", "best_epoch", "epochs", "modalities", "commit")
-    kept += ("device", "cores", "version/jax")
+    kept = ["seed", "best_epoch", "epochs", "modalities", "commit"]
+    kept += ["device", "cores", "version/jax"]
     summary = run.summary
     row = {key: summary.get(key) for key in kept} | {key: summary[key] for key in SCORES}
     return row | {"seconds": run.seconds, "seconds_per_epoch": summary["seconds_per_epoch"]}
@@ -83,7 +83,12 @@ def short_table(rows: Sequence[Row], data: str) -> Table:
         f"users' Recall@20 against {rows[0]['against']}; more in compare.md"
     )
     result = Table(title=title, title_justify="left")
-    chosen = {"model": "left", "seeds": "right", "Recall@20": "left", "NDCG@20": "left"}
+    chosen: dict[str, Literal["left", "right"]] = {
+        "model": "left",
+        "seeds": "right",
+        "Recall@20": "left",
+        "NDCG@20": "left",
+    }
     for name, justify in chosen.items():
         result.add_column(name, justify=justify, no_wrap=name != "model")
     result.add_column("p", justify="right", no_wrap=True)

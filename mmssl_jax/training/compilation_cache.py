@@ -5,6 +5,7 @@ import pathlib
 import sys
 import tempfile
 import warnings
+from typing import Any
 
 import jax
 
@@ -21,9 +22,10 @@ def use() -> str | None:
     jax's is touched), JAX_ENABLE_COMPILATION_CACHE=0 turns it off. Where the folder cannot be used,
     or an entry cannot be read, everything is compiled anew, and nothing else differs.
     """
-    if not jax.config.jax_enable_compilation_cache:
+    settings: Any = jax.config  # whose values have no types
+    if not settings.jax_enable_compilation_cache:
         return None
-    if given := jax.config.jax_compilation_cache_dir:
+    if given := settings.jax_compilation_cache_dir:
         return str(given)
     folder = own_folder("compiled")
     if folder is None:

@@ -32,7 +32,8 @@ _TABLES = re.compile(
 
 def check_devices() -> None:
     """Raises InputError where jax is told to use a device that is not here, or float64."""
-    if jax.config.jax_enable_x64:
+    settings: Any = jax.config  # whose values have no types
+    if settings.jax_enable_x64:
         raise InputError(
             "jax is told to compute in float64 (JAX_ENABLE_X64); this program computes in float32, "
             "so leave that out"
@@ -98,4 +99,6 @@ def split_batch(batch: Batch, mesh: Mesh) -> Batch:
     """A batch split over the data axis, inside a compiled function; whole where it cannot be."""
     if batch.users.shape[0] % mesh.shape["data"]:
         return batch
-    return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec("data")))
+    over_data = NamedSharding(mesh, PartitionSpec("data"))
+    split: Batch = jax.lax.with_sharding_constraint(batch, over_data)
+    return split

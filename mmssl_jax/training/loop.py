@@ -25,7 +25,7 @@ from mmssl_jax.training import devices, results, selection, session
 from mmssl_jax.training import state as states
 from mmssl_jax.training.progress import Progress
 from mmssl_jax.training.session import Session, Trained
-from mmssl_jax.training.step import Constants, RunSteps
+from mmssl_jax.training.step import Constants, RunSteps, Terms
 
 OUT_OF_MEMORY = (MemoryError, jax.errors.JaxRuntimeError)  # of the host, of a device
 FAILURES = (InputError, *OUT_OF_MEMORY)  # of a run
@@ -67,8 +67,9 @@ def train(
     cold.check(dataset, config.model.name, own.model.scores_cold_items, splits)
     with run.open(config, dataset), session.checkpoints_of(run) as checkpoints:
         state, rows, programs = _start(own, run, checkpoints)
-        for row in rows if watch else ():
-            watch(row["epoch"], row[f"val/{selection.METRIC}"])
+        if watch is not None:
+            for row in rows:
+                watch(row["epoch"], row[f"val/{selection.METRIC}"])
         state = _train(programs, state, rows, run, checkpoints, watch)
         best_epoch, epochs = int(state.best_epoch), checkpoints.latest_epoch
         like = jax.tree.map(abstract, state)
@@ -190,14 +191,15 @@ def _run_epochs(
     The losses of one call are read while the next one runs.
     """
     steps, per_call = epochs * programs.session.steps_per_epoch, programs.per_call
-    step, pending, read = int(state.step), None, []
+    step, read = int(state.step), []
+    pending: list[tuple[Terms, int, int]] = []  # calls whose losses are not read yet
     for start in range(0, steps, per_call):
         length = min(per_call, steps - start)  # all calls are full but the last
         state, history = programs.steps(state, programs.constants, jnp.asarray(length, jnp.int32))
-        if pending is not None:
-            read.append(_read_terms(*pending, progress))
-        pending = (history, step + start, length)
-    read.append(_read_terms(*pending, progress))
+        pending.append((history, step + start, length))
+        if len(pending) > 1:
+            read.append(_read_terms(*pending.pop(0), progress))
+    read.append(_read_terms(*pending.pop(), progress))
     _check_parameters(state)
     names = read[0].keys()
     return state, {

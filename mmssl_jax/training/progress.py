@@ -13,7 +13,8 @@ class Progress:
     """Reports steps and epochs on stderr."""
 
     def __init__(self, epochs: int, steps_per_epoch: int, first_epoch: int):
-        self._epochs, self._seconds, self._validation = epochs, [], ""
+        self._epochs, self._validation = epochs, ""
+        self._seconds: list[float] = []  # of an epoch, by each row
         self._console = Console(stderr=True, highlight=False)
         self._bar = RichProgress(
             BarColumn(bar_width=20),

@@ -38,7 +38,9 @@ class Session(NamedTuple):
 
     def initial_state(self, key: PRNGKeyArray) -> states.TrainState:
         """The state before the first step."""
-        return jax.jit(partial(states.init_state, self.model, self.transforms))(key)
+        init = jax.jit(partial(states.init_state, self.model, self.transforms))
+        state: states.TrainState = init(key)
+        return state
 
     def shape_of_state(self) -> states.TrainState:
         """Shapes and types of the state, without its values."""
@@ -110,7 +112,7 @@ def prepare(config: Config, dataset: Dataset) -> Session:
 
 def protocol_steps(config: Config, dataset: Dataset) -> int:
     """Steps of an epoch by the published protocol: training pairs // batch size + 1."""
-    return dataset.train.nnz // config.train.batch_size + 1
+    return int(dataset.train.nnz) // config.train.batch_size + 1
 
 
 def checkpoints_of(run: Workdir, *, clean: bool = True) -> Checkpoints:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import Model
+from mmssl_jax.models.model import LossFn, Params
 from mmssl_jax.training import devices
 from mmssl_jax.training.state import TrainState
 
@@ -42,7 +43,13 @@ def train_step(
     params, optimiser_states, history = state.params, state.optimiser_states, {}
     for (player, loss_fn), key in zip(model.losses.items(), player_keys, strict=True):
 
-        def player_loss(own, player=player, loss_fn=loss_fn, params=params, key=key):
+        def player_loss(
+            own: Any,
+            player: str = player,
+            loss_fn: LossFn = loss_fn,
+            params: Params = params,
+            key: PRNGKeyArray = key,
+        ) -> tuple[Array, Terms]:
             return loss_fn(params | {player: own}, inputs, held, batch, key)
 
         (loss, terms), gradients = jax.value_and_grad(player_loss, has_aux=True)(params[player])
@@ -75,16 +82,21 @@ def lower_steps(step: Step, state: Any, constants: Any, steps_per_call: int) -> 
     """The program of `compile_steps`, for which arrays without values, or their shapes, will do."""
     step = jax.jit(step, inline=True)  # so that it is traced once, not for its shapes and again
 
-    def steps(state, constants, count):
+    def steps(
+        state: TrainState, constants: Constants, count: Int[Array, ""]
+    ) -> tuple[TrainState, Terms]:
         _, shapes = jax.eval_shape(step, state, constants)
         rows = jax.tree.map(lambda x: jnp.zeros((steps_per_call, *x.shape), x.dtype), shapes)
 
-        def body(index, carry):
+        def body(
+            index: Int[Array, ""], carry: tuple[TrainState, Terms]
+        ) -> tuple[TrainState, Terms]:
             state, history = carry
             state, terms = step(state, constants)
             return state, jax.tree.map(lambda row, x: row.at[index].set(x), history, terms)
 
-        return jax.lax.fori_loop(0, count, body, (state, rows))
+        after: tuple[TrainState, Terms] = jax.lax.fori_loop(0, count, body, (state, rows))
+        return after
 
     places = jax.tree.map(lambda array: array.sharding, state)
     jitted = jax.jit(steps, donate_argnums=0, out_shardings=(places, None))

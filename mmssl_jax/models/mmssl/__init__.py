@@ -22,7 +22,7 @@ from mmssl_jax.models import missing
 from mmssl_jax.models.mmssl import losses
 from mmssl_jax.models.mmssl.generator import Embeddings, Inputs, forward, init_generator
 from mmssl_jax.models.mmssl.settings import DEFAULTS, MMSSL, VARIANTS, Critic
-from mmssl_jax.models.model import Adam, Definition, Model
+from mmssl_jax.models.model import Adam, Definition, Model, Terms
 
 
 class Parts(NamedTuple):
@@ -155,7 +155,7 @@ def critic_loss(
     embeddings = jax.lax.stop_gradient(embeddings)
     seen = training_pairs.seen_pairs(inputs.tables, batch.users, parts.max_pairs)
     count = len(parts.widths) * parts.config.train.batch_size
-    return parts.game.critic_loss(
+    loss: tuple[Array, Terms] = parts.game.critic_loss(
         parts.critic,
         params["critic"],
         losses.batch_real_rows(embeddings, batch.users, seen, noise_key, parts.config),
@@ -164,6 +164,7 @@ def critic_loss(
         score_key,
         penalty_weight=parts.config.critic.penalty_weight,
     )
+    return loss
 
 
 def generator_loss(

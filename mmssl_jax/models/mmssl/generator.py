@@ -15,6 +15,7 @@ from mmssl_jax.graphs import training_pairs
 from mmssl_jax.graphs.interactions import BipartiteGraphs, spmm
 from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.models import missing
+from mmssl_jax.models.cf import mean
 from mmssl_jax.models.dropout import dropout
 
 
@@ -60,7 +61,7 @@ def init_generator(
     d, heads = config.model.embedding_dim, config.mmssl.heads
     xavier = jax.nn.initializers.xavier_uniform()
     user_key, item_key, fusion_key, projection_key = jax.random.split(key, 4)
-    params = {
+    params: dict[str, Any] = {
         "user_embedding": xavier(user_key, (num_users, d)),
         "item_embedding": xavier(item_key, (num_items, d)),
         "projection": {},
@@ -117,13 +118,12 @@ def forward(
 
     users, items = params["user_embedding"], params["item_embedding"]
     fused_users = None
-    added = config.mmssl.id_weight != 0.0  # without, the views serve the contrastive loss alone
     if modality_graphs and fuses(config):
         fused_users = fuse(params["fusion"], user_views, config)
-    if modality_graphs and added:
-        fused_items = fuse(params["fusion"], item_views, config)
-        users = users + config.mmssl.id_weight * normalize(fused_users)
-        items = items + config.mmssl.id_weight * normalize(fused_items)
+        if config.mmssl.id_weight != 0.0:  # with weight 0 only the contrastive loss uses the views
+            fused_items = fuse(params["fusion"], item_views, config)
+            users = users + config.mmssl.id_weight * normalize(fused_users)
+            items = items + config.mmssl.id_weight * normalize(fused_items)
     users, items = propagate(
         users, items, inputs.interactions, config.model.layers, config.mmssl.last_softmax
     )
@@ -150,7 +150,7 @@ def id_views(
 
 def fuses(config: Config) -> bool:
     """Whether anything uses the fused views of a modality graph."""
-    return config.mmssl.id_weight != 0.0 or config.mmssl.contrast_fused
+    return bool(config.mmssl.id_weight != 0.0 or config.mmssl.contrast_fused)
 
 
 def fuse(fusion: Any, views: Mapping[str, View], config: Config) -> Float[Array, "nodes d"]:
@@ -159,10 +159,10 @@ def fuse(fusion: Any, views: Mapping[str, View], config: Config) -> Float[Array,
     The release writes multi-head attention, but its softmax sums over an axis of constants, which
     leaves the mean over modalities times the sum of the matrix's row blocks, one block a head.
     """
-    ids = [view.ids for view in views.values()]  # [nodes, d] each
+    ids = [view.ids for view in views.values() if view.ids is not None]  # [nodes, d] each
     nodes, d = ids[0].shape
     if not config.mmssl.attention:
-        return sum(ids) / len(ids) @ jnp.sum(fusion.reshape(-1, d, d), axis=0)
+        return mean(ids) @ jnp.sum(fusion.reshape(-1, d, d), axis=0)
     heads = config.mmssl.heads
     queries, keys, values = (
         [(x @ fusion[name]).reshape(nodes, heads, d // heads) for x in ids]
@@ -176,9 +176,9 @@ def fuse(fusion: Any, views: Mapping[str, View], config: Config) -> Float[Array,
         )
         for query in queries
     ]
-    mean_shares = sum(shares) / len(ids)  # [modalities, nodes, heads], averaged over the queries
-    attended = sum(mean_shares[m][..., None] * value for m, value in enumerate(values))
-    return attended.reshape(nodes, d)
+    mean_shares = mean(shares)  # [modalities, nodes, heads], averaged over the queries
+    attended = [mean_shares[m][..., None] * value for m, value in enumerate(values)]
+    return sum(attended, start=jnp.zeros(())).reshape(nodes, d)
 
 
 def propagate(
@@ -198,4 +198,4 @@ def propagate(
         items = jax.nn.softmax(items, axis=1) if softmax else items
         all_users.append(users)
         all_items.append(items)
-    return sum(all_users) / len(all_users), sum(all_items) / len(all_items)
+    return mean(all_users), mean(all_items)

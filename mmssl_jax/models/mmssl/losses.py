@@ -40,7 +40,9 @@ def contrastive_terms(
 
     Modalities whose graph is the same have the same view, whose loss is computed once.
     """
-    anchor = embeddings.fused_users if config.mmssl.contrast_fused else embeddings.users
+    anchor = embeddings.users
+    if config.mmssl.contrast_fused and embeddings.fused_users is not None:
+        anchor = embeddings.fused_users
     views = {name: view.ids for name, view in embeddings.user_views.items()}
     distinct = {id(ids): ids for ids in views.values() if ids is not None}
     contrasts = {
@@ -55,13 +57,14 @@ def contrastive_terms(
 def generator_total(terms: Mapping[str, Float[Array, ""]], config: Config) -> Float[Array, ""]:
     """What the generator minimises: BPR and the L2 terms, and the weighted others."""
     contrastive = [value for name, value in terms.items() if name.startswith("contrastive_")]
-    return (
+    total: Array = (
         terms["bpr"]
         + terms["embedding_l2"]
         + terms["feature_l2"]
         + config.mmssl.contrastive_weight * sum(contrastive)
         + config.mmssl.adversarial_weight * terms.get("adversarial", 0.0)
     )
+    return total
 
 
 def fake_rows(
