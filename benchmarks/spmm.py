@@ -19,18 +19,19 @@ from rich.table import Table
 
 from benchmarks.shapes import SHAPES, random_dataset
 from benchmarks.step import seconds
-from mmssl_jax.graphs import interactions
+from mmssl_jax.graphs import interaction_graph
+from mmssl_jax.graphs.sparse import from_scipy, spmm
 
 
 def measure(shape: str, width: int, repeats: int) -> dict[str, Any]:
     """Seconds of the value and of the gradient with respect to the dense side, by flat keys."""
-    matrix = interactions.normalized(random_dataset(SHAPES[shape]).train).astype(np.float32)
+    matrix = interaction_graph.normalized(random_dataset(SHAPES[shape]).train).astype(np.float32)
     transpose = matrix.T.tocsr()
     rng = np.random.default_rng(0)
     x = rng.standard_normal((matrix.shape[1], width), np.float32)
     cotangent = rng.standard_normal((matrix.shape[0], width), np.float32)
-    ours, plain = interactions.from_scipy(matrix), sparse.BCOO.from_scipy_sparse(matrix.tocoo())
-    products = {"ours": (interactions.spmm, ours), "plain": (lambda a, x: a @ x, plain)}
+    ours, plain = from_scipy(matrix), sparse.BCOO.from_scipy_sparse(matrix.tocoo())
+    products = {"ours": (spmm, ours), "plain": (lambda a, x: a @ x, plain)}
     figures: dict[str, Any] = {
         "shape": shape,
         "device": jax.devices()[0].device_kind,

@@ -4,8 +4,9 @@ python train.py --config configs/allrecipes.py --config.data.path=FOLDER
 python evaluate.py --config configs/allrecipes.py
 
 The release's settings of its modality graphs (T, k) have no counterpart here: see VARIANTS
-in mmssl_jax/config.py. And the softmax of the last layer, which cost a tenth of the validation
-Recall@20 on TikTok (docs/results.md), is off; --config.mmssl.last_softmax=True turns it on.
+in mmssl_jax/models/mmssl/settings.py. And the softmax of the last layer, which cost a tenth of
+the validation Recall@20 on TikTok (docs/results.md), is off; --config.mmssl.last_softmax=True turns
+it on.
 
 Published: test Recall@20 .0367, NDCG@20 .0135 (WWW 2023).
 """

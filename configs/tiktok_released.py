@@ -4,7 +4,7 @@ python train.py --config configs/tiktok_released.py --config.data.path=FOLDER
 python evaluate.py --config configs/tiktok_released.py
 
 The release's settings of its modality graphs (T, k) have no counterpart here: see VARIANTS
-in mmssl_jax/config.py. configs/tiktok.py has other settings.
+in mmssl_jax/models/mmssl/settings.py. configs/tiktok.py has other settings.
 
 Published: test Recall@20 .0921, NDCG@20 .0392 (WWW 2023, all three modalities).
 """

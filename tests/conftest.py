@@ -1,5 +1,6 @@
 """What every test runs under: strict jax, and the shapes in signatures checked at run time."""
 
+import gc
 import os
 import shutil
 
@@ -44,3 +45,6 @@ def _keep_programs() -> None:
 
 
 _keep_programs()
+# A full collection looks at the programs of all tests so far, which takes a second in the end.
+gc.set_threshold(*gc.get_threshold()[:2], 100)
+os.fsync = lambda _: None  # no test outlives the machine, and each wait for its disk is long

@@ -33,7 +33,9 @@ def features(params, adjacency, raw):
 
 
 def relation_graph(user_feature, item_feature, adjacency, k):
-    """G_m, dense: every user's k unseen items of the highest score; none for a zero user.
+    """G_m, dense: every user's k items of the highest score, outside the training pairs.
+
+    A user whose features are zero has none.
 
     Raises AssertionError where another rounding could choose other items.
     """
@@ -42,8 +44,8 @@ def relation_graph(user_feature, item_feature, adjacency, k):
     related = np.flatnonzero(user_feature.any(axis=1))
     assert_margin(np.where(adjacency > 0, -np.inf, scores)[related], k)
     for u in related:
-        unseen = np.flatnonzero(adjacency[u] == 0)
-        graph[u, sorted(unseen, key=lambda i: -scores[u, i])[:k]] = 1
+        outside = np.flatnonzero(adjacency[u] == 0)
+        graph[u, sorted(outside, key=lambda i: -scores[u, i])[:k]] = 1
     return graph
 
 
@@ -133,16 +135,16 @@ def generator_loss(terms, config):
     return sum((weight if "contrastive" in name else 1) * value for name, value in terms.items())
 
 
-def relation_rows(users, items, seen):
-    return n((users @ items.T) * (1 - seen))
+def relation_rows(users, items, training_mask):
+    return n((users @ items.T) * (1 - training_mask))
 
 
-def real_rows(seen, relation, uniform, temperature, zeta, temper_all):
+def real_rows(training_mask, relation, uniform, temperature, zeta, temper_all):
     gumbel = -np.log(-np.log(uniform + 1e-8) + 1e-8)
     if temper_all:
-        soft = softmax((seen + gumbel) / temperature)
+        soft = softmax((training_mask + gumbel) / temperature)
     else:
-        soft = softmax(seen + 1e-5 / temperature * gumbel)
+        soft = softmax(training_mask + 1e-5 / temperature * gumbel)
     return n(soft + zeta * relation)
 
 

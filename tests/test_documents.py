@@ -1,4 +1,4 @@
-"""The documents: links lead somewhere, drawings are current, each library has its one home."""
+"""The documents: links, drawings, the one home of each library, and words that are retired."""
 
 import ast
 import pathlib
@@ -9,6 +9,17 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+# The rows of CONTRIBUTING.md's table of words: those that are retired, and what to use instead.
+RETIRED = {
+    word: instead
+    for words, instead in re.findall(
+        r"^\| (.+?) \| (.+?) \|$",
+        (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("| retired |")[2],
+        re.MULTILINE,
+    )
+    for word in words.replace("`", "").split(", ")
+    if word != "---"
+}
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 
 # CONTRIBUTING.md: the module of a library -> the only files of the package that import it.
@@ -60,6 +71,32 @@ def test_a_library_has_one_home(library):
     }
     assert users
     assert {user for user in users if not user.startswith(HOMES[library])} == set()
+
+
+def words_of(text: str) -> str:
+    """The words of a text, each parted from the next by one space, without a comment's marks."""
+    return re.sub(r"[\s#]+", " ", text)
+
+
+def test_retired_words_are_used_nowhere():
+    assert len(RETIRED) > 10
+    # A log of changes names what was; the golden files' documents are about other programs.
+    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*.py")]
+    for room in ("mmssl_jax", "configs", "tests", "benchmarks", "docs", "examples"):
+        files += (ROOT / room).rglob("*.py")
+    either = "|".join(f"(?i:{word})" if " " in word else re.escape(word) for word in RETIRED)
+    retired = re.compile(rf"\b({either})s?\b")
+    found = []
+    for file in sorted({*files} - {ROOT / "CHANGELOG.md"}):
+        text = file.read_text("utf-8")
+        if file.name == "CONTRIBUTING.md":
+            text = text.partition("| retired |")[0]
+        for match in retired.finditer(words_of(text)):
+            name = file.relative_to(ROOT).as_posix()
+            found.append(
+                f"{name}: {match[0]}; use {RETIRED.get(match[1]) or RETIRED[match[1].lower()]}"
+            )
+    assert found == []
 
 
 def test_the_drawings_are_what_the_script_draws():

@@ -9,9 +9,11 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from mmssl_jax import config as configs
 from mmssl_jax import models
 from mmssl_jax.commands import call, config_arguments, main
 from mmssl_jax.commands.config_arguments import Given
+from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import assemble
 from mmssl_jax.data.layouts import canonical
@@ -19,6 +21,7 @@ from mmssl_jax.data.layouts import canonical
 USERS, ITEMS = 30, 40
 WIDTHS = {"image": 5, "text": 3}
 ROOT = Path(__file__).parents[1]
+REAL = ROOT.parent / "shared" / "data"  # the real data sets, where they are beside the checkout
 STEPS = 16  # of an epoch, by the protocol: 240 pairs // 16 + 1
 SECONDS = {"seconds", "seconds_per_epoch", "compile_seconds"}  # keys that no two runs share
 
@@ -110,6 +113,19 @@ def given(*arguments: str) -> Given:
     return config_arguments.read(taken, "mmssl")
 
 
+def config_of(name: str, **values) -> Config:
+    """A config for the tiny world; `values` are fields by dotted path, '__' for a dot."""
+    config = Config()
+    config.data.path, config.model.name = "tiny", name
+    config.model.embedding_dim, config.model.layers = 8, 2
+    config.item_graph.neighbors = 3
+    config.train.batch_size, config.train.steps_per_epoch = 16, 4
+    config.train.epochs, config.train.evaluate_every = 2, 1
+    config.evaluation.cutoffs = (5, 20)
+    flat = configs.flatten(config) | {k.replace("__", "."): v for k, v in values.items()}
+    return models.resolve(configs.unflatten(flat))
+
+
 def code_of(arguments: Sequence[str]) -> int:
     """The exit code of `mmssl` with these arguments."""
     try:
@@ -119,11 +135,26 @@ def code_of(arguments: Sequence[str]) -> int:
     return 0
 
 
+def refused(command: str, argv: list[str], capsys) -> str:
+    """The one line of a command that exits with 2."""
+    assert code_of([command, *argv]) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    return line.removeprefix("error: ")
+
+
 def assert_same_arrays(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
     """The same names, shapes, types and bits."""
     assert one.keys() == other.keys()
     for name, value in one.items():
         np.testing.assert_array_equal(value, other[name], strict=True, err_msg=name)
+
+
+def assert_same_run(one: Place, other: Place, epochs: int) -> None:
+    """The same numbers, files and bits, after this many epochs."""
+    assert_same_arrays(one.arrays(epochs), other.arrays(epochs))
+    assert one.metrics == other.metrics
+    assert untimed(one.results) == untimed(other.results)
+    assert one.checkpoints == other.checkpoints
 
 
 def untimed(values: dict) -> dict:

@@ -1,9 +1,10 @@
 """The critic of the adversarial game (MMSSL, section 3.2.2) and its loss.
 
-The critic's first layer is linear and reads rows over all items, which is nearly all of a step's
-arithmetic. Three identities, exact, remove most of it:
+The first layer reads rows over all items and takes nearly all the arithmetic of a step. Three exact
+identities avoid most of it:
 
-1. Fake rows are low rank plus sparse (`rows.RelationRows`), and so is their product with a kernel.
+1. Fake rows are low rank plus sparse (`relation_rows.RelationRows`), and so is their product with
+   a kernel.
 2. Mixed rows need no product: (a real + (1 - a) fake) K = a (real K) + (1 - a) (fake K).
 3. The penalty needs only the norm of g K^T, g being the gradient at the first layer's output, and
    |g K^T|^2 = g (K^T K) g^T, in which no [rows, items] array occurs.
@@ -30,7 +31,8 @@ Rows = Float[Array, "batch items"] | Sequence[RelationRows] | BlockedRealRows
 def project(rows: Rows, kernel: Kernel, precision: Precision) -> Float[Array, "rows hidden"]:
     """The product of rows in any form with a kernel.
 
-    Relation rows take float32 throughout: their products are small, and a difference of two.
+    Relation rows always use float32, as their product is a difference of two numbers and would lose
+    digits.
     """
     if isinstance(rows, jax.Array):
         return matmul(rows, kernel, precision)
@@ -124,7 +126,10 @@ def first(critic: Critic, params: Params, rows: Rows) -> Float[Array, "rows hidd
 def head(
     critic: Critic, params: Params, x: Float[Array, "rows hidden"], key: PRNGKeyArray
 ) -> Float[Array, "rows"]:
-    """D, from the first layer's output, with the dropout of `key` and these rows' statistics."""
+    """The critic's scores from the first layer's output.
+
+    Uses dropout by `key` and the batch statistics of these rows.
+    """
     scores, _ = critic.apply(
         {"params": params}, x, rngs={"dropout": key}, mutable=["batch_stats"], method="head"
     )
@@ -173,7 +178,7 @@ def critic_loss(
 def generator_loss(
     critic: Critic, params: Params, fake: Rows, key: PRNGKeyArray
 ) -> Float[Array, ""]:
-    """`-mean D(fake)`: what the generator gains by passing for real."""
+    """`-mean D(fake)`: low when the critic takes relation rows for real ones."""
     return -jnp.mean(head(critic, params, first(critic, params, fake), key))
 
 

@@ -12,7 +12,7 @@ Precision = Literal["float32", "bfloat16"]
 def matmul(
     a: Float[Array, "n k"], b: Float[Array, "k m"], precision: Precision
 ) -> Float[Array, "n m"]:
-    """`a @ b`; with 'bfloat16' the factors are rounded, in the gradients' products as well."""
+    """`a @ b`. With 'bfloat16' both factors are rounded first, in the gradient's products too."""
     return a @ b if precision == "float32" else _bfloat16_matmul(a, b)
 
 

@@ -1,6 +1,7 @@
-"""The critic's real rows: a user's interactions, softened by noise, plus a relation row.
+"""The critic's real rows: a user's training pairs, softened by noise, plus a relation row.
 
-Every item has its noise, so they are dense; `BlockedRealRows` makes a block of items at a time.
+The relation row is of the final embeddings. Each item has its own noise, so the rows are dense.
+`BlockedRealRows` makes them in blocks of items to save memory.
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ def gumbel(uniform: Array) -> Array:
 def item_noise(
     key: PRNGKeyArray, batch: int, items: Int[Array, "block"]
 ) -> Float[Array, "batch block"]:
-    """Uniform draws for a batch and some items; an item's do not depend on the block it is in."""
+    """Uniform draws for a batch and some items. An item gets the same in whichever block it is."""
     keys = jax.vmap(lambda item: jax.random.fold_in(key, item))(items)
     return jax.vmap(lambda item_key: jax.random.uniform(item_key, (batch,)), out_axes=1)(keys)
 
@@ -47,24 +48,24 @@ class RealRowsSpec:
     relation_weight: float
     temper_all: bool
 
-    def logits(self, seen: Array, uniform: Array) -> Array:
+    def logits(self, mask: Array, uniform: Array) -> Array:
         noise = gumbel(uniform)
         if self.temper_all:
-            return (seen + noise) / self.temperature
-        return seen + 1e-5 / self.temperature * noise
+            return (mask + noise) / self.temperature
+        return mask + 1e-5 / self.temperature * noise
 
 
 def real_rows(
     spec: RealRowsSpec, relation: RelationRows, uniform: Float[Array, "batch items"]
 ) -> Float[Array, "batch items"]:
-    """The real rows: softened observed interactions plus the final embeddings' relation.
+    """The real rows: the softened training pairs plus the relation row of the final embeddings.
 
     Args:
       spec: temperature and weights.
       relation: of the final embeddings.
       uniform: draws for the Gumbel noise.
     """
-    logits = spec.logits(relation.seen_mask(), uniform)
+    logits = spec.logits(relation.training_mask(), uniform)
     return normalize(jax.nn.softmax(logits, axis=1) + spec.relation_weight * relation.dense())
 
 
@@ -94,9 +95,9 @@ class BlockedRealRows:
         self, items: Int[Array, "block"]
     ) -> tuple[Float[Array, "batch block"], Float[Array, "batch block"]]:
         """(logits, relation) of a block; items past the end get -inf and 0."""
-        users, features, seen, _, scale = self.relation
-        related = scale[:, None] * block_relation(users, features, seen, items)
-        mask = block_mask(seen, users.shape[0], items)
+        users, features, pairs, _, scale = self.relation
+        related = scale[:, None] * block_relation(users, features, pairs, items)
+        mask = block_mask(pairs, users.shape[0], items)
         logits = self.spec.logits(mask, item_noise(self.key, users.shape[0], items))
         return jnp.where(items[None, :] < features.shape[0], logits, -jnp.inf), related
 

@@ -1,8 +1,8 @@
-"""Relation rows over all items, as the critic reads them, without forming them.
+"""Relation rows in factored form, as the critic reads them.
 
-A row is one user's relation to all items: s_u (f_u F^T - sum over the user's seen items i of
-(f_u . F_i) e_i), low rank plus sparse, so that its product with a kernel and its norm need no
-[batch, items] array.
+A row holds one user's scores for all items except those of the training pairs:
+s_u (f_u F^T - sum over the user's training items i of (f_u . F_i) e_i), a low-rank product minus a
+sparse correction. Its norm and its product with a kernel need no [batch, items] array.
 """
 
 import functools
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from mmssl_jax.graphs.training_pairs import SeenPairs, seen_mask
+from mmssl_jax.graphs.training_pairs import TrainingPairs, training_mask
 
 Kernel = Float[Array, "items hidden"]
 
@@ -24,57 +24,60 @@ class RelationRows(NamedTuple):
 
     users: Float[Array, "batch d"]  # f
     items: Float[Array, "items d"]  # F
-    seen: SeenPairs  # the training pairs of the batch
-    products: Float[Array, "pairs"]  # f_u . F_i of each seen pair
+    pairs: TrainingPairs  # the training pairs of the batch
+    products: Float[Array, "pairs"]  # f_u . F_i of each of them
     scale: Float[Array, "batch"]  # 1 / norm; 0 for a zero row
 
     def dense(self) -> Float[Array, "batch items"]:
         """The rows themselves."""
-        related = jnp.where(self.seen_mask(), 0.0, self.users @ self.items.T)
+        related = jnp.where(self.training_mask(), 0.0, self.users @ self.items.T)
         return self.scale[:, None] * related
 
-    def seen_mask(self) -> Bool[Array, "batch items"]:
+    def training_mask(self) -> Bool[Array, "batch items"]:
         """`A[u]` of the batch."""
-        return seen_mask(self.seen, self.users.shape[0], self.items.shape[0])
+        return training_mask(self.pairs, self.users.shape[0], self.items.shape[0])
 
 
 def relation_rows(
-    users: Float[Array, "batch d"], items: Float[Array, "items d"], seen: SeenPairs
+    users: Float[Array, "batch d"], items: Float[Array, "items d"], pairs: TrainingPairs
 ) -> RelationRows:
-    """The relation rows of a batch of users: their features, those of all items, what they saw.
+    """The relation rows of a batch of users, by their features and those of all items.
 
-    The row of a user who has seen every item is exactly zero. So is one whose squared norm is no
-    larger than the rounding error of its two parts, where only noise would be scaled to norm 1.
+    The row is exactly zero for a user whose training pairs cover all items. It is also zero if its
+    squared norm is within rounding error, as only noise would be scaled up.
     """
     batch, num_items = users.shape[0], items.shape[0]
-    pair_users = users[jnp.minimum(seen.rows, batch - 1)]
-    products = jnp.where(seen.valid, jnp.sum(pair_users * items[seen.items], axis=1), 0.0)
+    pair_users = users[jnp.minimum(pairs.rows, batch - 1)]
+    products = jnp.where(pairs.valid, jnp.sum(pair_users * items[pairs.items], axis=1), 0.0)
     everything = jnp.sum((users @ (items.T @ items)) * users, axis=1)
-    squared = everything - jax.ops.segment_sum(products**2, seen.rows, batch)
-    # A difference of near equals is inexact; it is rare, so the exact sum is made only then.
+    squared = everything - jax.ops.segment_sum(products**2, pairs.rows, batch)
+    # A difference of nearly equal numbers loses digits. That is rare, so the exact sum is computed
+    # only then.
     cancelled = jnp.any(squared < everything / 16)
-    squared = jax.lax.cond(cancelled, lambda: _unseen_squares(users, items, seen), lambda: squared)
-    degrees = jax.ops.segment_sum(seen.valid.astype(jnp.int32), seen.rows, batch)
+    squared = jax.lax.cond(
+        cancelled, lambda: _outside_squares(users, items, pairs), lambda: squared
+    )
+    degrees = jax.ops.segment_sum(pairs.valid.astype(jnp.int32), pairs.rows, batch)
     rounding = 8 * np.finfo(users.dtype).eps * everything
     nonzero = (degrees < num_items) & (squared > rounding)
     norm = jnp.sqrt(jnp.where(nonzero, squared, 1.0))
     scale = jnp.where(nonzero, 1.0 / jnp.maximum(norm, 1e-12), 0.0)
-    return RelationRows(users, items, seen, products, scale)
+    return RelationRows(users, items, pairs, products, scale)
 
 
-def _unseen_squares(
+def _outside_squares(
     users: Float[Array, "batch d"],
     items: Float[Array, "items d"],
-    seen: SeenPairs,
+    pairs: TrainingPairs,
     block: int = 1024,
 ) -> Float[Array, "batch"]:
-    """`sum over unseen i of (f . F_i)^2` of every row, term by term in blocks of items."""
+    """`sum of (f . F_i)^2` over the items outside the user's training pairs, in blocks of items."""
 
     @jax.checkpoint
     def add(
         total: Float[Array, "batch"], index: Int[Array, "block"]
     ) -> tuple[Float[Array, "batch"], None]:
-        related = block_relation(users, items, seen, index)
+        related = block_relation(users, items, pairs, index)
         return total + jnp.sum(related**2, axis=1), None
 
     blocks = item_blocks(items.shape[0], min(block, items.shape[0]))
@@ -88,12 +91,12 @@ def item_blocks(num_items: int, block: int) -> Int[Array, "blocks block"]:
 
 
 def block_mask(
-    seen: SeenPairs, batch: int, block: Int[Array, "block"]
+    pairs: TrainingPairs, batch: int, block: Int[Array, "block"]
 ) -> Bool[Array, "batch block"]:
     """`A[u]` of a batch in a block of consecutive items."""
-    column = seen.items - block[0]
-    inside = seen.valid & (column >= 0) & (column < len(block))
-    row = jnp.where(inside, seen.rows, batch)
+    column = pairs.items - block[0]
+    inside = pairs.valid & (column >= 0) & (column < len(block))
+    row = jnp.where(inside, pairs.rows, batch)
     mask = jnp.zeros((batch, len(block)), bool)
     return mask.at[row, jnp.where(inside, column, 0)].set(True, mode="drop")
 
@@ -101,25 +104,25 @@ def block_mask(
 def block_relation(
     users: Float[Array, "batch d"],
     items: Float[Array, "items d"],
-    seen: SeenPairs,
+    pairs: TrainingPairs,
     block: Int[Array, "block"],
 ) -> Float[Array, "batch block"]:
     """`(f F^T) * (1 - A[u])` in a block of items; 0 past the end."""
     features = items.at[block].get(mode="fill", fill_value=0)
-    return jnp.where(block_mask(seen, users.shape[0], block), 0.0, users @ features.T)
+    return jnp.where(block_mask(pairs, users.shape[0], block), 0.0, users @ features.T)
 
 
 def project(groups: Sequence[RelationRows], kernel: Kernel) -> Float[Array, "rows hidden"]:
     """The rows of several groups times a kernel, stacked.
 
-    Takes about d / batch of the dense product's arithmetic. The groups are of the same batch, one a
-    modality; together they read the kernel once, and share one gradient array of its size.
+    Costs about d / batch of the dense product. All groups are of the same batch, one per modality,
+    so they read the kernel once and share one gradient array.
     """
     batch = groups[0].users.shape[0]
     items = jnp.concatenate([group.items for group in groups], axis=1)
     weights = jnp.stack([group.products for group in groups])
-    through, seen = kernel_products(items, weights, kernel, groups[0].seen, batch)
-    parts = zip(groups, jnp.split(through, len(groups)), seen, strict=True)
+    through, summed = kernel_products(items, weights, kernel, groups[0].pairs, batch)
+    parts = zip(groups, jnp.split(through, len(groups)), summed, strict=True)
     return jnp.concatenate(
         [
             group.scale[:, None] * (group.users @ low_rank - sparse)
@@ -133,20 +136,20 @@ def kernel_products(
     items: Float[Array, "items width"],
     weights: Float[Array, "groups pairs"],
     kernel: Kernel,
-    seen: SeenPairs,
+    pairs: TrainingPairs,
     batch: int,
 ) -> tuple[Float[Array, "width hidden"], Float[Array, "groups batch hidden"]]:
-    """`F^T K`, and `sum over a row's seen items i of weight * K[i]`.
+    """`F^T K`, and `sum over a row's training items i of weight * K[i]`.
 
     The sum works through chunks of pairs, and only as many as the batch has, so that padding costs
     nothing and no [pairs, hidden] array exists. Both products are one function because their
     gradients to the kernel are then made in one array.
     """
-    pairs = _Chunks(seen, weights)
+    chunks = _Chunks(pairs, weights)
 
     # Group by group: XLA scatters whole rows fast only in two dimensions.
     def add(index: Int[Array, ""], sums: list[Array]) -> list[Array]:
-        rows, items, weight = pairs.at(index)
+        rows, items, weight = chunks.at(index)
         read = kernel[items]
         return [
             group.at[rows].add(of_group[:, None] * read, mode="drop")
@@ -154,29 +157,29 @@ def kernel_products(
         ]
 
     empty = [jnp.zeros((batch, kernel.shape[1]), kernel.dtype) for _ in weights]
-    return items.T @ kernel, jnp.stack(jax.lax.fori_loop(0, pairs.count, add, empty))
+    return items.T @ kernel, jnp.stack(jax.lax.fori_loop(0, chunks.count, add, empty))
 
 
 _Products = tuple[Float[Array, "width hidden"], Float[Array, "groups batch hidden"]]
-_Saved = tuple[Float[Array, "items width"], Float[Array, "groups pairs"], Kernel, SeenPairs]
+_Saved = tuple[Float[Array, "items width"], Float[Array, "groups pairs"], Kernel, TrainingPairs]
 
 
 def _kernel_products_forward(
-    items: Array, weights: Array, kernel: Kernel, seen: SeenPairs, batch: int
+    items: Array, weights: Array, kernel: Kernel, pairs: TrainingPairs, batch: int
 ) -> tuple[_Products, _Saved]:
-    return kernel_products(items, weights, kernel, seen, batch), (items, weights, kernel, seen)
+    return kernel_products(items, weights, kernel, pairs, batch), (items, weights, kernel, pairs)
 
 
 def _kernel_products_backward(
     batch: int, saved: _Saved, cotangents: _Products
 ) -> tuple[Array, Array, Kernel, None]:
-    all_items, weights, kernel, seen = saved
+    all_items, weights, kernel, pairs = saved
     through, summed = cotangents
-    pairs = _Chunks(seen, weights)
+    chunks = _Chunks(pairs, weights)
 
     def add(index: Int[Array, ""], carry: tuple[Array, Array]) -> tuple[Array, Array]:
         to_weights, to_kernel = carry
-        rows, items, weight = pairs.at(index)
+        rows, items, weight = chunks.at(index)
         pulled = [group.at[rows].get(mode="fill", fill_value=0) for group in summed]
         weighted = [
             of_group[:, None] * group for of_group, group in zip(weight, pulled, strict=True)
@@ -186,8 +189,8 @@ def _kernel_products_backward(
         along = jnp.stack([jnp.sum(group * read, axis=1) for group in pulled])
         return jax.lax.dynamic_update_slice(to_weights, along, (0, index * _CHUNK)), to_kernel
 
-    begin = jnp.zeros_like(pairs.weights), all_items @ through
-    to_weights, to_kernel = jax.lax.fori_loop(0, pairs.count, add, begin)
+    begin = jnp.zeros_like(chunks.weights), all_items @ through
+    to_weights, to_kernel = jax.lax.fori_loop(0, chunks.count, add, begin)
     return kernel @ through.T, to_weights[:, : weights.shape[1]], to_kernel, None
 
 
@@ -197,14 +200,14 @@ _CHUNK = 1024
 
 
 class _Chunks:
-    """Seen pairs with weights, padded to whole chunks, of which `count` hold any."""
+    """Training pairs with weights, padded to whole chunks, of which `count` hold any."""
 
-    def __init__(self, seen: SeenPairs, weights: Float[Array, "groups pairs"]):
+    def __init__(self, pairs: TrainingPairs, weights: Float[Array, "groups pairs"]):
         padding = (0, -weights.shape[1] % _CHUNK)
-        self.rows = jnp.pad(seen.rows, padding, constant_values=np.iinfo(np.int32).max)
-        self.items = jnp.pad(seen.items, padding)
+        self.rows = jnp.pad(pairs.rows, padding, constant_values=np.iinfo(np.int32).max)
+        self.items = jnp.pad(pairs.items, padding)
         self.weights = jnp.pad(weights, ((0, 0), padding))
-        self.count = -(-jnp.sum(seen.valid.astype(jnp.int32)) // _CHUNK)
+        self.count = -(-jnp.sum(pairs.valid.astype(jnp.int32)) // _CHUNK)
 
     def at(self, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
         """Rows, items and weights of one chunk."""

@@ -10,17 +10,17 @@ import polars as pl
 
 from mmssl_jax import config as configs
 from mmssl_jax import models, training
-from mmssl_jax.api.data import AnyPath
+from mmssl_jax.api.data import AnyPath, load_config
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
+from mmssl_jax.data.loading import IN_MEMORY
 from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import full_ranking, ranked_lists
-from mmssl_jax.runs.folder import Workdir, check_dataset
+from mmssl_jax.runs.folder import RunFolder, check_dataset
 from mmssl_jax.serving import export, recommend
 from mmssl_jax.serving.options import Ids
 from mmssl_jax.training import devices, results, session
 
-IN_MEMORY = ":memory:"  # the data.path of a run whose data was read from no folder
 _COLUMNS = ("rank", "item_id", "title", "score")
 _SCHEMA = {
     "user_id": pl.String,
@@ -67,7 +67,7 @@ class Run:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch, from 1, with the highest Recall@20 on validation."""
+        """The epoch, from 1, with the highest validation Recall@20; without validation the last."""
         return self._trained.epoch
 
     def evaluate(self, split: str = "test") -> dict[str, float]:
@@ -153,7 +153,7 @@ def train(
     model: str | None = None,
     workdir: AnyPath,
     seed: int | None = None,
-    config: Config | None = None,
+    config: Config | AnyPath | None = None,
 ) -> Run:
     """Trains a model, with a progress bar, or goes on with a run that was stopped.
 
@@ -163,7 +163,8 @@ def train(
       workdir: the run's folder. A run of the same data and config that is in it goes on; one that
         is finished is not trained again.
       seed: None is the config's.
-      config: its other settings; None has the defaults of the model. It is not changed.
+      config: its other settings, or a config by name or path; None has the defaults of the model.
+        It is not changed.
 
     Returns:
       The run, at its best epoch by validation.
@@ -172,6 +173,10 @@ def train(
       InputError: a setting is unknown or does not fit the data, the folder holds another run, or
         the loss is no number any more.
     """
+    if not isinstance(data, Dataset):
+        raise InputError(f"data is {data!r}; give what load_data or import_table returns")
+    if config is not None and not isinstance(config, Config):
+        config = load_config(config)
     given = configs.unflatten(configs.flatten(config or Config()))
     in_memory = {"path": IN_MEMORY, "modalities": ",".join(data.features) or "none"}
     for field, value in (data.source or in_memory).items():
@@ -184,7 +189,7 @@ def train(
     devices.check_devices()
     folder = Path(workdir)
     training.train(resolved, data, folder)
-    return Run(folder, session.best_of_run(resolved, data, Workdir(folder)))
+    return Run(folder, session.best_of_run(resolved, data, RunFolder(folder)))
 
 
 def open_run(workdir: AnyPath, *, data: Dataset | None = None) -> Run:
@@ -197,7 +202,7 @@ def open_run(workdir: AnyPath, *, data: Dataset | None = None) -> Run:
     Raises:
       InputError: there is no run, or the data is not what it was trained on.
     """
-    run = Workdir(Path(workdir))
+    run = RunFolder(Path(workdir))
     stored, known = run.read()
     if data is None and stored.data.path == IN_MEMORY:
         raise InputError(

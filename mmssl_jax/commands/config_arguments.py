@@ -30,6 +30,12 @@ class Given(NamedTuple):
     command: str  # the whole command line, as it can be given again
 
     @property
+    def shipped(self) -> str | None:
+        """The name of the file, where it ships with the package."""
+        name = self.file.stem
+        return name if named.shipped().get(name) == self.file else None
+
+    @property
     def name(self) -> str:
         """Of the run: the config's, or that of its file."""
         return self.config.name or self.file.stem

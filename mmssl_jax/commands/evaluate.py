@@ -10,7 +10,7 @@ from mmssl_jax.commands import flags, running
 from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.files import atomic
 from mmssl_jax.ranking import groups
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import results, session
 
 _EXAMPLES = """\b
@@ -33,7 +33,7 @@ def evaluate(given: Given, workdir: pathlib.Path | None, json: pathlib.Path | No
     if json is not None:
         atomic.check_writable(json)
     data_path = flags.data_path(given, "evaluate")
-    run = Workdir(workdir or pathlib.Path("runs") / given.name)
+    run = RunFolder(workdir or pathlib.Path("runs") / given.name)
     config, dataset = session.open_run(run, path=data_path, warn=running.warn)
     scores = training.evaluate_run(config, dataset, run)
     title = results.title(dataset, config, scores["best_epoch"])

@@ -15,7 +15,7 @@ from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.config import named
 from mmssl_jax.errors import InputError
 from mmssl_jax.runs import provenance
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import session
 from mmssl_jax.training.session import Trained
 
@@ -219,7 +219,7 @@ def data_path(given: Given, command: str) -> str | None:
 
 def trained(given: Given, workdir: pathlib.Path | None, command: str) -> Trained:
     """The run that a command is to use: of --workdir, else of the config's name."""
-    run = Workdir(workdir or pathlib.Path("runs") / given.name)
+    run = RunFolder(workdir or pathlib.Path("runs") / given.name)
     path = data_path(given, command)
     config, dataset = session.open_run(run, path=path, warn=running.warn)
     return session.best_of_run(config, dataset, run)

@@ -122,8 +122,8 @@ splits = section(
     option(
         "--repeats",
         type=_choice("repeats"),
-        help="Pairs that return in a later split: refused, left out of it, or kept, so that known "
-        "items are ranked too (default: error).",
+        help="Pairs that return in a later split: refused, left out of it, or kept, so that "
+        "items trained on are ranked too (default: error).",
     ),
     option(
         "--val-from-train",

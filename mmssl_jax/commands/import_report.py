@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mmssl_jax.config import Config
+from mmssl_jax.config import Config, named
 from mmssl_jax.data.checks import cold
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features.folder import NONE
@@ -67,13 +67,14 @@ def _table(dataset: Dataset) -> Table:
 
 def _next(dataset: Dataset, folder: Path) -> str:
     """The command that trains on the folder, by the config of its name where there is one."""
-    config = Path("configs") / f"{folder.name}.py"
-    config = config if config.is_file() else Path("configs") / "baby.py"
+    config, workdir = folder.name, ""
+    if config not in named.shipped():
+        config, workdir = "baby", f" --workdir {shlex.quote(str(Path('runs') / folder.name))}"
     content = "" if dataset.features else f" --config.data.modalities={NONE}"
     if dataset.features and cold.unscored(dataset, False, ["val"])["val/unscored_share"] == 1.0:
         content = f" --config.model.name={cold.ABLE.partition(',')[0]}"
     flags = f"--config.data.path={shlex.quote(str(folder))}{_smaller(dataset)}{content}"
-    return f"python train.py --config {config} {flags}"
+    return f"mmssl train --config {config}{workdir} {flags}"
 
 
 def _few_items(dataset: Dataset) -> str:

@@ -10,7 +10,7 @@ from mmssl_jax.commands import flags, running
 from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import final_run, results, session
 
 _EXAMPLES = """\b
@@ -50,16 +50,24 @@ def train(
         try:
             summary = training.train(config, dataset, folder)
         except training.OUT_OF_MEMORY as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"the device cannot do it ({reason}); a smaller critic.hidden, critic.item_block "
-                "or train.batch_size needs less memory, critic.enabled=False least"
-            ) from error
+            raise InputError(_failure(error, config)) from error
     title = results.title(dataset, config, summary["best_epoch"])
     if dataset.final:
         Console().print(f"{title}\nin {folder}, for recommend and export --workdir", soft_wrap=True)
     else:
         Console().print(results.table(summary, config.evaluation.cutoffs, title))
+
+
+def _failure(error: Exception, config: Config) -> str:
+    """What to do where a device, or the host, gave up."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    smaller = "train.batch_size or model.embedding_dim"
+    if "critic" in config.own:
+        smaller = (
+            "critic.hidden, critic.item_block or train.batch_size, or critic.enabled=False, which "
+            "needs least"
+        )
+    return f"the device cannot do it ({reason}); where memory is short, try a smaller {smaller}"
 
 
 def _planned(given: Given, final: bool, source: pathlib.Path | None) -> tuple[Config, data.Dataset]:
@@ -71,9 +79,9 @@ def _planned(given: Given, final: bool, source: pathlib.Path | None) -> tuple[Co
     if source is None:
         config = final_run.config_for(given.config, given.overrides)
     else:
-        config, how = final_run.config_from(Workdir(source), given.overrides)
+        config, how = final_run.config_from(RunFolder(source), given.overrides)
     dataset = session.load_data(config, final=True, warn=running.warn)
-    if source is not None and (warning := final_run.check_data(Workdir(source), dataset)):
+    if source is not None and (warning := final_run.check_data(RunFolder(source), dataset)):
         running.warn(warning)
     line = f"all {dataset.train.nnz} pairs are trained on, without validation and test"
     running.say(f"{line}; {how}" if how else line)

@@ -51,7 +51,9 @@ def tune(given: Given, workdir: pathlib.Path | None, trials: int | None, seeds: 
             say=running.say,
         )
     Console().print(studies.table(found))
-    where = shlex.join(["--config", str(given.file), "--workdir", str(folder / "best")])
+    where = shlex.join(
+        ["--config", given.shipped or str(given.file), "--workdir", str(folder / "best")]
+    )
     best = studies.as_flags(given.overrides | found.best[0]["params"])
     print(f"next: mmssl train {where} {best}")
 

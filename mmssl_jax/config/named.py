@@ -75,7 +75,8 @@ def call(file: Path, function: str, kind: str = "config file") -> Any:
             raise InputError(f"{kind} {file}: has no {function}(){hint}")
         return found()
     except SyntaxError as error:
-        where = f"{kind} {error.filename}, line {error.lineno}"
+        line = f", line {error.lineno}" if error.lineno else ""
+        where = f"{kind} {error.filename or file}{line}"
         raise InputError(f"{where}: {error.msg} ({type(error).__name__})") from error
     except (Exception, SystemExit) as error:  # a file of code: anything can come out of it
         if isinstance(error, InputError):

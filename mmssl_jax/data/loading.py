@@ -17,6 +17,7 @@ from mmssl_jax.data.tables import presplit
 from mmssl_jax.errors import InputError
 
 DEMO = ":demo:"
+IN_MEMORY = ":memory:"  # of a run whose data was read from no folder
 
 # A layout is a module with FILES (names or patterns, which it must all find in the folder) and
 # read(folder, modalities, findings). Of three FILES the second is the validation split.
@@ -49,12 +50,14 @@ def load(
 
 def existing(path: str) -> Path:
     """The data folder; InputError where there is none."""
+    if path == IN_MEMORY:
+        raise InputError("the data was in memory alone: open the run in Python, with data=...")
     folder = Path(os.path.expanduser(path))
     if not path or not os.path.isdir(folder):  # which takes a name that is too long
         problem = "is not a folder" if path and os.path.exists(folder) else "does not exist"
         raise InputError(
             f"data folder '{path}' {problem}: docs/data.md says how to get or import data, and "
-            "--config configs/demo.py runs on generated data"
+            "mmssl demo runs on generated data"
         )
     return folder
 

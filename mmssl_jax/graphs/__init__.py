@@ -1,1 +1,1 @@
-"""Sparse graphs, and the training pairs of a batch: the only room that knows sparse formats."""
+"""Sparse graphs, and the training pairs of a batch; it alone knows jax's sparse formats."""

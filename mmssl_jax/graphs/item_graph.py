@@ -1,4 +1,4 @@
-"""The graph that joins every item with as many neighbours, and its product with learned weights."""
+"""A graph with equally many neighbours for each item, and its product with learned weights."""
 
 from typing import NamedTuple
 
@@ -7,13 +7,13 @@ import jax.numpy as jnp
 from jax.experimental import sparse
 from jaxtyping import Array, Bool, Float, Int
 
-from mmssl_jax.graphs.interactions import row_product
+from mmssl_jax.graphs.sparse import row_product
 
 
 class ItemGraph(NamedTuple):
     """A square sparse matrix with the same number of edges in every row.
 
-    It differs from `Graph` in that its weights can get a gradient; they are apart for this.
+    Unlike in `Graph`, the weights are kept apart, so that they can have a gradient.
     """
 
     items: Int[Array, "items k"]  # the columns of each row; one may be listed twice
@@ -48,8 +48,8 @@ def item_spmm(
 ) -> Float[Array, "items d"]:
     """The product of an item graph with these weights and a dense matrix.
 
-    The gradient to `x` is a product with the row-sorted transpose, where autodiff would scatter
-    edge by edge; that to `weights` is computed only where `learn_weights`, else it is 0.
+    The gradient to `x` uses the row-sorted transpose; autodiff would scatter edge by edge. The
+    gradient to `weights` is computed only if `learn_weights`, otherwise it is 0.
     """
     del learn_weights
     num_items, k = graph.items.shape

@@ -1,4 +1,4 @@
-"""The nearest items of every item, as lists of edges: exact, in blocks, on the device."""
+"""For each item its nearest items, exact, computed in blocks on the device."""
 
 from typing import NamedTuple
 
@@ -30,10 +30,10 @@ class Neighbors(NamedTuple):
 def top_k(
     scores: Float[Array, "rows columns"], k: int
 ) -> tuple[Float[Array, "rows k"], Int[Array, "rows k"]]:
-    """`jax.lax.top_k`, ties included, at less of its cost where k is small.
+    """`jax.lax.top_k` with the same ties, but cheaper for small k.
 
-    The k best lie in the k groups of columns with the highest maxima; of groups with equal maxima
-    the first ones will do, as each has a column that comes before those of the groups left out.
+    It looks only into the k groups of columns with the highest maxima. Of groups with equal maxima
+    the first are enough: each has a column that wins the tie.
     """
     rows, columns = scores.shape
     groups = -(-columns // GROUP)

@@ -10,10 +10,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs.interactions import Graph
-from mmssl_jax.graphs.training_pairs import Batch
+from mmssl_jax.graphs.sparse import Graph
 from mmssl_jax.models import losses
-from mmssl_jax.models.model import Model, Params, Terms
+from mmssl_jax.models.model import Batch, Model, Params, Terms
 
 DEFAULTS = {
     "data.standardize": False,
@@ -31,7 +30,7 @@ Embeddings = tuple[Float[Array, "users d"], Float[Array, "items d"]]
 
 
 class Backbone(NamedTuple):
-    """A recommender without content, alone or below one with content.
+    """A recommender that uses no features: a model of its own, or the base of LATTICE and MICRO.
 
     Attributes:
       init_layers: (key, config) -> its parameters besides the embeddings.
@@ -94,7 +93,7 @@ def split_nodes(x: Float[Array, "nodes d"], params: dict[str, Any]) -> Embedding
 
 
 def bpr_terms(embeddings: Embeddings, batch: Batch, config: Config) -> tuple[Array, Terms]:
-    """BPR and the L2 of the batch's final embeddings: their sum, and each."""
+    """BPR plus the L2 of the batch's final embeddings. Returns the sum, and the terms by name."""
     users, items = embeddings
     rows = [users[batch.users], items[batch.positives], items[batch.negatives]]
     terms = {
@@ -142,7 +141,7 @@ def build(
 
 
 def require_features(dataset: Dataset, config: Config) -> None:
-    """Raises InputError for a model of content on data without any."""
+    """Raises InputError if the model needs features and the data has none."""
     if not dataset.features:
         raise InputError(
             f"model '{config.model.name}' needs item features, but '{dataset.name}' is loaded "

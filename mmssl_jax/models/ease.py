@@ -1,7 +1,7 @@
 """EASE: a linear item-item model in closed form (Steck, "Embarrassingly shallow", WWW 2019).
 
-Every epoch solves for the next of the config's lambdas; validation chooses among the epochs, as it
-does for a model that is trained.
+Each epoch solves for one of the config's L2 values. Validation then picks the best epoch, as for
+other models.
 """
 
 import itertools
@@ -17,18 +17,24 @@ from mmssl_jax.config import Config
 from mmssl_jax.config.sections import ALL_POSITIVE, Section, section, setting
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import training_pairs
+from mmssl_jax.graphs.training_pairs import (
+    PairTables,
+    TrainingPairs,
+    max_training_pairs,
+    pair_tables,
+    training_pairs_of,
+)
 from mmssl_jax.models.model import Definition, Model, Params
 
 
 @section
 class EASE(Section):
-    """The lambdas that are tried."""
+    """The L2 values that are tried."""
 
     l2: tuple[float, ...] = setting((1.0, 10.0, 50.0, 200.0), ALL_POSITIVE)  # an epoch each
 
 
-# An epoch for each lambda. Nothing is trained by steps: the rates have no effect.
+# An epoch for each L2 value. Nothing is trained by steps: the rates have no effect.
 DEFAULTS = {
     "data.standardize": False,
     "model.layers": 0,
@@ -51,22 +57,22 @@ class Inputs(NamedTuple):
     """Constant arrays on the device."""
 
     gram: Float[Array, "items items"]  # A^T A
-    tables: training_pairs.SamplingTables
+    tables: PairTables
     first: Int[Array, "items"]  # of `first_alike`
 
 
-Representation = tuple[Weights, training_pairs.SamplingTables]
+Representation = tuple[Weights, PairTables]
 
 
 def schedule(config: Config) -> dict[str, Any]:
-    """An epoch and its validation for each lambda, so that no other model's schedule cuts any."""
+    """One epoch and one validation per L2 value, so that no patience or epoch limit skips any."""
     count = len(config.ease.l2)
     patience = max(config.train.patience, count - 1)
     return {"train.epochs": count, "train.evaluate_every": 1, "train.patience": patience}
 
 
 def at_epoch(config: Config, epoch: int) -> dict[str, Any]:
-    """The lambda of an epoch, alone."""
+    """The config change that leaves only the L2 value of this epoch."""
     return {"ease.l2": (config.ease.l2[epoch - 1],)}
 
 
@@ -84,7 +90,7 @@ def solve(gram: Float[Array, "items items"], l2: Array | float) -> Float[Array, 
 
 
 def first_alike(train: scipy.sparse.csr_array) -> np.ndarray:
-    """For every item the first one with just the same training users, int64 [items]."""
+    """For each item, the first item with exactly the same training users. int64 [items]."""
     columns = scipy.sparse.csc_array(train)
     first: dict[bytes, int] = {}
     bounds = itertools.pairwise(columns.indptr)
@@ -95,10 +101,10 @@ def first_alike(train: scipy.sparse.csr_array) -> np.ndarray:
 def level(
     weights: Float[Array, "items items"], first: Int[Array, "items"]
 ) -> Float[Array, "items items"]:
-    """B with the same column for items of the same users, which rounding would set apart.
+    """Gives items with the same training users the same column of B.
 
-    In exact arithmetic it changes nothing. Without it such items would be ranked by their numbers.
-    Among themselves they keep their weights: those differ, as the diagonal is zero.
+    In exact arithmetic they have it already; rounding would otherwise rank such items by their
+    numbers. Weights between such items stay, as they differ by the zero diagonal.
     """
     alike = first[:, None] == first[None, :]
     return jnp.where(alike, weights, weights[:, first])
@@ -131,19 +137,19 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         representation: Representation, users: Int[Array, "block"]
     ) -> Float[Array, "block items"]:
         weights, tables = representation
-        # Users are distinct but for padding, which repeats one without adding to the most.
-        most = training_pairs.max_seen_pairs(dataset.train, len(users))
-        return user_scores(weights, training_pairs.seen_pairs(tables, users, most), len(users))
+        # Users are distinct, but for padding at the end, whose scores nobody reads.
+        most = max_training_pairs(dataset.train, len(users))
+        return user_scores(weights, training_pairs_of(tables, users, most), len(users))
 
     def score_history(
         representation: Representation, items: Int[Array, "n"]
     ) -> Float[Array, "items"]:
-        seen = training_pairs.SeenPairs(jnp.zeros_like(items), items, jnp.ones(items.shape, bool))
-        return user_scores(representation[0], seen, 1)[0]
+        pairs = TrainingPairs(jnp.zeros_like(items), items, jnp.ones(items.shape, bool))
+        return user_scores(representation[0], pairs, 1)[0]
 
     gram = jnp.asarray((dataset.train.T @ dataset.train).toarray(), jnp.float32)
     first = jnp.asarray(first_alike(dataset.train), jnp.int32)
-    inputs = Inputs(gram, training_pairs.sampling_tables(dataset.train), first)
+    inputs = Inputs(gram, pair_tables(dataset.train), first)
     held = jnp.zeros_like(gram)
     return Model(
         inputs, lambda key: {}, {}, embed, score, held, refresh, score_history=score_history
@@ -151,15 +157,15 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
 
 
 def user_scores(
-    weights: Float[Array, "items items"], seen: training_pairs.SeenPairs, num_users: int
+    weights: Float[Array, "items items"], pairs: TrainingPairs, num_users: int
 ) -> Float[Array, "users items"]:
-    """`A[u] B`: for every user the sum of the rows of B of the items seen."""
-    padding = -len(seen.rows) % PAIRS_AT_A_TIME
-    rows = jnp.pad(seen.rows, (0, padding), constant_values=num_users)
-    items = jnp.pad(seen.items, (0, padding))
+    """`A[u] B`: for each user, the sum of the rows of B that belong to the training items."""
+    padding = -len(pairs.rows) % PAIRS_AT_A_TIME
+    rows = jnp.pad(pairs.rows, (0, padding), constant_values=num_users)
+    items = jnp.pad(pairs.items, (0, padding))
 
-    def add(scores: Array, pairs: tuple[Array, Array]) -> tuple[Array, None]:
-        rows, items = pairs
+    def add(scores: Array, chunk: tuple[Array, Array]) -> tuple[Array, None]:
+        rows, items = chunk
         return scores.at[rows].add(weights[items], mode="drop", indices_are_sorted=True), None
 
     chunks = rows.reshape(-1, PAIRS_AT_A_TIME), items.reshape(-1, PAIRS_AT_A_TIME)

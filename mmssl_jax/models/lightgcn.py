@@ -6,8 +6,8 @@ from jaxtyping import Array, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs import interactions as graphs
-from mmssl_jax.graphs.interactions import Graph, spmm
+from mmssl_jax.graphs import interaction_graph
+from mmssl_jax.graphs.sparse import Graph, spmm
 from mmssl_jax.models import cf
 from mmssl_jax.models.model import Definition, Model
 
@@ -31,7 +31,9 @@ BACKBONE = cf.Backbone(cf.no_layers, propagate)
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """LightGCN over the symmetrically normalised graph of the paper, without self loops."""
     del steps_per_epoch
-    return cf.build(config, dataset, BACKBONE, graphs.symmetric_joint_graph(dataset.train))
+    return cf.build(
+        config, dataset, BACKBONE, interaction_graph.symmetric_joint_graph(dataset.train)
+    )
 
 
 MODEL = Definition(build, DEFAULTS)

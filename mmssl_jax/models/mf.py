@@ -6,7 +6,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs.interactions import Graph
+from mmssl_jax.graphs.sparse import Graph
 from mmssl_jax.models import cf
 from mmssl_jax.models.model import Definition, Model
 

@@ -10,12 +10,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.graphs.nearest import Neighbors, join, normalize, symmetric_weights
-from mmssl_jax.graphs.training_pairs import Batch
-from mmssl_jax.models import cf, item_graphs
-from mmssl_jax.models.item_graphs import Held, Inputs, Nearest
-from mmssl_jax.models.model import Definition, Model, Params, Terms
-
-DEFAULTS = item_graphs.DEFAULTS
+from mmssl_jax.models import cf, lattice, learned_item_graphs
+from mmssl_jax.models.learned_item_graphs import Held, Inputs, Nearest
+from mmssl_jax.models.model import Batch, Definition, Model, Params, Terms
 
 Rows = Float[Array, "items d"]
 
@@ -37,7 +34,7 @@ def init_params(key: PRNGKeyArray, config: Config, dataset: Dataset) -> dict[str
         "hidden": cf.init_linear(hidden_key, d, d),
         "query": jax.random.uniform(query_key, (d, 1), minval=-(d**-0.5), maxval=d**-0.5),
     }
-    return item_graphs.init_params(params_key, config, dataset) | {"attention": attention}
+    return learned_item_graphs.init_params(params_key, config, dataset) | {"attention": attention}
 
 
 def edges(
@@ -45,7 +42,7 @@ def edges(
 ) -> dict[str, Neighbors]:
     """A graph of every modality: `(1 - lambda) D^-1/2 S_m D^-1/2 + lambda raw_m`."""
     joined = {}
-    for modality, learned in item_graphs.similarities(learner, nearest).items():
+    for modality, learned in learned_item_graphs.similarities(learner, nearest).items():
         weights = (1 - raw_weight) * symmetric_weights(learned)
         of_raw = Neighbors(raw[modality].items, raw_weight * raw[modality].weights)
         joined[modality] = join([Neighbors(learned.items, weights), of_raw])
@@ -59,10 +56,10 @@ def forward(
     config: Config,
     key: PRNGKeyArray | None = None,
 ) -> Embeddings:
-    """Users and items of the backbone; items gain `n(h)`, h the fused views."""
-    users, items = item_graphs.backbone_embeddings(params, inputs, config, key)
+    """The backbone's users and items; to the items the normalised fused view `n(h)` is added."""
+    users, items = learned_item_graphs.backbone_embeddings(params, inputs, config, key)
     own_edges = partial(edges, raw_weight=config.item_graph.raw_weight)
-    views = item_graphs.products(
+    views = learned_item_graphs.products(
         own_edges, params["learner"], inputs, held, params["item_embedding"]
     )
     fused = fuse(params["attention"], views)
@@ -88,7 +85,7 @@ def contrastive(
     temperature: float,
     block: int = 512,
 ) -> Float[Array, ""]:
-    """`losses.contrastive` without its epsilon, with [block, 2 items] similarities at a time."""
+    """`losses.contrastive` without epsilon, from at most [block, 2 items] values at a time."""
     a, b = normalize(view), normalize(anchor)
     own = jnp.sum(a * b, axis=1) / temperature
     others: Array = _mean_log_others(a, b, temperature, block)
@@ -104,10 +101,10 @@ def _mean_log_others(a: Rows, b: Rows, temperature: float, block: int) -> Float[
 def _with_gradients(
     a: Rows, b: Rows, temperature: float, block: int
 ) -> tuple[Float[Array, ""], tuple[Rows, Rows]]:
-    """The value and the gradients to both, block by block in one pass.
+    """The value and both gradients in one pass over blocks of rows.
 
-    A block's sums are whole rows, so its part of the gradient needs no other block: the
-    similarities, which are most of MICRO's cost, are computed once instead of twice.
+    A block holds whole rows, so its gradient needs no other block, and the similarities (most of
+    MICRO's cost) are computed once.
     """
     num_items, both = a.shape[0], jnp.concatenate([a, b])
     block = min(block, num_items)
@@ -163,7 +160,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         embeddings = forward(params, inputs, held, config)
         return embeddings.users, embeddings.items
 
-    return item_graphs.build(
+    return learned_item_graphs.build(
         config,
         dataset,
         steps_per_epoch,
@@ -174,4 +171,4 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     )
 
 
-MODEL = Definition(build, DEFAULTS, item_graphs.SETTINGS)
+MODEL = Definition(build, lattice.DEFAULTS, lattice.SETTINGS)

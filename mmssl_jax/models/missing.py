@@ -15,7 +15,7 @@ Vectors = Mapping[str, Float[Array, "_"]]
 
 
 def present(config: Config, dataset: Dataset) -> Present:
-    """Modality -> which items have it, for those whose missing rows are learned."""
+    """For each modality whose missing rows are learned: which items have it."""
     if config.data.missing != "learned":
         return {}
     return {modality: jnp.asarray(known) for modality, known in dataset.present.items()}

@@ -9,7 +9,15 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.config.sections import Section
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs.training_pairs import Batch
+
+
+class Batch(NamedTuple):
+    """Per row one user, one item of the user's training pairs, and one item outside them."""
+
+    users: Int[Array, "batch"]
+    positives: Int[Array, "batch"]
+    negatives: Int[Array, "batch"]
+
 
 Params = dict[str, Any]  # player -> its parameters
 Terms = dict[str, Array]  # name -> scalar, for the log
@@ -49,10 +57,10 @@ class Model(NamedTuple):
       held: what the model keeps between steps besides parameters, such as learned graphs.
       refresh: (params, inputs, held, step) -> held, called at the start of every step.
       optimisers: player -> its own optimiser; the others share the one of the config's `train`.
-      scores_cold_items: whether an item's features give it a score where it has no training pair;
-        otherwise such a score is an accident of the random start.
-      score_history: (representation, items [n], each once) -> scores [items] of a user who was not
-        trained on and has these items; None where a model has no such scores.
+      scores_cold_items: True if features give an item without a training pair a meaningful score;
+        otherwise its score is random.
+      score_history: (representation, items [n], each once) -> scores [items] for a new user who has
+        these items; None if the model cannot do that.
     """
 
     inputs: Any

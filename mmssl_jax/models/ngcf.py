@@ -10,9 +10,9 @@ from jaxtyping import Array, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.config.sections import FRACTION, Section, section, setting
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs import interactions as graphs
-from mmssl_jax.graphs.interactions import Graph, spmm
+from mmssl_jax.graphs import interaction_graph
 from mmssl_jax.graphs.nearest import normalize
+from mmssl_jax.graphs.sparse import Graph, spmm
 from mmssl_jax.models import cf
 from mmssl_jax.models.dropout import dropout
 from mmssl_jax.models.model import Definition, Model
@@ -62,9 +62,9 @@ concatenate = partial(jnp.concatenate, axis=1)
 
 
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
-    """NGCF on its own: its layers are concatenated, where a backbone's are averaged."""
+    """NGCF alone: its layers are concatenated. As a backbone they are averaged."""
     del steps_per_epoch
-    graph = graphs.row_stochastic_joint_graph(dataset.train)
+    graph = interaction_graph.row_stochastic_joint_graph(dataset.train)
     return cf.build(config, dataset, BACKBONE, graph, concatenate)
 
 

@@ -25,7 +25,7 @@ DEFAULTS = {
 
 
 def schedule(config: Config) -> dict[str, Any]:
-    """One epoch, as another would count the same pairs again."""
+    """One epoch, as a second would count the same pairs again."""
     del config
     return {"train.epochs": 1, "train.evaluate_every": 1}
 

@@ -1,6 +1,6 @@
 """VBPR: matrix factorisation with item features (He and McAuley, "VBPR", AAAI 2016).
 
-With any number of modalities, whose features are as if concatenated into one row.
+Several modalities are treated as if their features were concatenated.
 """
 
 import dataclasses
@@ -13,9 +13,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs.training_pairs import Batch
 from mmssl_jax.models import cf, losses, missing
-from mmssl_jax.models.model import Definition, Model, Params, Terms
+from mmssl_jax.models.model import Batch, Definition, Model, Params, Terms
 
 # The authors divide their features by a constant; see also `scaled`.
 DEFAULTS = cf.DEFAULTS | {"model.layers": 0, "data.standardize": True}
@@ -76,9 +75,10 @@ def item_vectors(
 def scaled(dataset: Dataset) -> Dataset:
     """The data with every modality divided by the mean L1 norm of its rows.
 
-    A step of Adam moves each weight of E by about the learning rate, and so an item's content by
-    the learning rate times that norm. At 1 content learns as fast as the factors; at the norm of
-    raw or standardised features, a hundred or so, it fits the training pairs within an epoch.
+    Adam moves each weight of E by about the learning rate per step, so an item's content moves by
+    the learning rate times the norm of its features. With norm 1 content learns as fast as the
+    factors. With the norm of raw features (about a hundred) it would fit the training pairs within
+    one epoch.
     """
     features = {}
     for modality, array in dataset.features.items():

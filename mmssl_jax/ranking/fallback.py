@@ -1,7 +1,6 @@
-"""What is ranked for a user without a training pair, of whom no model knows anything: popularity.
+"""Users without a training pair are ranked by popularity.
 
-A model's scores for such a user are an accident: all zero (EASE), or those of an embedding that no
-training pair has touched.
+A model's scores for them would be accidental: zero (EASE), or from an untrained embedding.
 """
 
 from collections.abc import Mapping
@@ -12,16 +11,16 @@ import scipy.sparse
 
 
 class Fallback(NamedTuple):
-    """Scores that stand in for a model's where a user is not known."""
+    """Scores that stand in for a model's where a user has no training pair."""
 
-    known: np.ndarray  # bool [users]: has a training pair
+    trained: np.ndarray  # bool [users]: has a training pair
     scores: np.ndarray  # float32 [items]: training pairs of every item
 
 
 def fallback(train: scipy.sparse.csr_array) -> Fallback:
     """The fallback of a training matrix [users, items]."""
     return Fallback(
-        known=np.diff(train.indptr) > 0,
+        trained=np.diff(train.indptr) > 0,
         scores=np.bincount(train.indices, minlength=train.shape[1]).astype(np.float32),
     )
 
@@ -30,9 +29,9 @@ def counts(
     train: scipy.sparse.csr_array, splits: Mapping[str, scipy.sparse.csr_array]
 ) -> dict[str, int]:
     """'test/unknown_users': how many users of a split are ranked by the fallback."""
-    known = fallback(train).known
+    trained = fallback(train).trained
     return {
-        f"{split}/unknown_users": int(np.count_nonzero((np.diff(truth.indptr) > 0) & ~known))
+        f"{split}/unknown_users": int(np.count_nonzero((np.diff(truth.indptr) > 0) & ~trained))
         for split, truth in splits.items()
     }
 

@@ -19,13 +19,13 @@ ScoreFn = Callable[[Any, Int[Array, "block"]], Array]  # (representation, users)
 
 
 class Block(NamedTuple):
-    """Tables of the ranked users, in blocks; the pairs are (row in the block, item).
+    """The users to rank, in blocks, with their pairs as (row in the block, item).
 
-    Pairs are padded with a row out of range, which a scatter drops; users are padded with 0.
+    Padding pairs have a row out of range, which a scatter drops; padding users are 0.
     """
 
     users: Int[Array, "blocks block"]
-    known: Bool[Array, "blocks block"]  # whether the model's scores are used, not the fallback's
+    trained: Bool[Array, "blocks block"]  # whether the model's scores are used, not the fallback's
     masked: Int[Array, "blocks masked_pairs 2"]
     truth: Int[Array, "blocks truth_pairs 2"]
 
@@ -38,7 +38,7 @@ class RankingTask:
     truth_sizes: np.ndarray  # [n]
     num_items: int
     blocks: Block  # on the device
-    fallback_scores: Float[Array, "items"]  # of the users that are not known
+    fallback_scores: Float[Array, "items"]  # of the users without a training pair
 
 
 def ranking_task(
@@ -53,7 +53,7 @@ def ranking_task(
       masked: pairs [users, items] that are never ranked: `Dataset.unranked`.
       truth: the split's interactions [users, items]; users without any are left out.
       user_block: users ranked at a time.
-      fallback: which users the model does not know, and their scores; None takes the model's.
+      fallback: the users without a training pair, and their scores; None takes the model's.
     """
     sizes = np.diff(truth.indptr)
     users = np.flatnonzero(sizes)
@@ -65,7 +65,7 @@ def ranking_task(
         fallback = Fallback(np.ones(truth.shape[0], bool), np.zeros(truth.shape[1], np.float32))
     blocks = Block(
         users=jnp.asarray(padded),
-        known=jnp.asarray(fallback.known[padded]),
+        trained=jnp.asarray(fallback.trained[padded]),
         masked=jnp.asarray(_block_pairs(masked, users, user_block)),
         truth=jnp.asarray(_block_pairs(truth, users, user_block)),
     )
@@ -111,11 +111,11 @@ def _located(
     score: ScoreFn,
     longest: int,
 ) -> tuple[Int[Array, "blocks pairs"], Int[Array, "blocks pairs"]]:
-    """For every pair of the truth [blocks, pairs]: the items above it, and those level with it."""
+    """For each truth pair: how many items have a higher score, and how many the same one."""
 
     def locate(block: Block) -> tuple[Int[Array, "pairs"], Int[Array, "pairs"]]:
         scores = score(representation, block.users)
-        scores = jnp.where(block.known[:, None], scores, fallback_scores[None, :])
+        scores = jnp.where(block.trained[:, None], scores, fallback_scores[None, :])
         scores = scores.at[block.masked[:, 0], block.masked[:, 1]].set(-jnp.inf, mode="drop")
         best, _ = jax.lax.top_k(scores, longest)
         last = best[:, -1]

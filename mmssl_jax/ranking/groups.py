@@ -1,8 +1,7 @@
-"""Scores by groups: users by training degree, items by popularity, and what training never saw.
+"""Scores by groups: users by number of training pairs, items likewise, and cold ones.
 
-A quartile's edges are those of the training pairs of all users (items) that have any; equal counts
-are never parted, so groups differ in size, and some may be empty. Everything here is numpy on the
-host, over the pairs of the truth.
+Quartiles are over all users (items) with a training pair. Equal counts stay together, so groups
+differ in size and may be empty.
 """
 
 from collections.abc import Mapping
@@ -26,10 +25,10 @@ def quartiles(counts: np.ndarray) -> np.ndarray:
     A count belongs to the first quartile whose upper edge it does not exceed.
     """
     groups = np.full(len(counts), GROUPS.index("cold"))
-    seen = counts > 0
-    if seen.any():
-        edges = np.quantile(counts[seen], [0.25, 0.5, 0.75])
-        groups[seen] = np.searchsorted(edges, counts[seen], side="left")
+    trained = counts > 0
+    if trained.any():
+        edges = np.quantile(counts[trained], [0.25, 0.5, 0.75])
+        groups[trained] = np.searchsorted(edges, counts[trained], side="left")
     return groups
 
 

@@ -1,9 +1,9 @@
-"""Ranking metrics as pure functions of where a user's truth stands; each returns a value per user.
+"""Ranking metrics, one value per user, from the ranks of the truth.
 
-Items with equal scores have no order, so a metric is its expected value over all orders of them,
-exactly (McSherry and Najork, "Computing information retrieval performance measures efficiently in
-the presence of tied scores", ECIR 2008). Where nothing ties that is the metric itself. How users
-and items are numbered has no part in it.
+Items with equal scores have no order, so a metric is its exact expected value over all orders
+(McSherry and Najork, "Computing information retrieval performance measures efficiently in the
+presence of tied scores", ECIR 2008). Without ties that is the usual metric. Numbering does not
+matter.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,10 @@ OnEither = Array | np.ndarray  # on the device or on the host
 
 
 class Places(NamedTuple):
-    """Where every item of the users' truth stands in the ranked list of its user.
+    """The ranks of each truth pair: `above`, ..., `above + tied - 1`, all equally likely.
 
-    A pair of user and item is at one of the ranks `above`, ..., `above + tied - 1` (0 is the top),
-    each as likely: `above` items have higher scores, and `tied` have its score, itself included.
-    An item that is not ranked, or only below the longest list, has `tied` 0.
+    0 is the top. `tied` counts the item itself. It is 0 for an item that is not ranked within the
+    longest list.
     """
 
     users: Int[OnEither, "pairs"]  # row of the user
@@ -35,7 +34,7 @@ class Places(NamedTuple):
 
 
 class _Edge(NamedTuple):
-    """The tied items that a cutoff parts, for every user: some are in the list, some are not."""
+    """For each user, the ties that the cutoff splits: some are inside the list, some outside."""
 
     places: Int[Array, "users"]  # of the list that they fill
     tied: Int[Array, "users"]  # 0 where the cutoff parts no ties that have truth among them
@@ -141,7 +140,10 @@ def _over_ideal(dcg: Array, found: Array, cutoff: int) -> Array:
 
 
 def _edge(places: Places, cutoff: int) -> _Edge:
-    """The ties that a cutoff parts. A user's pairs there share one score, so any of them tells."""
+    """The ties that the cutoff splits.
+
+    A user's truth pairs in them share one score, so any of these pairs describes the group.
+    """
     parted = (places.above < cutoff) & (places.above + places.tied > cutoff)
     users = places.truth_sizes.shape[0]
 
@@ -164,8 +166,8 @@ def _where_parted(
 ) -> PerUser:
     """`expected(odds)` for the users with ties at the edge; computed only if there are any.
 
-    odds: [users, cutoff + 1], the chance that so many of the tied hits are in the list. They are
-    those of drawing `places` of `tied` items without putting any back, drawn one after another.
+    odds: [users, cutoff + 1], the probability that 0, 1, 2, ... tied hits are in the list, as when
+    drawing `places` of `tied` items without replacement.
     """
 
     def draw(

@@ -1,4 +1,4 @@
-"""The best items of any users, by the rules of the evaluation: what export and recommend share."""
+"""The best items for any users, ranked as in evaluation. Used by export and recommend."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ def rank(
     score: ScoreFn,
     users: np.ndarray,
     top: int,
-    seen: scipy.sparse.csr_array | None,
+    left_out: scipy.sparse.csr_array | None,
     user_block: int,
     dataset: Dataset,
     allowed: np.ndarray | None = None,
@@ -45,20 +45,20 @@ def rank(
       score: the model's.
       users: indices [n], each once.
       top: the length of the lists; at most the number of items.
-      seen: pairs [users, items] that are left out, such as those of training; None leaves none out.
+      left_out: pairs [users, items] that are in no list, such as those of training; None for none.
       user_block: users ranked at a time.
       dataset: what the model was trained on.
       allowed: bool [items], whether an item may be in a list at all; None allows all.
-      stand_in: which users are not known, and their scores; None takes what `dataset` says.
+      stand_in: the users without a training pair, and their scores; None takes what `dataset` says.
     """
     order = jnp.asarray(dataset.tie_order, jnp.int32)
     stand_in = stand_in or fallback(dataset.train)
     found = []
-    for count, padded, dropped in _blocks(users, seen, min(user_block, len(users))):
+    for count, padded, dropped in _blocks(users, left_out, min(user_block, len(users))):
         best, items = _best(
             representation,
             padded,
-            stand_in.known[padded],
+            stand_in.trained[padded],
             stand_in.scores,
             dropped,
             allowed,
@@ -90,25 +90,25 @@ def length(top: int | None, default: int, dataset: Dataset) -> int:
 
 
 def _blocks(
-    users: np.ndarray, seen: scipy.sparse.csr_array | None, block: int
+    users: np.ndarray, left_out: scipy.sparse.csr_array | None, block: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(how many, users [block], seen [pairs, 2]) of every block, each padded to the same shapes."""
+    """(how many, users [block], pairs left out) of every block, each padded to the same shapes."""
     parts = [users[start : start + block] for start in range(0, len(users), block)]
-    pairs = [_pairs(seen, part) for part in parts]
+    pairs = [_pairs(left_out, part) for part in parts]
     most = max(map(len, pairs))
-    for part, known in zip(parts, pairs, strict=True):
+    for part, own in zip(parts, pairs, strict=True):
         padded = np.zeros(block, np.int32)
         padded[: len(part)] = part
         dropped = np.full((most, 2), block, np.int32)  # a row out of range is none
-        dropped[: len(known)] = known
+        dropped[: len(own)] = own
         yield len(part), padded, dropped
 
 
-def _pairs(seen: scipy.sparse.csr_array | None, users: np.ndarray) -> np.ndarray:
-    """(row in the block, item) of what these users have seen: int32 [pairs, 2]."""
-    if seen is None:
+def _pairs(left_out: scipy.sparse.csr_array | None, users: np.ndarray) -> np.ndarray:
+    """(row in the block, item) of what is left out for these users: int32 [pairs, 2]."""
+    if left_out is None:
         return np.zeros((0, 2), np.int32)
-    chosen = seen[users].tocoo()
+    chosen = left_out[users].tocoo()
     return np.stack([chosen.row, chosen.col], axis=1).astype(np.int32)
 
 
@@ -116,9 +116,9 @@ def _pairs(seen: scipy.sparse.csr_array | None, users: np.ndarray) -> np.ndarray
 def _best(
     representation: Any,
     users: Int[OnEither, "block"],
-    known: Bool[OnEither, "block"],
+    trained: Bool[OnEither, "block"],
     popularity: Float[OnEither, "items"],
-    seen: Int[OnEither, "pairs 2"],
+    left_out: Int[OnEither, "pairs 2"],
     allowed: Bool[OnEither, "items"] | None,
     order: Int[OnEither, "items"],
     *,
@@ -127,8 +127,8 @@ def _best(
 ) -> tuple[Float[Array, "block top"], Int[Array, "block top"]]:
     """The best scores of a block of users and their items."""
     scores = score(representation, jnp.asarray(users))
-    scores = jnp.where(known[:, None], scores, popularity[None, :])
-    scores = scores.at[seen[:, 0], seen[:, 1]].set(-jnp.inf, mode="drop")
+    scores = jnp.where(trained[:, None], scores, popularity[None, :])
+    scores = scores.at[left_out[:, 0], left_out[:, 1]].set(-jnp.inf, mode="drop")
     if allowed is not None:
         scores = jnp.where(allowed[None, :], scores, -jnp.inf)
     best, place = jax.lax.top_k(scores[:, order], top)  # of equal ones the first

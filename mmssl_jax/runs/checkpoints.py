@@ -14,6 +14,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import signals
 
 Rank = Callable[[float, int], tuple[float, int]]
 
@@ -84,12 +85,13 @@ class Checkpoints:
           about: JSON-compatible, stored with the checkpoint.
         """
         arrays = _flat(state)
-        self._checkpointer.save(
-            epoch,
-            arrays,
-            metrics={"score": score, "epoch": epoch},
-            custom_metadata=about | {"checksum": _checksum(arrays)},
-        )
+        with signals.held_back():  # orbax, cut off, waits for itself for minutes
+            self._checkpointer.save(
+                epoch,
+                arrays,
+                metrics={"score": score, "epoch": epoch},
+                custom_metadata=about | {"checksum": _checksum(arrays)},
+            )
 
     def restore(self, epoch: int, like: Any) -> Any:
         """The state saved after an epoch, with the structure and the shardings of `like`.
@@ -111,6 +113,8 @@ class Checkpoints:
                     arrays, problem = None, "its checksum differs"
             except Exception as error:  # orbax raises many kinds for a damaged or foreign one
                 problem = type(error).__name__
+            if arrays is None:
+                gc.collect()  # of the reads that are abandoned, while none is reported
         if arrays is None:
             raise InputError(
                 f"the checkpoint of epoch {epoch} in {self._folder} does not fit this config and "
@@ -127,7 +131,6 @@ def _abandoned_reads_unreported() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.collect()
         reports.disabled = False
 
         def of_others(report: Any) -> None:  # a read in flight ends whenever it does

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ _MAY_CHANGE = {
 }
 
 
-class Workdir:
+class RunFolder:
     """Paths and small files of one run."""
 
     def __init__(self, folder: pathlib.Path):
@@ -42,8 +42,15 @@ class Workdir:
         self.results = folder / "results.json"
 
     @contextlib.contextmanager
-    def open(self, config: Config, dataset: Dataset) -> Iterator[None]:
+    def open(
+        self, config: Config, dataset: Dataset, resolve: Callable[[Config], Config]
+    ) -> Iterator[None]:
         """Takes the folder for a run of this config on this data set, new or continued.
+
+        Args:
+          config: resolved.
+          dataset: the data.
+          resolve: gives the config that is stored here the fields that came later.
 
         Raises:
           InputError: the folder holds another run, is in use, or cannot be written.
@@ -52,7 +59,7 @@ class Workdir:
         stored = self.read() if self.config.exists() else None
         kept = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
         if stored and (kept or self.results.exists()):  # a start that failed binds nobody
-            self._check_same_run(stored, config, dataset)
+            self._check_same_run((resolve(stored[0]), stored[1]), config, dataset)
         elif stored is None and self.checkpoints.exists():
             raise InputError(
                 f"{self.folder} holds checkpoints but no config.json; choose another --workdir"
@@ -85,7 +92,7 @@ class Workdir:
         self._check_path()
         if not self.config.exists():
             raise InputError(
-                f"{self.folder} holds no run (no config.json); run train.py or give --workdir"
+                f"{self.folder} holds no run (no config.json); run mmssl train, or give --workdir"
             )
         content = atomic.read_json(self.config)
         if not isinstance(content, dict) or {"config", "dataset"} - content.keys():
@@ -139,7 +146,10 @@ class Workdir:
 
 
 def changed_fields(stored: Config, config: Config) -> dict[str, tuple[Any, Any]]:
-    """Field -> what it was and is, of those for which a run of `stored` is none of `config`."""
+    """Field -> what it was and is, of those for which a run of `stored` is none of `config`.
+
+    Both are resolved, so that a field that a run of earlier code lacks has its default.
+    """
     was, now = configs.flatten(stored), configs.flatten(config)
     return {
         path: (was.get(path), now[path])

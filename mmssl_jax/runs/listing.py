@@ -7,7 +7,7 @@ from typing import Any
 
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
 
 _DEPTH = 5  # runs/compare/<study>/<model>/seed-1
 
@@ -18,7 +18,7 @@ def runs(root: pathlib.Path) -> list[dict[str, Any]]:
     Model, data and best epoch are None where nothing says them, the test Recall@20 also where the
     run is not finished, was trained on all pairs, or is a trial of a search.
     """
-    return [_described(Workdir(folder)) for folder in _folders(root)]
+    return [_described(RunFolder(folder)) for folder in _folders(root)]
 
 
 def _folders(root: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -31,7 +31,7 @@ def _folders(root: pathlib.Path) -> Iterator[pathlib.Path]:
             below.clear()
 
 
-def _described(run: Workdir) -> dict[str, Any]:
+def _described(run: RunFolder) -> dict[str, Any]:
     found: dict[str, Any] = {"folder": str(run.folder), "problem": None}
     try:
         config = atomic.read_json(run.config)

@@ -22,7 +22,7 @@ def about() -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "cores": cores(),
         "python": platform.python_version(),
-    } | {f"version/{name}": importlib.metadata.version(name) for name in _PACKAGES}
+    } | {f"version/{name}": version(name) for name in _PACKAGES}
 
 
 def version(package: str) -> str | None:

@@ -91,8 +91,8 @@ def vectors_of(model: Model, representation: Any, dataset: Dataset) -> dict[str,
     if model.score is not dot_scores:
         return {}
     users, items = map(np.asarray, representation)
-    known = fallback.fallback(dataset.train).known
-    return {"users": np.where(known[:, None], users, 0), "items": items, "known_users": known}
+    trained = fallback.fallback(dataset.train).trained
+    return {"users": np.where(trained[:, None], users, 0), "items": items, "known_users": trained}
 
 
 def _write(

@@ -1,7 +1,8 @@
 """What `export` and `recommend` may be asked to leave out, and whom and what they are asked for."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -21,6 +22,7 @@ LEFT_OUT = {
     "none": "nothing is left out: what a user is known to have may be in the list",
 }
 
+_COMMAS = 8  # in an id, at most
 _FEW = 20_000  # among so many ids, those that are like another are found at once
 
 
@@ -54,10 +56,12 @@ def find(flag: str, given: Ids, kind: str, dataset: Dataset) -> np.ndarray:
     users, items = ranked_lists.user_and_item_ids(dataset)
     known, raw = (users, dataset.user_ids) if kind == "user" else (items, dataset.item_ids)
     index = {name: place for place, name in enumerate(known)}
-    if not isinstance(given, str):
-        names = [str(name) for name in ([given] if isinstance(given, int) else given)]
+    if isinstance(given, str):
+        names = _parted(given, index)
     else:
-        names = [given] if given in index else [name.strip() for name in given.split(",")]
+        names = [str(name) for name in ([given] if isinstance(given, int) else given)]
+    if not names:
+        raise InputError(f"{flag} is an empty list; name one {kind} or more")
     missing = [name for name in names if name not in index]
     if missing and raw is not None:  # spelt otherwise, as an import would join them
         places = zip(missing, id_spelling.places(known, missing).tolist(), strict=True)
@@ -67,12 +71,34 @@ def find(flag: str, given: Ids, kind: str, dataset: Dataset) -> np.ndarray:
             continue
         if raw is None:
             raise InputError(
-                f"{flag} has {name[:60]!a}; the data has no raw ids, so {kind}s are numbers from 0 "
+                f"{flag} has {name[:60]!r}; the data has no raw ids, so {kind}s are numbers from 0 "
                 f"to {len(known) - 1}"
             )
         close = _like(name, known)
-        raise InputError(f"{flag} has {name[:60]!a}, which is no {kind} of the data{close}")
+        raise InputError(f"{flag} has {name[:60]!r}, which is no {kind} of the data{close}")
     return np.array(list(dict.fromkeys(index[name] for name in names)))
+
+
+def _parted(text: str, known: Mapping[str, Any]) -> list[str]:
+    """The ids in a text, which has commas between them.
+
+    Where that leaves unknown ones, neighbours that make a known id together are one: ids may have
+    commas as well.
+    """
+    parts = text.split(",")
+    names = [part.strip() for part in parts]
+    if text in known:
+        return [text]
+    if all(name in known for name in names):
+        return names
+    names = []
+    while parts:
+        longest = min(len(parts), _COMMAS + 1)
+        taken = [",".join(parts[:count]).strip() for count in range(longest, 0, -1)]
+        name = next((each for each in taken if each in known), taken[-1])
+        del parts[: longest - taken.index(name)]
+        names.append(name)
+    return names
 
 
 def allowed_items(only: Ids | None, exclude: Ids | None, dataset: Dataset) -> np.ndarray | None:

@@ -109,7 +109,7 @@ def of_users(users: np.ndarray, model: Model, rule: str, dataset: Dataset) -> As
     ids, _ = ranked_lists.user_and_item_ids(dataset)
     stand_in = fallback(dataset.train)
     about = [
-        {"user_id": ids[user], "user": user, "known": bool(stand_in.known[user])}
+        {"user_id": ids[user], "user": user, "known": bool(stand_in.trained[user])}
         for user in users.tolist()
     ]
     owned = options.known_pairs(rule, dataset)

@@ -19,7 +19,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
 from mmssl_jax.models import MODELS, resolve
-from mmssl_jax.runs.folder import Workdir, changed_fields, check_dataset
+from mmssl_jax.runs.folder import RunFolder, changed_fields, check_dataset
 from mmssl_jax.studies import report
 from mmssl_jax.studies.comparison import PAIRED, Entry, Run, rows
 from mmssl_jax.training import results, selection, session
@@ -107,8 +107,8 @@ def _plan(
 
 
 def _data_of(config: Config) -> tuple[Any, ...]:
-    """The fields that say which data set is loaded."""
-    return config.data.path, config.data.modalities, config.data.demo_seed
+    """What decides which data set is loaded."""
+    return tuple(getattr(config.data, field) for field in session.LOADED_BY)
 
 
 def _datasets(plan: Sequence[Config], say: Say) -> dict[tuple[Any, ...], Dataset]:
@@ -131,7 +131,7 @@ def _entry(
     for config in plan:
         seed = config.train.seed
         try:
-            run = _run(config, dataset, Workdir(folder / f"seed-{seed}"), say)
+            run = _run(config, dataset, RunFolder(folder / f"seed-{seed}"), say)
         except training.FAILURES as error:
             message = " ".join(str(error).split()) or type(error).__name__
             say(f"{name}, seed {seed}: failed: {message}")
@@ -143,25 +143,25 @@ def _entry(
     return entry
 
 
-def _run(config: Config, dataset: Dataset, workdir: Workdir, say: Say) -> Run:
+def _run(config: Config, dataset: Dataset, run: RunFolder, say: Say) -> Run:
     """A run, trained unless it is finished."""
-    label = f"{workdir.folder.parent.name}, seed {config.train.seed}"
-    summary = _finished(config, dataset, workdir)
+    label = f"{run.folder.parent.name}, seed {config.train.seed}"
+    summary = _finished(config, dataset, run)
     if summary is None:
-        say(f"{label}: training in {workdir.folder}")
-        summary = training.train(config, dataset, workdir.folder)
+        say(f"{label}: training in {run.folder}")
+        summary = training.train(config, dataset, run.folder)
     else:
-        say(f"{label}: finished already, in {workdir.folder}")
+        say(f"{label}: finished already, in {run.folder}")
     if summary["epochs"] > config.train.epochs:
         raise InputError(
-            f"the run in {workdir.folder} has {summary['epochs']} epochs, more than train.epochs, "
+            f"the run in {run.folder} has {summary['epochs']} epochs, more than train.epochs, "
             f"{config.train.epochs}; choose another --workdir"
         )
-    stored = _per_user(config, dataset, workdir, summary)
+    stored = _per_user(config, dataset, run, summary)
     return Run(
         seed=config.train.seed,
         summary=summary,
-        seconds=_seconds(workdir.read_metrics(up_to_epoch=summary["epochs"])),
+        seconds=_seconds(run.read_metrics(up_to_epoch=summary["epochs"])),
         parameters=int(stored["parameters"]),
         deterministic=bool(stored["deterministic"]),
         users=stored["users"],
@@ -169,35 +169,35 @@ def _run(config: Config, dataset: Dataset, workdir: Workdir, say: Say) -> Run:
     )
 
 
-def _finished(config: Config, dataset: Dataset, workdir: Workdir) -> dict[str, Any] | None:
+def _finished(config: Config, dataset: Dataset, run: RunFolder) -> dict[str, Any] | None:
     """The results of a run of this config that has nothing left to do, else None."""
-    if not (workdir.config.exists() and workdir.results.exists()):
+    if not (run.config.exists() and run.results.exists()):
         return None
-    stored, known = workdir.read()
-    check_dataset(known, dataset, workdir.folder)
-    if changed_fields(stored, config):
+    stored, known = run.read()
+    check_dataset(known, dataset, run.folder)
+    if changed_fields(resolve(stored), config):
         return None  # training.train says whether the run can go on under this config
-    summary = atomic.read_json(workdir.results)
+    summary = atomic.read_json(run.results)
     try:
         epochs = summary["epochs"]
         stale = selection.stale_after(epochs, summary["best_epoch"], config.train)
         done = selection.has_ended(epochs, stale, config.train)
     except (LookupError, TypeError) as error:
         raise InputError(
-            f"{workdir.results} does not have the results of a run; remove the folder"
+            f"{run.results} does not have the results of a run; remove the folder"
         ) from error
     return summary if done else None
 
 
 def _per_user(
-    config: Config, dataset: Dataset, workdir: Workdir, summary: dict[str, Any]
+    config: Config, dataset: Dataset, run: RunFolder, summary: dict[str, Any]
 ) -> dict[str, np.ndarray]:
     """What results.json lacks, of the best epoch: PAIRED of every test user, parameters, ...
 
     Made from the checkpoint once and kept in per_user.npz. Raises InputError where the checkpoint
     is of a later best epoch.
     """
-    path = workdir.folder / "per_user.npz"
+    path = run.folder / "per_user.npz"
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
             stored = dict(content)
@@ -206,11 +206,11 @@ def _per_user(
             return stored
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
         pass  # there is none, or not a whole one
-    trained = training.best_of_run(config, dataset, workdir)
+    trained = training.best_of_run(config, dataset, run)
     if trained.epoch != summary["best_epoch"]:
         raise InputError(
-            f"{workdir.folder} was trained on after its {summary['epochs']} epochs and stopped; "
-            "finish it with train.py, or remove the folder"
+            f"{run.folder} was trained on after its {summary['epochs']} epochs and stopped; "
+            "finish it with mmssl train, or remove the folder"
         )
     ranking = results.rank_splits(trained, ("test",))["test"]
     model, state = trained.model, trained.state

@@ -23,14 +23,14 @@ from mmssl_jax.config import Config, named
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import results, session
 
 if TYPE_CHECKING:  # an extra
     import optuna
 
 _SHOWN = 10  # trials in the table
-_FIXED = ("name", "data.path", "data.modalities", "data.demo_seed", "train.seed")
+_FIXED = ("name", "train.seed", *(f"data.{field}" for field in session.LOADED_BY))
 
 Space = Mapping[str, Any]  # field of the config -> one of optuna.distributions
 
@@ -96,7 +96,8 @@ def _optuna() -> ModuleType:
     except ImportError as error:
         raise InputError('tune needs Optuna: pip install ".[tune]"') from error
     optuna.logging.set_verbosity(logging.ERROR)
-    return optuna
+    module: ModuleType = optuna  # where it is not installed, mypy knows nothing of it
+    return module
 
 
 def read_space(path: pathlib.Path) -> Space:
@@ -167,7 +168,7 @@ def _trained(
         trial.set_user_attr("error", message)
         say(f"trial {trial.number}: failed: {message}")
     for run in runs.values():  # a search of hundreds would fill a disk
-        shutil.rmtree(Workdir(run).checkpoints, ignore_errors=True)
+        shutil.rmtree(RunFolder(run).checkpoints, ignore_errors=True)
     return _mean(trial, summaries) if len(summaries) == len(seeds) else None
 
 
@@ -219,8 +220,9 @@ def _described(trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
     value, state = trial.value, trial.state.name.lower()
     if "error" in trial.user_attrs:
         value, state = None, "failed"  # told to Optuna as pruned, so that it counts as tried
-    described = {"trial": trial.number, "state": state, "val/recall@20": value}
-    return described | {"params": trial.params} | trial.user_attrs
+    described: dict[str, Any] = {"trial": trial.number, "state": state, "val/recall@20": value}
+    described |= {"params": trial.params} | trial.user_attrs
+    return described
 
 
 def _short(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Training: the session of a config, one step, and the loop over epochs."""
 
-from mmssl_jax.training.finished import evaluate_run
 from mmssl_jax.training.loop import FAILURES, OUT_OF_MEMORY, train
+from mmssl_jax.training.results import evaluate_run
 from mmssl_jax.training.session import best_of_run
 
 __all__ = ["FAILURES", "OUT_OF_MEMORY", "best_of_run", "evaluate_run", "train"]

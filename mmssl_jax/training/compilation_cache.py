@@ -16,11 +16,11 @@ _SETTINGS = {
 
 
 def use() -> str | None:
-    """Keeps compiled programs, unless jax is told where to keep them, or not to; returns where.
+    """Keeps compiled programs between runs, unless jax's variables say otherwise; returns where.
 
-    jax's own variables rule: JAX_COMPILATION_CACHE_DIR is another folder (and then no setting of
-    jax's is touched), JAX_ENABLE_COMPILATION_CACHE=0 turns it off. Where the folder cannot be used,
-    or an entry cannot be read, everything is compiled anew, and nothing else differs.
+    JAX_COMPILATION_CACHE_DIR names another folder (no setting is then changed);
+    JAX_ENABLE_COMPILATION_CACHE=0 turns it off. If the folder or an entry cannot be used, the
+    program is compiled again.
     """
     settings: Any = jax.config  # whose values have no types
     if not settings.jax_enable_compilation_cache:
@@ -40,9 +40,9 @@ def use() -> str | None:
 
 
 def own_folder(name: str) -> pathlib.Path | None:
-    """A folder of ours among the user's caches, made where it is missing; None without one.
+    """Our folder in the user's cache, created if needed; None if it cannot be used.
 
-    What jax keeps is code that is run, so a folder that belongs to somebody else is none.
+    Cached programs are executed, so a folder owned by somebody else is not used.
     """
     try:
         folder = _caches() / "mmssl_jax" / name

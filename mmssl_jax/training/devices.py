@@ -14,7 +14,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mmssl_jax import config as configs
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs.training_pairs import Batch
+from mmssl_jax.models.model import Batch
 
 # The tables with a row for every user or item, by the end of an array's path. Optimisers keep
 # moments under the names of the parameters, so theirs are split as well.
@@ -31,7 +31,7 @@ _TABLES = re.compile(
 
 
 def check_devices() -> None:
-    """Raises InputError where jax is told to use a device that is not here, or float64."""
+    """Raises InputError if jax is set to use a device that is not there, or float64."""
     settings: Any = jax.config  # whose values have no types
     if settings.jax_enable_x64:
         raise InputError(

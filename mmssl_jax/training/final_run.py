@@ -1,7 +1,6 @@
-"""Training on all pairs, for serving: the config of such a run, and for how long it trains.
+"""The config of a run on all pairs, for serving.
 
-Nothing is held out, so no validation says when to stop: the epochs are given, or those of the best
-epoch of a run that had one.
+As nothing is held out, the number of epochs is given, or taken from the best epoch of another run.
 """
 
 from typing import Any
@@ -12,7 +11,7 @@ from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
-from mmssl_jax.runs.folder import Workdir, describe
+from mmssl_jax.runs.folder import RunFolder, describe
 
 
 def config_for(given: Config, overrides: dict[str, Any]) -> Config:
@@ -30,8 +29,8 @@ def config_for(given: Config, overrides: dict[str, Any]) -> Config:
     return config
 
 
-def check_data(run: Workdir, dataset: Dataset) -> str:
-    """A warning where a final run has other data than the run that it takes its epochs from.
+def check_data(run: RunFolder, dataset: Dataset) -> str:
+    """Returns a warning if the data differs from that of the run whose epochs are used, else ''.
 
     Raises:
       InputError: it has other modalities.
@@ -53,8 +52,8 @@ def check_data(run: Workdir, dataset: Dataset) -> str:
     )
 
 
-def config_from(run: Workdir, overrides: dict[str, Any]) -> tuple[Config, str]:
-    """The config, resolved, of a final run that ends where another run was best; and that in words.
+def config_from(run: RunFolder, overrides: dict[str, Any]) -> tuple[Config, str]:
+    """The resolved config of a final run that stops at another run's best epoch; that in words.
 
     Raises:
       InputError: there is no finished run, or a field besides data.path is given.
@@ -66,7 +65,7 @@ def config_from(run: Workdir, overrides: dict[str, Any]) -> tuple[Config, str]:
         )
     stored, _ = run.read()
     if not run.results.exists():
-        raise InputError(f"{run.folder} has no results.json: finish that run with train.py first")
+        raise InputError(f"{run.folder} has no results.json: finish it with mmssl train first")
     summary = atomic.read_json(run.results)
     try:
         best, epochs = summary["best_epoch"], summary["epochs"]

@@ -17,10 +17,11 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.data.checks import cold
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
+from mmssl_jax.models import resolve
 from mmssl_jax.ranking import fallback, full_ranking
 from mmssl_jax.runs import provenance
 from mmssl_jax.runs.checkpoints import Checkpoints, abstract
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import devices, results, selection, session
 from mmssl_jax.training import state as states
 from mmssl_jax.training.progress import Progress
@@ -52,8 +53,8 @@ def train(
       dataset: the data.
       folder: of the run; a run of the same config and data in it is continued.
       splits: those that the best epoch is scored on; without 'test' the test split is not read.
-      watch: called after every validation, and at first for those of a run that is continued; what
-        it raises ends the run.
+      watch: called after each validation; on resume it is first called for the earlier ones. An
+        exception from it ends the run.
 
     Returns:
       The content of results.json.
@@ -63,9 +64,9 @@ def train(
         items that the model cannot score.
     """
     splits = () if dataset.final else splits
-    own, run = session.prepare(config, dataset), Workdir(folder)
+    own, run = session.prepare(config, dataset), RunFolder(folder)
     cold.check(dataset, config.model.name, own.model.scores_cold_items, splits)
-    with run.open(config, dataset), session.checkpoints_of(run) as checkpoints:
+    with run.open(config, dataset, resolve), session.checkpoints_of(run) as checkpoints:
         state, rows, programs = _start(own, run, checkpoints)
         if watch is not None:
             for row in rows:
@@ -106,7 +107,7 @@ class _Programs(NamedTuple):
 
 
 def _start(
-    own: Session, run: Workdir, checkpoints: Checkpoints
+    own: Session, run: RunFolder, checkpoints: Checkpoints
 ) -> tuple[states.TrainState, list[dict[str, Any]], _Programs]:
     """The state that a run begins or goes on with, its rows of metrics so far, and its programs."""
     config = own.config
@@ -133,7 +134,7 @@ def _train(
     programs: _Programs,
     state: states.TrainState,
     rows: list[dict[str, Any]],
-    run: Workdir,
+    run: RunFolder,
     checkpoints: Checkpoints,
     watch: Watch | None,
 ) -> states.TrainState:
@@ -168,7 +169,7 @@ def _train(
 
 
 def _validation(own: Session, inputs: Any) -> Validate:
-    """The function from a state to its metrics on val; to none where all pairs are in train."""
+    """The function that validates a state; for a final run, one that returns no metrics."""
     config, dataset, model = own.config, own.dataset, own.model
     if dataset.final:
         return lambda state: {}

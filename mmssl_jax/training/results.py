@@ -9,10 +9,12 @@ from rich.table import Table
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.checks import cold
+from mmssl_jax.errors import InputError
 from mmssl_jax.models import Model
-from mmssl_jax.ranking import fallback, full_ranking, metrics
+from mmssl_jax.ranking import fallback, full_ranking, groups, metrics
 from mmssl_jax.runs import provenance
-from mmssl_jax.training.session import Trained
+from mmssl_jax.runs.folder import RunFolder
+from mmssl_jax.training.session import Trained, best_of_run
 
 SPLITS = ("val", "test")
 RANKED = {False: "items without training pair", True: "all items, known ones included"}
@@ -48,6 +50,26 @@ def score_splits(trained: Trained, splits: Sequence[str] = SPLITS) -> dict[str, 
     return scores_of(rank_splits(trained, splits), trained.config.evaluation.cutoffs)
 
 
+def evaluate_run(config: Config, dataset: Dataset, run: RunFolder) -> dict[str, Any]:
+    """The scores of the best checkpoint of a run on validation and test, with those of groups.
+
+    Raises:
+      InputError: there is no checkpoint, or it does not fit the config and the data.
+    """
+    if dataset.final:
+        raise InputError(
+            f"the run in {run.folder} was trained with --final, on all pairs: there are none "
+            "left to score it on; recommend and export take it"
+        )
+    trained = best_of_run(config, dataset, run)
+    rankings = rank_splits(trained)
+    scores: dict[str, Any] = scores_of(rankings, config.evaluation.cutoffs)
+    scores |= groups.scores_of(rankings, dataset)
+    scores |= not_modelled(dataset, trained.model)
+    about = about_run(config, dataset, trained.model)
+    return about | {"best_epoch": trained.epoch} | scores
+
+
 def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
     """What a reader of the scores must know: data, model, players, seed, code and machine."""
     return {
@@ -59,14 +81,14 @@ def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
         "ranked": RANKED[dataset.repeats],
         "modalities": list(dataset.features),
         "model": config.model.name,
-        "variant": config.model.variant if config.model.name == "mmssl" else None,
+        "variant": config.model.variant,  # None for a model without variants
         "critic": "critic" in model.losses,
         "seed": config.train.seed,
     } | provenance.about()
 
 
 def not_modelled(dataset: Dataset, model: Model, splits: Sequence[str] = SPLITS) -> dict[str, Any]:
-    """What of these splits the model knows nothing of: users, and pairs by their items."""
+    """Counts the users and pairs of these splits that the model cannot score."""
     matrices = {split: getattr(dataset, split) for split in splits}
     unscored = cold.unscored(dataset, model.scores_cold_items, splits)
     return fallback.counts(dataset.train, matrices) | unscored
@@ -87,7 +109,7 @@ def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table
 
 
 def _unscored(scores: dict[str, Any]) -> str:
-    """One line on the truth that the model has no score for, empty where that is not much."""
+    """A line about truth that the model cannot score; empty if there is little of it."""
     text = cold.said(scores, SPLITS)
     return f"Missed by '{scores['model']}', which cannot score them: {text}." if text else ""
 
@@ -103,7 +125,7 @@ def kind_of_data(dataset: Dataset) -> str:
 def title(dataset: Dataset, config: Config, best_epoch: int) -> str:
     """One line that says what a table of scores is of."""
     modalities = ", ".join(dataset.features) or "none"
-    variant = f" ({config.model.variant})" if config.model.name == "mmssl" else ""
+    variant = f" ({config.model.variant})" if config.model.variant else ""
     epoch = f"best validation epoch {best_epoch}"
     if dataset.final:
         epoch = f"all pairs trained on, {best_epoch} epoch{'s' if best_epoch > 1 else ''}"

@@ -35,7 +35,7 @@ def after(selection: Selection, score: float, epoch: int) -> Selection:
 
 
 def has_ended(epochs: int, stale: int, train: Train) -> bool:
-    """Whether a run is over after so many epochs, with no new best in the last `stale` of them."""
+    """Whether a run of so many epochs is over, without a new best in `stale` validations."""
     return epochs >= train.epochs or stale > train.patience
 
 

@@ -1,4 +1,4 @@
-"""Everything that a run needs, made from its config: the one chain that every command goes through.
+"""Everything that a run needs, made from its config: the one chain that every run goes through.
 
 config -> data -> graphs and model -> optimisers -> state -> run folder.
 """
@@ -21,10 +21,13 @@ from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import Model
 from mmssl_jax.ranking import full_ranking
 from mmssl_jax.runs.checkpoints import Checkpoints
-from mmssl_jax.runs.folder import Workdir, check_dataset
+from mmssl_jax.runs.folder import RunFolder, check_dataset
 from mmssl_jax.training import compilation_cache, devices, selection
 from mmssl_jax.training import state as states
 from mmssl_jax.training.step import Constants, RunSteps, compile_steps, train_step
+
+# Fields of a config's `data` by which a data set is loaded; the others prepare its features.
+LOADED_BY = ("path", "modalities", "demo_seed", "repeats")
 
 
 class Session(NamedTuple):
@@ -50,7 +53,7 @@ class Session(NamedTuple):
 
     def constants(self, run_key: PRNGKeyArray, mesh: Mesh) -> Constants:
         """What every step reads and none changes, on the devices of a mesh."""
-        tables = training_pairs.sampling_tables(self.dataset.train)
+        tables = training_pairs.pair_tables(self.dataset.train)
         placed: Constants = devices.place((tables, self.model.inputs, run_key), mesh)
         return placed
 
@@ -83,8 +86,7 @@ def load_data(
     """
     devices.check_devices()
     compilation_cache.use()
-    of = config.data
-    dataset = data.load(of.path, of.modalities, of.demo_seed, of.repeats, final=final)
+    dataset = data.load(*(getattr(config.data, field) for field in LOADED_BY), final=final)
     for warning in dataset.warnings:
         warn(warning)
     return dataset
@@ -115,7 +117,7 @@ def protocol_steps(config: Config, dataset: Dataset) -> int:
     return int(dataset.train.nnz) // config.train.batch_size + 1
 
 
-def checkpoints_of(run: Workdir, *, clean: bool = True) -> Checkpoints:
+def checkpoints_of(run: RunFolder, *, clean: bool = True) -> Checkpoints:
     """The checkpoints of a run, of which the best is kept; `clean` is for who writes them."""
     return Checkpoints(run.checkpoints, selection.rank, clean=clean)
 
@@ -135,7 +137,7 @@ class Trained(NamedTuple):
 
 
 def open_run(
-    run: Workdir, *, path: str | None = None, warn: Callable[[str], None] = lambda line: None
+    run: RunFolder, *, path: str | None = None, warn: Callable[[str], None] = lambda line: None
 ) -> tuple[Config, Dataset]:
     """The config that is stored with a run, and its data set.
 
@@ -156,13 +158,13 @@ def open_run(
     return config, dataset
 
 
-def best_of_run(config: Config, dataset: Dataset, run: Workdir) -> Trained:
+def best_of_run(config: Config, dataset: Dataset, run: RunFolder) -> Trained:
     """The best epoch of a run, with the model and the state after it.
 
     Raises:
       InputError: there is no checkpoint, or it does not fit the config and the data.
     """
-    missing = InputError(f"{run.folder} holds no checkpoint yet; run train.py first")
+    missing = InputError(f"{run.folder} holds no checkpoint yet; run mmssl train first")
     if not run.checkpoints.is_dir():
         raise missing
     own = prepare(config, dataset)

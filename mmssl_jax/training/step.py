@@ -13,12 +13,12 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import Model
 from mmssl_jax.models.model import LossFn, Params
-from mmssl_jax.training import devices
+from mmssl_jax.training import batches, devices
 from mmssl_jax.training.state import TrainState
 
 Terms = dict[str, Array]  # 'player/term' -> scalar
 Constants = tuple[
-    training_pairs.SamplingTables, Any, PRNGKeyArray
+    training_pairs.PairTables, Any, PRNGKeyArray
 ]  # tables, the model's inputs, run key
 Step = Callable[[TrainState, Constants], tuple[TrainState, Terms]]
 RunSteps = Callable[[TrainState, Constants, Int[Array, ""]], tuple[TrainState, Terms]]
@@ -33,12 +33,12 @@ def train_step(
     batch_size: int,
     mesh: Mesh,
 ) -> tuple[TrainState, Terms]:
-    """Draws a batch and updates every player in turn, each against the newest of the others."""
+    """Draws a batch and updates the players in turn, each with the others' newest parameters."""
     tables, inputs, run_key = constants
     sample_key, *player_keys = jax.random.split(
         jax.random.fold_in(run_key, state.step), 1 + len(model.losses)
     )
-    batch = devices.split_batch(training_pairs.sample(sample_key, tables, batch_size), mesh)
+    batch = devices.split_batch(batches.sample(sample_key, tables, batch_size), mesh)
     held = model.refresh(state.params, inputs, state.held, state.step)
     params, optimiser_states, history = state.params, state.optimiser_states, {}
     for (player, loss_fn), key in zip(model.losses.items(), player_keys, strict=True):
@@ -69,17 +69,17 @@ def train_step(
 def compile_steps(
     step: Step, state: TrainState, constants: Constants, steps_per_call: int
 ) -> RunSteps:
-    """Compiles a call that runs up to `steps_per_call` steps, once for every length.
+    """Compiles a call that runs up to `steps_per_call` steps.
 
-    The number of steps is an argument of the compiled program, so the shorter call at the end of an
-    epoch needs no second compilation. It returns the terms of each step, in rows; rows past the
-    number of steps are zero. The state is donated, and stays where it is on the devices.
+    The number of steps is an argument, so the shorter last call of an epoch needs no second
+    compilation. It returns the terms of each step, in rows; rows past the number of steps are zero.
+    The state is donated, and stays where it is on the devices.
     """
     return lower_steps(step, state, constants, steps_per_call).compile()
 
 
 def lower_steps(step: Step, state: Any, constants: Any, steps_per_call: int) -> jax.stages.Lowered:
-    """The program of `compile_steps`, for which arrays without values, or their shapes, will do."""
+    """The program of `compile_steps`, lowered. Shapes are enough as arguments."""
     step = jax.jit(step, inline=True)  # so that it is traced once, not for its shapes and again
 
     def steps(

@@ -27,12 +27,12 @@ def world(modalities: int, seed: int = 0):
     train[0], train[1] = False, True
     train = scipy.sparse.csr_array(train.astype(np.float32))
     users = jnp.asarray([0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10], jnp.int32)  # one user twice
-    most = training_pairs.max_seen_pairs(train, BATCH, distinct=False)
-    seen = training_pairs.seen_pairs(training_pairs.sampling_tables(train), users, most)
+    most = training_pairs.max_training_pairs(train, BATCH, distinct=False)
+    pairs = training_pairs.training_pairs_of(training_pairs.pair_tables(train), users, most)
     features = [rng.normal(size=(BATCH, WIDTH)) for _ in range(modalities)]
     features[0][5] = 0.0  # a user without any relation
     items = [rng.normal(size=(ITEMS, WIDTH)) for _ in range(modalities)]
-    return seen, jax.tree.map(jnp.asarray, (features, items))
+    return pairs, jax.tree.map(jnp.asarray, (features, items))
 
 
 def make_critic(hidden: int, slope: float):
@@ -65,14 +65,14 @@ PAPER_SPEC = real_rows.RealRowsSpec(temperature=0.5, relation_weight=2.0, temper
     [(1, 4, 1.0), (3, 4, 0.2), (2, 9, 0.2), (1, 30, 0.2)],  # the last takes the direct penalty
 )
 def test_the_critic_s_loss_and_gradients_equal_the_dense_ones(modalities, hidden, slope):
-    seen, (users, items) = world(modalities + 1)
+    pairs, (users, items) = world(modalities + 1)
     critic, params = make_critic(hidden, slope)
     alpha = jax.random.uniform(jax.random.key(2), (modalities * BATCH, 1), jnp.float64)
     uniform = jax.random.uniform(jax.random.key(3), (BATCH, ITEMS), jnp.float64)
 
     def loss(implementation, params, users, items):
         groups = [
-            relation_rows.relation_rows(u, i, seen) for u, i in zip(users, items, strict=True)
+            relation_rows.relation_rows(u, i, pairs) for u, i in zip(users, items, strict=True)
         ]
         real = real_rows.real_rows(SPEC, groups[0], uniform)
         key = jax.random.key(4)
@@ -92,13 +92,13 @@ def test_the_critic_s_loss_and_gradients_equal_the_dense_ones(modalities, hidden
 
 @pytest.mark.parametrize("modalities", [1, 3])
 def test_the_generator_s_loss_and_gradients_equal_the_dense_ones(modalities):
-    seen, (users, items) = world(modalities)
+    pairs, (users, items) = world(modalities)
     critic, params = make_critic(8, 0.2)
 
     def both(implementation):
         def loss(users, items):
             groups = [
-                relation_rows.relation_rows(u, i, seen) for u, i in zip(users, items, strict=True)
+                relation_rows.relation_rows(u, i, pairs) for u, i in zip(users, items, strict=True)
             ]
             return implementation.generator_loss(critic, params, groups, jax.random.key(4))
 
@@ -112,21 +112,21 @@ def test_the_generator_s_loss_and_gradients_equal_the_dense_ones(modalities):
 
 
 def test_relation_rows_equal_the_formula():
-    seen, ([users], [items]) = world(1)
-    mask = np.asarray(training_pairs.seen_mask(seen, BATCH, ITEMS))
+    pairs, ([users], [items]) = world(1)
+    mask = np.asarray(training_pairs.training_mask(pairs, BATCH, ITEMS))
     raw = np.where(mask, 0.0, np.asarray(users) @ np.asarray(items).T)
     norm = np.linalg.norm(raw, axis=1, keepdims=True)
     expected = np.divide(raw, norm, out=np.zeros_like(raw), where=norm > 0)
-    factored = relation_rows.relation_rows(users, items, seen)
+    factored = relation_rows.relation_rows(users, items, pairs)
     assert_close(factored.dense(), expected)
     kernel = jax.random.normal(jax.random.key(0), (ITEMS, 7), jnp.float64)
     assert_close(relation_rows.project([factored], kernel), expected @ np.asarray(kernel))
 
 
-def test_the_row_of_a_user_who_has_seen_everything_is_exactly_zero_in_float32():
-    seen, ([users], [items]) = world(1)
+def test_the_row_of_a_user_who_has_every_item_is_exactly_zero_in_float32():
+    pairs, ([users], [items]) = world(1)
     as_float32 = jnp.asarray(users, jnp.float32), jnp.asarray(items, jnp.float32)
-    factored = relation_rows.relation_rows(*as_float32, seen)
+    factored = relation_rows.relation_rows(*as_float32, pairs)
     kernel = jnp.ones((ITEMS, 3), jnp.float32)
     assert np.all(np.asarray(relation_rows.project([factored], kernel))[1] == 0.0)
     assert np.all(np.asarray(relation_rows.project([factored], kernel))[5] == 0.0), (
@@ -137,8 +137,8 @@ def test_the_row_of_a_user_who_has_seen_everything_is_exactly_zero_in_float32():
 @pytest.mark.parametrize("spec", [SPEC, PAPER_SPEC])
 @pytest.mark.parametrize("item_block", [1, 5, 23, 40])  # some do not divide 23
 def test_blocked_real_rows_equal_the_whole_ones(spec, item_block):
-    seen, ([users], [items]) = world(1)
-    relation = relation_rows.relation_rows(users, items, seen)
+    pairs, ([users], [items]) = world(1)
+    relation = relation_rows.relation_rows(users, items, pairs)
     key = jax.random.key(5)
     kernel = jax.random.normal(jax.random.key(0), (ITEMS, 7), jnp.float64)
     blocked = real_rows.BlockedRealRows(relation, key, spec, item_block)
@@ -155,27 +155,27 @@ def test_blocked_real_rows_equal_the_whole_ones(spec, item_block):
     assert_close(both(blocked), both(whole))
 
 
-@pytest.mark.parametrize("pairs", [0, 1, 1023, 1024, 1025, 3000])
-def test_kernel_products_equal_the_plain_ones_around_the_chunk_size(pairs):
-    rng = np.random.default_rng(pairs)
-    row = np.sort(rng.integers(50, size=pairs)).astype(np.int32)
-    item = rng.integers(90, size=pairs).astype(np.int32)
+@pytest.mark.parametrize("count", [0, 1, 1023, 1024, 1025, 3000])
+def test_kernel_products_equal_the_plain_ones_around_the_chunk_size(count):
+    rng = np.random.default_rng(count)
+    row = np.sort(rng.integers(50, size=count)).astype(np.int32)
+    item = rng.integers(90, size=count).astype(np.int32)
     padding = 700
-    seen = training_pairs.SeenPairs(
+    pairs = training_pairs.TrainingPairs(
         jnp.asarray(np.pad(row, (0, padding), constant_values=50)),
         jnp.asarray(np.pad(item, (0, padding))),
-        jnp.arange(pairs + padding) < pairs,
+        jnp.arange(count + padding) < count,
     )
-    weights = jnp.asarray(np.pad(rng.normal(size=(2, pairs)), ((0, 0), (0, padding))))
+    weights = jnp.asarray(np.pad(rng.normal(size=(2, count)), ((0, 0), (0, padding))))
     kernel, items = jnp.asarray(rng.normal(size=(2, 90, 4)))
 
     def expected(items, weights, kernel):
         empty = jnp.zeros((50, 90))
-        matrices = [empty.at[row, item].add(group[:pairs]) for group in weights]
+        matrices = [empty.at[row, item].add(group[:count]) for group in weights]
         return items.T @ kernel, jnp.stack([matrix @ kernel for matrix in matrices])
 
     def actual(items, weights, kernel):
-        return relation_rows.kernel_products(items, weights, kernel, seen, 50)
+        return relation_rows.kernel_products(items, weights, kernel, pairs, 50)
 
     def both(function):
         def total(*arguments):
@@ -189,7 +189,7 @@ def test_kernel_products_equal_the_plain_ones_around_the_chunk_size(pairs):
 
 def test_bfloat16_products_stay_near_the_float32_ones():
     with jax.enable_x64(False):
-        seen, (users, items) = world(2)
+        pairs, (users, items) = world(2)
         users, items = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), (users, items))
         results = {}
         for precision in ("float32", "bfloat16"):
@@ -198,7 +198,7 @@ def test_bfloat16_products_stay_near_the_float32_ones():
 
             def loss(params, critic=critic):
                 groups = [
-                    relation_rows.relation_rows(u, i, seen)
+                    relation_rows.relation_rows(u, i, pairs)
                     for u, i in zip(users, items, strict=True)
                 ]
                 uniform = jax.random.uniform(jax.random.key(3), (BATCH, ITEMS))

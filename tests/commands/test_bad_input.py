@@ -13,7 +13,7 @@ from worlds import ITEMS, Place, code_of, given, snapshot, world
 
 from mmssl_jax import models, training
 from mmssl_jax.errors import InputError
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import session
 
 CONTENT = "--config.data.modalities="  # every modality found
@@ -136,7 +136,7 @@ def test_flags(place, capsys, flags, message):
 
 def test_the_missing_data_folder_names_the_demo(place, capsys):
     line = refused(place, place.argv("--config.data.path=nope"), capsys)
-    assert "--config configs/demo.py" in line
+    assert "mmssl demo" in line
 
 
 @pytest.mark.parametrize("argv", [[], ["--workdir=run"]])
@@ -342,11 +342,11 @@ def foreign(place: Place) -> None:
         (lambda place: shutil.rmtree(place.run), r"run holds no run \(no config.json\)"),
         (
             lambda place: shutil.rmtree(place.run / "checkpoints"),
-            "holds no checkpoint yet; run train",
+            "holds no checkpoint yet; run mmssl train",
         ),
         (
             lambda place: shutil.rmtree(place.run / "checkpoints/1"),
-            "holds no checkpoint yet; run tr",
+            "holds no checkpoint yet; run mmssl tr",
         ),
         (put("config.json", "{"), "config.json: it is not valid JSON"),
         (put("config.json", "[]"), "config.json is not the config of a run"),
@@ -404,6 +404,6 @@ def test_a_scores_file_that_cannot_be_written_is_noticed_first(ran, capsys, monk
 
 def test_a_run_that_is_still_going_on(ran, capsys):
     config = models.resolve(given(*ran.argv("--config.train.epochs=1")).config)
-    with Workdir(ran.run).open(config, session.load_data(config)):
+    with RunFolder(ran.run).open(config, session.load_data(config), models.resolve):
         line = refused(ran, ran.argv("--config.train.epochs=1"), capsys)
     assert line == f"another process is training in {ran.run}"

@@ -10,8 +10,23 @@ import numpy as np
 import scipy.sparse
 
 from mmssl_jax.data import Dataset
-from mmssl_jax.data.dataset import SPLITS
+from mmssl_jax.data.dataset import SPLITS, assemble
 from mmssl_jax.data.layouts import canonical
+
+
+def small(**changes) -> Dataset:
+    """3 users, 4 items, one modality, raw ids."""
+    pairs = {
+        "train": (np.array([0, 0, 1, 2]), np.array([0, 1, 2, 3])),
+        "val": (np.array([0]), np.array([2])),
+        "test": (np.array([1, 2]), np.array([0, 1])),
+    }
+    parts = {
+        "features": {"image": np.arange(1, 13, dtype=np.float32).reshape(4, 3)},
+        "user_ids": ("u0", "u1", "u2"),
+        "item_ids": ("a", "b", "c", "d"),
+    }
+    return assemble("small", "small", (3, 4), pairs, **(parts | changes))
 
 
 def write_canonical(dataset: Dataset, folder: Path) -> Path:

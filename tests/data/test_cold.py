@@ -6,9 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
-from test_baselines import config_of
-from test_compare import run as compared
-from worlds import ITEMS, USERS, Place, mmssl, world
+from worlds import ITEMS, USERS, Place, code_of, config_of, mmssl, world
 
 from mmssl_jax import training
 from mmssl_jax.data import Dataset
@@ -48,6 +46,12 @@ def cold_world(share: float = 1.0) -> Dataset:
     splits = {"train": pairs[~of_cold][warm_held:], "val": held[::2], "test": held[1::2]}
     splits = {split: (found[:, 0], found[:, 1]) for split, found in splits.items()}
     return assemble("cold", "cold", (USERS, ITEMS), splits, whole.features)
+
+
+def compared(place: Place, *flags: str) -> int:
+    """The exit code of a short comparison."""
+    short = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4")
+    return code_of(["compare", *place.argv(*short, *flags)])
 
 
 def shares(dataset: Dataset) -> dict[str, float]:

@@ -12,7 +12,7 @@ from mmssl_jax import models, training
 from mmssl_jax.data.features import content
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import missing
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import session
 
 MISSING = np.array([0, 5, 9])
@@ -129,10 +129,10 @@ def test_a_run_learns_the_vectors(tmp_path, name):
     place = Place(tmp_path, lacking())
     flags = [ALL, "--config.data.missing=learned", f"--config.model.name={name}"]
     place.train(*flags, "--config.critic.enabled=False", "--config.train.epochs=1")
-    config = models.resolve(Workdir(place.run).read()[0])
+    config = models.resolve(RunFolder(place.run).read()[0])
     dataset = session.load_data(config)
     assert not dataset.present["image"].all()  # the mask was in the folder
-    state = training.best_of_run(config, dataset, Workdir(place.run)).state
+    state = training.best_of_run(config, dataset, RunFolder(place.run)).state
     player = "generator" if name == "mmssl" else "model"
     learned = state.params[player]["missing"]["image"]
     first = prepared(dataset, standardize=config.data.standardize).features["image"][MISSING[0]]

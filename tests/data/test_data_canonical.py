@@ -143,7 +143,7 @@ def test_cold_users_and_items_are_counted(folder):
 
 def test_missing_folder_names_docs_and_demo(tmp_path):
     for path in (str(tmp_path / "nope"), ""):
-        with pytest.raises(InputError, match=r"does not exist.*docs/data\.md.*configs/demo\.py"):
+        with pytest.raises(InputError, match=r"does not exist.*docs/data\.md.*mmssl demo"):
             load(path)
 
 

@@ -1,8 +1,7 @@
 """The real data, read as it stands; skipped where it is not beside the checkout."""
 
-from pathlib import Path
-
 import pytest
+from worlds import REAL
 
 from mmssl_jax.data import load
 from mmssl_jax.data.layouts import canonical
@@ -10,11 +9,10 @@ from mmssl_jax.errors import InputError
 
 TIKTOK = "ac4e3ce64941b996e89b0824d36352834387af13bb3811d07e18aaf032ac051b"
 BABY = "2d5c250ba72f3826c891a7eb4244a35195e340db64acdad6cf067d2cff6c6527"
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def folder(name):
-    path = DATA / name
+    path = REAL / name
     if not path.is_dir():
         pytest.skip(f"no data in {path}")
     return str(path)

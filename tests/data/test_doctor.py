@@ -9,8 +9,8 @@ import data_layouts_writers as writers
 import numpy as np
 import pytest
 import scipy.sparse
-from test_layouts import REAL, small
-from worlds import mmssl, snapshot
+from data_layouts_writers import small
+from worlds import REAL, mmssl, snapshot
 
 from mmssl_jax.data import load
 from mmssl_jax.data.checks import doctor
@@ -415,9 +415,9 @@ def test_only_canonical_folders_are_marked(tmp_path):
 
 
 def test_real_data(capsys):
-    if not REAL.is_dir():
-        pytest.skip(f"no data in {REAL}")
-    code, output = run(capsys, REAL)
+    if not (folder := REAL / "tiktok").is_dir():
+        pytest.skip(f"no data in {folder}")
+    code, output = run(capsys, folder)
     assert code == 0
     assert "10 of 9308 users have no training pair" in output
     assert "465 of 6710 items have no training pair" in output

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from stand_in_encoder import Fake
 from worlds import ITEMS, ROOT, Place, mmssl, world
 
 from mmssl_jax import data
@@ -22,30 +23,6 @@ from mmssl_jax.data.encoding import encode as encoding
 from mmssl_jax.data.encoding import encoders
 from mmssl_jax.data.layouts import canonical
 from mmssl_jax.errors import InputError
-
-
-class Fake:
-    """An encoder whose rows depend on the input and on all that is encoded with it."""
-
-    width = 3
-
-    def __init__(self):
-        self.chunks: list[list] = []
-
-    def encode(self, inputs) -> np.ndarray:
-        self.chunks.append([getattr(each, "size", each) for each in inputs])
-        numbers = [self.number(each) for each in inputs]
-        return np.array([[n, sum(numbers) % 97, place] for place, n in enumerate(numbers)])
-
-    @staticmethod
-    def number(each) -> int:
-        return zlib.crc32(each.encode() if isinstance(each, str) else each.tobytes()) % 1000
-
-    def load(self, modality, name, batch_size, device) -> encoders.Encoder:
-        def encode(inputs):
-            return self.encode(inputs).astype(np.float32)
-
-        return encoders.Encoder(encode, self.width, f"fake {name}")
 
 
 @pytest.fixture(name="fake")
@@ -288,7 +265,7 @@ def test_no_id_opens_a_file_outside_the_folder(tmp_path, fake, monkeypatch):
 # Encodes, and kills itself with the second chunk; in the environment, as flags come from the test.
 DRIVER = """
 import os, signal
-from test_encode import Fake
+from stand_in_encoder import Fake
 from mmssl_jax import commands
 from mmssl_jax.data.encoding import encoders
 import sys

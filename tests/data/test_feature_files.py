@@ -11,6 +11,7 @@ import data_layouts_writers as writers
 import numpy as np
 import polars as pl
 import pytest
+from raw_tables import no_trial
 from worlds import mmssl, world
 
 from mmssl_jax.data import load
@@ -95,7 +96,8 @@ def test_every_kind_of_file_is_read(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", WITH_IDS)
-def test_ids_in_a_table_are_found(tmp_path, name):
+def test_ids_in_a_table_are_found(tmp_path, monkeypatch, name):
+    no_trial(monkeypatch)
     WITH_IDS[name](tmp_path / name)
     read = files.read(tmp_path / name)
     assert read.ids in (IDS, tuple(map(str, NUMBERS)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import data_layouts_writers as writers
 import numpy as np
 import pytest
-from worlds import ROOT, mmssl, snapshot, world
+from worlds import REAL, ROOT, mmssl, snapshot, world
 
 from mmssl_jax import __version__, commands
 from mmssl_jax.data import load
@@ -22,7 +22,6 @@ from mmssl_jax.data.layouts import canonical
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import new_folder
 
-REAL = ROOT.parent / "shared" / "data"
 USERS, ITEMS = 12, 15
 
 
@@ -417,7 +416,8 @@ def test_fewer_items_than_the_default_cutoffs_need_are_said(tmp_path, capsys, it
 def test_the_next_command_is_printed(table, capsys):
     run(table, to="my data")
     output = capsys.readouterr().out
-    assert "python train.py --config configs/baby.py --config.data.path='my data'" in output
+    to = "--workdir 'runs/my data' --config.data.path='my data'"
+    assert f"mmssl train --config baby {to}" in output
 
 
 def test_occupied_folders_are_replaced_only_when_asked(table, capsys, monkeypatch):

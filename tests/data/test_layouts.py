@@ -10,15 +10,15 @@ import data_layouts_writers as writers
 import numpy as np
 import pytest
 import scipy.sparse
+from data_layouts_writers import small
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from worlds import REAL
 
 from mmssl_jax.data import Dataset, load
 from mmssl_jax.data.dataset import FEW, SPLITS, assemble
 from mmssl_jax.data.layouts import canonical
 from mmssl_jax.errors import InputError
-
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "tiktok"
 
 
 @st.composite
@@ -131,29 +131,14 @@ def test_lattice(tmp_path_factory, parts, core, separator, header):
 
 @pytest.mark.parametrize("layout", writers.WRITERS)
 def test_real_data_in_every_layout(tmp_path, layout):
-    if not REAL.is_dir():
-        pytest.skip(f"no data in {REAL}")
-    data = load(str(REAL))
+    if not (folder := REAL / "tiktok").is_dir():
+        pytest.skip(f"no data in {folder}")
+    data = load(str(folder))
     read = load(str(writers.WRITERS[layout](data, tmp_path / "data")))
     assert read.fingerprint == data.fingerprint
     assert len(read.warnings) == len(data.warnings)
     for name, values in data.features.items():
         np.testing.assert_array_equal(read.features[name], values, strict=True)
-
-
-def small(**changes) -> Dataset:
-    """3 users, 4 items, one modality, raw ids."""
-    pairs = {
-        "train": (np.array([0, 0, 1, 2]), np.array([0, 1, 2, 3])),
-        "val": (np.array([0]), np.array([2])),
-        "test": (np.array([1, 2]), np.array([0, 1])),
-    }
-    parts = {
-        "features": {"image": np.arange(1, 13, dtype=np.float32).reshape(4, 3)},
-        "user_ids": ("u0", "u1", "u2"),
-        "item_ids": ("a", "b", "c", "d"),
-    }
-    return assemble("small", "small", (3, 4), pairs, **(parts | changes))
 
 
 def refusal(folder: Path, modalities: str = "") -> str:

@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_tables import no_trial
 from worlds import Place, mmssl
 
 from mmssl_jax.data import load, loading
@@ -28,6 +29,7 @@ LABEL = {"train": 0, "val": 1, "test": 2}
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    no_trial(monkeypatch)
 
 
 def rows_of(seed=0) -> list[tuple[str, str, str]]:

@@ -4,6 +4,7 @@ import data_layouts_writers as writers
 import numpy as np
 import polars as pl
 import pytest
+from raw_tables import no_trial
 from worlds import mmssl, world
 
 from mmssl_jax.data import load
@@ -18,6 +19,7 @@ SMALL = [int(place) for place in RNG.permutation(ITEMS)]  # 0, 1, 2, ..., whose 
 @pytest.fixture(name="_shop", autouse=True)
 def _in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    no_trial(monkeypatch)
 
 
 def sales(ids):

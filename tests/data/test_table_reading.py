@@ -10,7 +10,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from test_tables import no_trial, pairs, read, refusal
+from raw_tables import no_trial, pairs, read, refusal
 from worlds import mmssl
 
 from mmssl_jax.data import load
@@ -606,7 +606,7 @@ def test_packed_text(tmp_path, suffix):
 def test_packed_files_have_a_bound(tmp_path, monkeypatch, name):
     monkeypatch.setattr(unpacked, "SMALL", 1 << 20)
     line = b'{"user": "a", "item": "x"}\n' if "json" in name else b"user,item\n"
-    said = refusal(tmp_path / name, gzip.compress(line * 1_000_000))
+    said = refusal(tmp_path / name, gzip.compress(line * 200_000))
     assert "unpacks to more than" in said
     assert "MB, 100 times its size or more" in said
 
@@ -706,7 +706,8 @@ def test_a_column_that_only_one_split_has_is_no_hindrance(tmp_path):
     assert pairs(interactions.read(paths, {"user": None, "item": None})) == [("a", "x"), ("b", "x")]
 
 
-def test_times_of_other_kinds_in_each_split_are_joined(tmp_path):
+def test_times_of_other_kinds_in_each_split_are_joined(tmp_path, monkeypatch):
+    no_trial(monkeypatch)
     day = datetime.datetime(2020, 1, 1)
     berlin = datetime.timezone(datetime.timedelta(hours=1))
     kinds = [

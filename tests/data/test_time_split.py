@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_tables import no_trial
 from worlds import mmssl
 
 from mmssl_jax.data import load, splits
@@ -24,6 +25,7 @@ START = 1_577_836_800  # 2020-01-01
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    no_trial(monkeypatch)
 
 
 def rows(day=86_400):

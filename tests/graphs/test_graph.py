@@ -9,14 +9,14 @@ import oracle
 import pytest
 import scipy.sparse
 
-from mmssl_jax.graphs import interactions, relations, training_pairs
+from mmssl_jax.graphs import interaction_graph, modality_graph, sparse, training_pairs
 
-spmm = jax.jit(interactions.spmm)
+spmm = jax.jit(sparse.spmm)
 
 
 @jax.jit
-def pulled_back(sparse, x, cotangent):
-    return jax.vjp(partial(interactions.spmm, sparse), x)[1](cotangent)[0]
+def pulled_back(graph, x, cotangent):
+    return jax.vjp(partial(sparse.spmm, graph), x)[1](cotangent)[0]
 
 
 def random_matrix(shape, density=0.4, seed=0):
@@ -47,10 +47,10 @@ def dense(half):
     return matrix
 
 
-def check_order(sparse):
+def check_order(graph):
     """The halves are each other's transposes; their int32 indices are sorted and unique."""
-    np.testing.assert_array_equal(dense(sparse.matrix), dense(sparse.transpose).T)
-    for half in (sparse.matrix, sparse.transpose):
+    np.testing.assert_array_equal(dense(graph.matrix), dense(graph.transpose).T)
+    for half in (graph.matrix, graph.transpose):
         assert half.indices_sorted
         assert half.unique_indices
         assert half.indices.dtype == jnp.int32
@@ -60,28 +60,28 @@ def check_order(sparse):
 
 @pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES.keys())
 def test_spmm_is_the_dense_product_in_value_and_gradient(matrix):
-    sparse = interactions.from_scipy(scipy.sparse.coo_array(matrix))
+    graph = sparse.from_scipy(scipy.sparse.coo_array(matrix))
     rows, columns = matrix.shape
     x, y = random_matrix((columns, 3), 1.0, seed=1), random_matrix((rows, 3), 1.0, seed=2)
     close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
     on_device = partial(jnp.asarray, dtype=jnp.float32)
-    close(spmm(sparse, on_device(x)), matrix @ x)
-    close(spmm(sparse.T, on_device(y)), matrix.T @ y)
-    close(pulled_back(sparse, on_device(x), on_device(y)), matrix.T @ y)
-    close(pulled_back(sparse.T, on_device(y), on_device(x)), matrix @ x)
-    check_order(sparse)
+    close(spmm(graph, on_device(x)), matrix @ x)
+    close(spmm(graph.T, on_device(y)), matrix.T @ y)
+    close(pulled_back(graph, on_device(x), on_device(y)), matrix.T @ y)
+    close(pulled_back(graph.T, on_device(y), on_device(x)), matrix @ x)
+    check_order(graph)
 
 
 def test_the_order_is_known_inside_jit():
-    sparse = interactions.from_scipy(scipy.sparse.coo_array(MATRICES["gaps"]))
-    check_order(jax.jit(lambda kept: kept.T)(sparse))
+    graph = sparse.from_scipy(scipy.sparse.coo_array(MATRICES["gaps"]))
+    check_order(jax.jit(lambda kept: kept.T)(graph))
 
 
 def test_repeated_entries_are_summed():
     entries = scipy.sparse.coo_array((np.ones(3), ([1, 0, 1], [2, 0, 2])), shape=(2, 3))
-    sparse = interactions.from_scipy(entries)
-    check_order(sparse)
-    np.testing.assert_array_equal(dense(sparse.matrix), [[1, 0, 0], [0, 0, 2]])
+    graph = sparse.from_scipy(entries)
+    check_order(graph)
+    np.testing.assert_array_equal(dense(graph.matrix), [[1, 0, 0], [0, 0, 2]])
 
 
 def unsorted():
@@ -135,18 +135,18 @@ def row_stochastic(matrix):
 
 
 BUILDERS = {
-    "from_scipy": (interactions.from_scipy, lambda matrix: matrix),
-    "bipartite": (lambda each: interactions.bipartite_graphs(each).user_item, one_sided),
+    "from_scipy": (sparse.from_scipy, lambda matrix: matrix),
+    "bipartite": (lambda each: interaction_graph.bipartite_graphs(each).user_item, one_sided),
     "bipartite back": (
-        lambda each: interactions.bipartite_graphs(each).item_user,
+        lambda each: interaction_graph.bipartite_graphs(each).item_user,
         lambda matrix: one_sided(matrix.T),
     ),
     "symmetric": (
-        lambda each: interactions.bipartite_graphs(each, symmetric=True).item_user,
+        lambda each: interaction_graph.bipartite_graphs(each, symmetric=True).item_user,
         lambda matrix: (one_sided(matrix) * (matrix.sum(axis=0) + 1e-8) ** -0.5).T,
     ),
-    "lightgcn": (interactions.symmetric_joint_graph, lightgcn),
-    "row stochastic": (interactions.row_stochastic_joint_graph, row_stochastic),
+    "lightgcn": (interaction_graph.symmetric_joint_graph, lightgcn),
+    "row stochastic": (interaction_graph.row_stochastic_joint_graph, row_stochastic),
 }
 
 
@@ -173,13 +173,13 @@ def test_normalized_is_one_sided_by_its_own_row_sums():
     matrix = np.array([[1.0, 0.0, 3.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     root = (4 + 1e-8) ** -0.5
     expected = [[root, 0, 3 * root], [0, 0, 0], [(1 + 1e-8) ** -0.5, 0, 0]]
-    actual = interactions.normalized(scipy.sparse.csr_array(matrix)).toarray()
+    actual = interaction_graph.normalized(scipy.sparse.csr_array(matrix)).toarray()
     np.testing.assert_allclose(actual, expected, rtol=1e-15)
 
 
 def test_bipartite_graphs_normalise_each_direction_by_its_own_rows():
     adjacency = random_matrix((5, 7)) != 0
-    both = interactions.bipartite_graphs(scipy.sparse.csr_array(adjacency, dtype=np.float32))
+    both = interaction_graph.bipartite_graphs(scipy.sparse.csr_array(adjacency, dtype=np.float32))
     close = partial(np.testing.assert_allclose, rtol=1e-6)
     close(dense(both.user_item.matrix), oracle.norm(adjacency.astype(float)))
     close(dense(both.item_user.matrix), oracle.norm(adjacency.T.astype(float)))
@@ -187,7 +187,7 @@ def test_bipartite_graphs_normalise_each_direction_by_its_own_rows():
 
 def test_symmetric_bipartite_graphs_divide_by_both_degrees():
     adjacency = random_matrix((5, 7)) != 0
-    both = interactions.bipartite_graphs(
+    both = interaction_graph.bipartite_graphs(
         scipy.sparse.csr_array(adjacency, dtype=np.float32), symmetric=True
     )
     degrees = adjacency.sum(1, keepdims=True) * adjacency.sum(0, keepdims=True)
@@ -205,8 +205,10 @@ def test_neighbor_graphs_are_the_bipartite_graphs_of_the_same_matrix(symmetric):
     is_edge[2] = False
     adjacency = np.zeros((users, items), np.float32)
     adjacency[np.arange(users)[:, None], neighbors] = is_edge
-    expected = interactions.bipartite_graphs(scipy.sparse.csr_array(adjacency), symmetric=symmetric)
-    build = jax.jit(relations.neighbor_graphs, static_argnums=2, static_argnames="symmetric")
+    expected = interaction_graph.bipartite_graphs(
+        scipy.sparse.csr_array(adjacency), symmetric=symmetric
+    )
+    build = jax.jit(modality_graph.neighbor_graphs, static_argnums=2, static_argnames="symmetric")
     actual = build(
         jnp.asarray(neighbors, jnp.int32), jnp.asarray(is_edge), items, symmetric=symmetric
     )
@@ -221,19 +223,19 @@ def test_neighbor_graphs_are_the_bipartite_graphs_of_the_same_matrix(symmetric):
 def test_relation_graph_joins_the_best_unseen_items(k, block):
     rng = np.random.default_rng(0)
     adjacency = rng.random((7, 8)) < 0.3
-    adjacency[1] = True  # has seen everything
-    adjacency[2] = np.arange(8) != 5  # has seen all but one
-    adjacency[6] = np.arange(8) < 6  # has seen all but two
+    adjacency[1] = True  # has every item
+    adjacency[2] = np.arange(8) != 5  # has all but one
+    adjacency[6] = np.arange(8) < 6  # has all but two
     users, items = rng.normal(size=(7, 4)), rng.normal(size=(8, 4))
     users[4] = 0  # has no features
     items[3] = 0  # scores 0, more than a negative score
     train = scipy.sparse.csr_array(adjacency, dtype=np.float32)
-    actual = jax.jit(relations.relation_graph, static_argnames=("k", "blocks"))(
+    actual = jax.jit(modality_graph.relation_graph, static_argnames=("k", "blocks"))(
         jnp.asarray(users, jnp.float32),
         jnp.asarray(items, jnp.float32),
-        training_pairs.sampling_tables(train),
+        training_pairs.pair_tables(train),
         k=k,
-        blocks=relations.user_blocks(train, block),
+        blocks=modality_graph.user_blocks(train, block),
     )
     expected = oracle.relation_graph(users, items, adjacency, k)
     assert expected.sum(axis=1).tolist()[1:7:5] == [0, min(k, 2)]

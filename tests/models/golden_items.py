@@ -9,8 +9,8 @@ import scipy.sparse
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs import training_pairs
-from mmssl_jax.models import item_graphs
+from mmssl_jax.models import learned_item_graphs
+from mmssl_jax.models.model import Batch
 
 MODALITIES = ("image", "text")
 LINEAR = {"kernel": "weight", "bias": "bias"}  # our names -> those of the release
@@ -69,10 +69,10 @@ class Problem:
         train = matrix(g["train_edges"], (users, items))
         features = {m: g[f"feat_{m}"] for m in MODALITIES}
         dataset = Dataset("golden", train, train, train, features, None, None, True, ())
-        self.inputs = item_graphs.make_inputs(config, dataset)
+        self.inputs = learned_item_graphs.make_inputs(config, dataset)
         self.model = model.build(config, dataset, steps_per_epoch=5)
         drawn = (g[f"batch/{name}"] for name in ("users", "pos", "neg"))
-        self.batch = training_pairs.Batch(*(jnp.asarray(ids, jnp.int32) for ids in drawn))
+        self.batch = Batch(*(jnp.asarray(ids, jnp.int32) for ids in drawn))
         self.params = self.model.init(jax.random.key(0))
         for (*parents, last), name in self.names.items():
             parent = at(self.params["model"], parents)

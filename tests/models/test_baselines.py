@@ -8,34 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.sparse
-from worlds import ITEMS, USERS, world
+from worlds import ITEMS, USERS, config_of, world
 
-from mmssl_jax import config as configs
 from mmssl_jax import models, training
-from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import interactions, item_graph, training_pairs
+from mmssl_jax.graphs import interaction_graph, item_graph, training_pairs
 from mmssl_jax.graphs.nearest import top_neighbors
-from mmssl_jax.models import MODELS, ease, item_graphs, lattice, micro, ngcf, vbpr
+from mmssl_jax.models import MODELS, ease, lattice, learned_item_graphs, micro, ngcf, vbpr
 from mmssl_jax.models.losses import contrastive
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
+from mmssl_jax.training import batches
 
 CONTENT = ("lattice", "micro", "vbpr")
 BASELINES = [name for name in MODELS if name != "mmssl"]
-
-
-def config_of(name: str, **values) -> Config:
-    """A config for the tiny world; `values` are fields by dotted path, '__' for a dot."""
-    config = Config()
-    config.data.path, config.model.name = "tiny", name
-    config.model.embedding_dim, config.model.layers = 8, 2
-    config.item_graph.neighbors = 3
-    config.train.batch_size, config.train.steps_per_epoch = 16, 4
-    config.train.epochs, config.train.evaluate_every = 2, 1
-    config.evaluation.cutoffs = (5, 20)
-    flat = configs.flatten(config) | {k.replace("__", "."): v for k, v in values.items()}
-    return models.resolve(configs.unflatten(flat))
 
 
 def without_features(dataset: Dataset) -> Dataset:
@@ -48,7 +34,7 @@ def test_a_baseline_trains_and_its_checkpoint_has_the_same_scores(name, tmp_path
     dataset = world() if name in CONTENT else without_features(world())
     config = config_of(name, ease__l2=(1.0, 10.0))
     trained = training.train(config, dataset, tmp_path)
-    evaluated = training.evaluate_run(config, dataset, Workdir(tmp_path))
+    evaluated = training.evaluate_run(config, dataset, RunFolder(tmp_path))
     scores = {key: value for key, value in evaluated.items() if key in trained and "@" in key}
     assert len(scores) == 2 * 2 * 5
     assert scores == {key: trained[key] for key in scores}
@@ -62,7 +48,7 @@ def test_another_backbone_trains(backbone, tmp_path):
     first, last = (row["model/bpr"] for row in rows)
     assert last < 0.95 * first
     config = config_of("micro", **values)
-    state = training.best_of_run(config, world(), Workdir(tmp_path)).state
+    state = training.best_of_run(config, world(), RunFolder(tmp_path)).state
     assert bool(state.params["model"]["layers"]) == (backbone == "ngcf")
 
 
@@ -98,7 +84,7 @@ def test_a_model_added_in_ten_lines_trains_and_evaluates(tmp_path, monkeypatch):
     monkeypatch.setitem(MODELS, "added", added)
     config = config_of("added")
     trained = training.train(config, world(), tmp_path)
-    evaluated = training.evaluate_run(config, world(), Workdir(tmp_path))
+    evaluated = training.evaluate_run(config, world(), RunFolder(tmp_path))
     assert evaluated["test/ndcg@20"] == trained["test/ndcg@20"]
 
 
@@ -163,7 +149,7 @@ def test_ease_scores_are_rows_times_weights():
 def test_every_lambda_is_tried_whatever_the_schedule(given, tmp_path):
     config = config_of("ease", ease__l2=(1e6, 1e5, 1.0), **given)
     summary = training.train(config, without_features(world()), tmp_path)
-    rows = Workdir(tmp_path).read_metrics(up_to_epoch=99)
+    rows = RunFolder(tmp_path).read_metrics(up_to_epoch=99)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert summary["epochs"] == 3
     assert rows[summary["best_epoch"] - 1]["val/recall@20"] == summary["val/recall@20"]
@@ -249,7 +235,7 @@ def test_an_item_graphs_product_and_gradients_are_those_of_a_dense_matrix():
 def test_a_zero_feature_row_has_no_edge_and_no_nan():
     features = np.ones((30, 4), np.float32)
     features[3] = 0
-    raw = item_graphs.raw_neighbors(jnp.asarray(features), 5)
+    raw = learned_item_graphs.raw_neighbors(jnp.asarray(features), 5)
     np.testing.assert_array_equal(raw.weights[3], 0)
     assert np.all(np.isfinite(raw.weights))
 
@@ -259,8 +245,8 @@ def test_the_graph_learner_has_a_gradient_in_the_first_step_of_an_epoch_only(nam
     config, dataset = config_of(name), world()
     model = MODELS[name].build(config, dataset, 4)
     params, held = model.init(jax.random.key(0)), model.held
-    tables = training_pairs.sampling_tables(dataset.train)
-    batch = training_pairs.sample(jax.random.key(1), tables, config.train.batch_size)
+    tables = training_pairs.pair_tables(dataset.train)
+    batch = batches.sample(jax.random.key(1), tables, config.train.batch_size)
 
     @jax.jit
     def gradient(held, step):
@@ -303,9 +289,9 @@ def test_ngcf_drops_messages_in_training_only():
 
 def test_joint_graphs_are_normalised():
     train = world().train
-    own = interactions.row_stochastic_joint_graph(train).matrix.todense()
+    own = interaction_graph.row_stochastic_joint_graph(train).matrix.todense()
     np.testing.assert_allclose(own.sum(axis=1), 1, rtol=1e-6)
-    symmetric = interactions.symmetric_joint_graph(train).matrix.todense()
+    symmetric = interaction_graph.symmetric_joint_graph(train).matrix.todense()
     np.testing.assert_array_equal(symmetric, symmetric.T)
     degrees = np.concatenate([train.sum(axis=1), train.sum(axis=0)])
     np.testing.assert_allclose(symmetric @ np.sqrt(degrees), np.sqrt(degrees), rtol=1e-5)

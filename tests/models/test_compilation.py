@@ -1,5 +1,6 @@
 """What a program costs to compile: few instructions, and no more of them for larger data."""
 
+import functools
 import re
 import time
 from functools import partial
@@ -18,7 +19,7 @@ from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import MODELS
 from mmssl_jax.models.model import dot_scores
 from mmssl_jax.ranking import full_ranking
-from mmssl_jax.training import session
+from mmssl_jax.training import batches, session
 from mmssl_jax.training import state as states
 from mmssl_jax.training.devices import make_mesh
 from mmssl_jax.training.step import lower_steps, train_step
@@ -48,7 +49,7 @@ def lowered(name: str, dataset: Dataset) -> jax.stages.Lowered:
         model, steps = own.model, own.steps_per_epoch
         transforms = states.optimisers(config, model, steps)
         built.update(model=model, transforms=transforms)
-        tables = training_pairs.sampling_tables(dataset.train)
+        tables = training_pairs.pair_tables(dataset.train)
         return states.init_state(model, transforms, key), (tables, model.inputs, key)
 
     state, constants = jax.eval_shape(arrays, jax.random.key(0))
@@ -57,6 +58,7 @@ def lowered(name: str, dataset: Dataset) -> jax.stages.Lowered:
     return lower_steps(step, state, constants, 3)
 
 
+@functools.cache
 def sparse_data(num_items: int) -> Dataset:
     """As many pairs as items, of users with many and with few."""
     rng = np.random.default_rng(0)
@@ -108,10 +110,10 @@ def test_the_program_of_a_training_call_does_not_grow_with_the_data(name):
 def test_sampling_compiles_within_its_budget_at_any_size():
     def program(pairs):
         int32 = partial(jax.ShapeDtypeStruct, dtype=jnp.int32)
-        tables = training_pairs.SamplingTables(
+        tables = training_pairs.PairTables(
             *map(int32, [(pairs,), (pairs,), (pairs,), (pairs,), ()])
         )
-        sample = jax.jit(partial(training_pairs.sample, batch_size=1024))
+        sample = jax.jit(partial(batches.sample, batch_size=1024))
         return sample.lower(jax.random.key(0), tables)
 
     few, many = program(10_000), program(LARGE)
@@ -128,7 +130,7 @@ def test_the_program_of_an_evaluation_does_not_grow_with_the_data():
 
         blocks = full_ranking.Block(
             users=shape(9, 1024),
-            known=shape(9, 1024, dtype=bool),
+            trained=shape(9, 1024, dtype=bool),
             masked=shape(9, num_items, 2),
             truth=shape(9, num_items, 2),
         )

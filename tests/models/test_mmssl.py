@@ -12,10 +12,10 @@ import scipy.sparse
 from mmssl_jax import models
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import mmssl
+from mmssl_jax.models.model import Batch
+from mmssl_jax.training import batches, train
 from mmssl_jax.training import state as states
-from mmssl_jax.training import train
 from mmssl_jax.training.devices import make_mesh
 from mmssl_jax.training.step import train_step
 
@@ -64,7 +64,7 @@ def test_a_graph_that_modalities_share_counts_as_one_for_each(id_weight):
     )
     model = mmssl.build(config, random_dataset(TWO), steps_per_epoch=1)
     params, graph = random_params(model)["generator"], model.inputs.interactions
-    batch = training_pairs.Batch(jnp.arange(6), jnp.arange(6), jnp.arange(6, 12))
+    batch = Batch(jnp.arange(6), jnp.arange(6), jnp.arange(6, 12))
 
     def loss(params, graphs):
         embeddings = mmssl.forward(params, model.inputs, graphs, config)
@@ -129,7 +129,7 @@ def test_the_loss_of_a_player_has_no_gradient_in_the_parameters_of_the_other(pla
     @jax.jit
     def gradient(params, key):
         batch_key, loss_key = jax.random.split(key)
-        batch = training_pairs.sample(batch_key, model.inputs.tables, 6)
+        batch = batches.sample(batch_key, model.inputs.tables, 6)
 
         def loss(of_other):
             everything = params | {other: of_other}
@@ -233,5 +233,5 @@ def test_the_checkerboard_world(tmp_path):
         evaluation__cutoffs=(2, 20),
     )
     results = train(config, dataset, tmp_path)
-    # The two withheld items are the only unseen ones that the user likes.
+    # The two withheld items are the only ones outside the training pairs that the user likes.
     assert results["val/recall@2"] == results["test/recall@2"] == 1.0

@@ -16,10 +16,11 @@ from mmssl_jax.adversarial import real_rows
 from mmssl_jax.adversarial import relation_rows as rows
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs import relations, training_pairs
-from mmssl_jax.graphs.training_pairs import Batch, SeenPairs
+from mmssl_jax.graphs import modality_graph, training_pairs
+from mmssl_jax.graphs.training_pairs import TrainingPairs
 from mmssl_jax.models import mmssl
 from mmssl_jax.models.mmssl import generator as generators
+from mmssl_jax.models.model import Batch
 
 MODALITIES = ("audio", "image", "text")
 USERS, ITEMS = 9, 13
@@ -37,7 +38,7 @@ def make_config(variant, **values):
     config.data.path = "tests"
     config.model.variant, config.model.embedding_dim = variant, 8
     config.mmssl.heads, config.mmssl.graph_items, config.mmssl.graph_refresh = 2, 3, 5
-    config.mmssl.feature_l2 = config.train.embedding_l2 = 0.1  # to be seen in the total
+    config.mmssl.feature_l2 = config.train.embedding_l2 = 0.1  # to show in the total
     config.mmssl.contrastive_weight = 0.7
     config.critic.enabled = False  # the critic is compared by itself
     for name, value in values.items():
@@ -49,7 +50,7 @@ def make_dataset(modalities):
     """A world in which the oracle's scores have margins: items with the same users would tie."""
     rng = np.random.default_rng(6)
     adjacency = (rng.random((USERS, ITEMS)) < 0.3).astype(np.float32)
-    adjacency[2], adjacency[3] = 0, np.arange(ITEMS) != 5  # nothing seen, all but one seen
+    adjacency[2], adjacency[3] = 0, np.arange(ITEMS) != 5  # no item, all but one
     assert len(np.unique(adjacency, axis=1).T) == ITEMS
     widths = dict(zip(MODALITIES, (5, 7, 4), strict=True))
     features = {m: rng.normal(size=(ITEMS, widths[m])) for m in MODALITIES[:modalities]}
@@ -69,10 +70,10 @@ def random_params(model):
     return jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), shapes)
 
 
-def seen_pairs(seen) -> SeenPairs:
+def pairs_of(mask) -> TrainingPairs:
     """The true entries of a [batch, items] mask, as the package takes them."""
-    row, item = (jnp.asarray(index, jnp.int32) for index in np.nonzero(seen))
-    return SeenPairs(row, item, jnp.ones(row.shape, bool))
+    row, item = (jnp.asarray(index, jnp.int32) for index in np.nonzero(mask))
+    return TrainingPairs(row, item, jnp.ones(row.shape, bool))
 
 
 BATCH = Batch(*np.array([[0, 1, 3, 8], [1, 4, 4, 12], [2, 4, 5, 0]], np.int32))
@@ -85,7 +86,7 @@ def paper(request):
     model = mmssl.build(config, dataset, steps_per_epoch=99)
     params = random_params(model)
     adjacency = dataset.train.toarray().astype(np.float64)
-    seen = seen_pairs(adjacency[BATCH.users])
+    pairs = pairs_of(adjacency[BATCH.users])
 
     @jax.jit
     def compute(params, batch, step):
@@ -107,7 +108,7 @@ def paper(request):
             "gradient": gradient,
             "embed": model.embed(params, model.inputs, held),
             "fused_items": generators.fuse(params["generator"]["fusion"], out.item_views, config),
-            "fake": [group.dense() for group in mmssl.losses.fake_rows(out, batch.users, seen)],
+            "fake": [group.dense() for group in mmssl.losses.fake_rows(out, batch.users, pairs)],
         }
 
     def computed(step=0):
@@ -154,14 +155,14 @@ def test_of_items_with_equal_relations_the_first_are_joined():
     train = scipy.sparse.csr_array(np.eye(2, 6, k=1, dtype=np.float32))
     users = jnp.asarray([[1, 0], [0, 2]], jnp.float32)
     items = jnp.asarray([[2, 3], [2, 1], [1, 9], [2, 3], [2, 1], [0, 3]], jnp.float32)
-    found = jax.jit(relations.relation_graph, static_argnames=("k", "blocks"))(
+    found = jax.jit(modality_graph.relation_graph, static_argnames=("k", "blocks"))(
         users,
         items,
-        training_pairs.sampling_tables(train),
+        training_pairs.pair_tables(train),
         k=2,
-        blocks=relations.user_blocks(train),
+        blocks=modality_graph.user_blocks(train),
     )
-    # Scores: 2 (2) 1 2 2 0, and 6 2 (18) 6 2 6; in brackets what the user has seen.
+    # Scores: 2 (2) 1 2 2 0, and 6 2 (18) 6 2 6; in brackets the user's training pairs.
     expected = [[1, 0, 0, 1, 0, 0], [1, 0, 0, 1, 0, 0]]
     np.testing.assert_array_equal(dense(found.user_item.matrix) > 0, expected)
 
@@ -229,9 +230,9 @@ def test_generator_gradient_along_random_directions(paper):
 
 
 def test_fake_rows(paper):
-    seen = paper.adjacency[BATCH.users]
+    mask = paper.adjacency[BATCH.users]
     expected = [
-        oracle.relation_rows(of_users[BATCH.users], of_items, seen)
+        oracle.relation_rows(of_users[BATCH.users], of_items, mask)
         for of_users, of_items in paper.expected["features"].values()
     ]
     close(np.concatenate(paper.actual.fake), np.concatenate(expected))
@@ -249,14 +250,14 @@ def test_real_rows(temper_all, temperature, zeta):
         rng.normal(size=(ITEMS, 6)),
         rng.random((4, ITEMS)),
     )
-    seen = rng.random((4, ITEMS)) < 0.3
-    relation = oracle.relation_rows(users, items, seen)
+    mask = rng.random((4, ITEMS)) < 0.3
+    relation = oracle.relation_rows(users, items, mask)
     to_device = partial(jnp.asarray, dtype=jnp.float32)
-    factored = rows.relation_rows(to_device(users), to_device(items), seen_pairs(seen))
+    factored = rows.relation_rows(to_device(users), to_device(items), pairs_of(mask))
     close(factored.dense(), relation)
     spec = real_rows.RealRowsSpec(temperature, zeta, temper_all)
     actual = real_rows.real_rows(spec, factored, to_device(uniform))
-    close(actual, oracle.real_rows(seen, relation, uniform, temperature, zeta, temper_all))
+    close(actual, oracle.real_rows(mask, relation, uniform, temperature, zeta, temper_all))
 
 
 def test_critic_loss_with_the_slope_of_the_paper():

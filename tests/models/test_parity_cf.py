@@ -9,7 +9,7 @@ import pytest
 from golden_items import LINEAR, matrix
 
 from mmssl_jax.config import Config
-from mmssl_jax.graphs import interactions
+from mmssl_jax.graphs import interaction_graph
 from mmssl_jax.models import cf, lightgcn, mf, ngcf
 
 
@@ -38,7 +38,7 @@ def release_params(g, name, layers):
 def test_cf_parity(path):
     g = golden.Golden(path)
     shape = tuple(len(g[f"MF/param/{side}_embedding/weight"]) for side in ("user", "item"))
-    joint = interactions.row_stochastic_joint_graph(matrix(g["train_edges"], shape))
+    joint = interaction_graph.row_stochastic_joint_graph(matrix(g["train_edges"], shape))
     g.check("graph/norm_adj", joint.matrix.todense())
 
     config = Config()

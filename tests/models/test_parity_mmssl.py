@@ -15,9 +15,9 @@ from mmssl_jax import models
 from mmssl_jax.adversarial import critic as critics
 from mmssl_jax.adversarial import real_rows, relation_rows
 from mmssl_jax.config import Config
-from mmssl_jax.graphs import interactions, training_pairs
+from mmssl_jax.graphs import interaction_graph, training_pairs
 from mmssl_jax.models import mmssl
-from mmssl_jax.models.model import dot_scores
+from mmssl_jax.models.model import Batch, dot_scores
 from mmssl_jax.ranking import full_ranking
 
 MODALITIES = ("image", "text")
@@ -50,13 +50,13 @@ class Problem:
         self.shape = (users, items)
         self.train = matrix(g["train_edges"], self.shape)
         self.inputs = mmssl.Inputs(
-            interactions.bipartite_graphs(self.train),
+            interaction_graph.bipartite_graphs(self.train),
             {m: jnp.asarray(g[f"feat_{m}"]) for m in MODALITIES},
-            training_pairs.sampling_tables(self.train),
+            training_pairs.pair_tables(self.train),
             present={},
         )
         self.graphs = {
-            m: interactions.bipartite_graphs(matrix(g[f"{m}_graph_edges"], self.shape))
+            m: interaction_graph.bipartite_graphs(matrix(g[f"{m}_graph_edges"], self.shape))
             for m in MODALITIES
         }
         self.generator = jax.tree.map(jnp.asarray, self.generator_params("param"))
@@ -65,9 +65,9 @@ class Problem:
         hidden = g["disc/dense0/kernel"].shape[1]
         self.critic = critics.Critic(items, hidden, float(hyper["disc_slope"]), dropout=(0.0, 0.0))
         drawn = (g[f"batch/{name}"] for name in ("users", "pos", "neg"))
-        self.batch = training_pairs.Batch(*(jnp.asarray(ids, jnp.int32) for ids in drawn))
-        most = training_pairs.max_seen_pairs(self.train, len(self.batch.users))
-        self.seen = training_pairs.seen_pairs(self.inputs.tables, self.batch.users, most)
+        self.batch = Batch(*(jnp.asarray(ids, jnp.int32) for ids in drawn))
+        most = training_pairs.max_training_pairs(self.train, len(self.batch.users))
+        self.pairs = training_pairs.training_pairs_of(self.inputs.tables, self.batch.users, most)
 
     def generator_params(self, group):
         g = self.golden
@@ -103,8 +103,8 @@ def critic_step(problem):
     g, config = problem.golden, problem.config
     embeddings = problem.forward(problem.generator)
     users = problem.batch.users
-    fake = mmssl.losses.fake_rows(embeddings, users, problem.seen)
-    relation = relation_rows.relation_rows(embeddings.users[users], embeddings.items, problem.seen)
+    fake = mmssl.losses.fake_rows(embeddings, users, problem.pairs)
+    relation = relation_rows.relation_rows(embeddings.users[users], embeddings.items, problem.pairs)
     spec = real_rows.RealRowsSpec(
         config.mmssl.real_temperature, config.mmssl.real_relation_weight, temper_all=False
     )
@@ -183,7 +183,7 @@ def test_generator_parity(path):
     def loss(generator):
         embeddings = problem.forward(generator)
         terms = mmssl.losses.generator_terms(embeddings, problem.batch, config)
-        fake = mmssl.losses.fake_rows(embeddings, problem.batch.users, problem.seen)
+        fake = mmssl.losses.fake_rows(embeddings, problem.batch.users, problem.pairs)
         terms["adversarial"] = critics.generator_loss(
             problem.critic, critic_params, fake, jax.random.key(0)
         )

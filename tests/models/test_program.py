@@ -65,7 +65,7 @@ def test_training_holds_no_users_by_items_and_with_blocks_no_batch_by_items(item
     transforms = states.optimisers(config, model, 3)
     mesh = make_mesh(config.mesh)
     state = place(states.init_state(model, transforms, jax.random.key(0)), mesh)
-    constants = (training_pairs.sampling_tables(data.train), model.inputs, jax.random.key(1))
+    constants = (training_pairs.pair_tables(data.train), model.inputs, jax.random.key(1))
     constants = place(constants, mesh)
     step = partial(train_step, model=model, transforms=transforms, batch_size=BATCH, mesh=mesh)
     found = shapes(compile_steps(step, state, constants, 3).as_text())

@@ -4,15 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_baselines import config_of
+from worlds import config_of
 
 from mmssl_jax import training
 from mmssl_jax.data.dataset import Dataset, assemble
 from mmssl_jax.graphs import training_pairs
 from mmssl_jax.graphs.nearest import top_neighbors
 from mmssl_jax.models import MODELS
+from mmssl_jax.models.model import Batch
 from mmssl_jax.ranking import fallback, full_ranking, ranked_lists
-from mmssl_jax.training import session
+from mmssl_jax.training import batches, session
 
 USERS, ITEMS = 31, 43  # no other size is either of them
 SETTINGS = {name: {"model.name": name} for name in MODELS} | {
@@ -104,13 +105,11 @@ def test_no_metric_and_no_list_depends_on_the_numbering(name):
     as_it_was = numbered(np.arange(USERS), np.arange(ITEMS))
     now = numbered(users, items)
     assert np.array_equal(now.train.toarray()[users][:, items], as_it_was.train.toarray())
-    tables = training_pairs.sampling_tables(as_it_was.train)
-    drawn = [training_pairs.sample(jax.random.key(n), tables, 16) for n in range(3)]
+    tables = training_pairs.pair_tables(as_it_was.train)
+    drawn = [batches.sample(jax.random.key(n), tables, 16) for n in range(3)]
     numbers = (users, items, items)
     again = [
-        training_pairs.Batch(
-            *(jnp.asarray(to[ids]) for to, ids in zip(numbers, batch, strict=True))
-        )
+        Batch(*(jnp.asarray(to[ids]) for to, ids in zip(numbers, batch, strict=True)))
         for batch in drawn
     ]
     model = session.prepare(config, as_it_was).model

@@ -18,9 +18,9 @@ def given_scores(scores, users):
     return scores[users]
 
 
-def per_user(scores, seen, truth, cutoffs, user_block=2):
+def per_user(scores, masked, truth, cutoffs, user_block=2):
     """Every metric of every user with a truth, from nested lists."""
-    matrices = [scipy.sparse.csr_array(np.array(rows, np.float32)) for rows in (seen, truth)]
+    matrices = [scipy.sparse.csr_array(np.array(rows, np.float32)) for rows in (masked, truth)]
     task = full_ranking.ranking_task(*matrices, user_block)
     scores = jnp.asarray(scores, jnp.float32)
     return full_ranking.evaluate_users(scores, task, cutoffs, given_scores)
@@ -41,7 +41,7 @@ def test_hand_worked_rankings():
             [6, 5, 4, 3, 2, 1],  # nobody's truth: left out
             [1, 1, 1, 9, 8, 7],  # ranks 3 4 5 0 1 2: truth at the 4th
         ],
-        seen=[[1, 0, 0, 0, 0, 0], [0] * 6, [0] * 6, [0] * 6],
+        masked=[[1, 0, 0, 0, 0, 0], [0] * 6, [0] * 6, [0] * 6],
         truth=[[0, 1, 0, 1, 0, 0], [1, 1, 0, 0, 1, 0], [0] * 6, [1, 0, 0, 0, 0, 0]],
         cutoffs=(1, 3),
     )
@@ -90,7 +90,7 @@ def test_a_million_ties_lose_no_digits():
 
 
 def test_a_seen_item_is_never_ranked():
-    # Item 0 scores highest but is seen; even as truth it can be no hit.
+    # Item 0 scores highest but is a training pair; even as truth it can be no hit.
     values = per_user([[9, 1, 2]], [[1, 0, 0]], [[1, 1, 0]], cutoffs=(1, 2, 3))
     check(values, recall_1=[0], recall_2=[1 / 2], recall_3=[1 / 2], precision_3=[1 / 3])
 
@@ -122,12 +122,12 @@ def by_hand(ranked, truth, cutoffs):
     return result
 
 
-def over_all_orders(scores, seen, truth, cutoffs):
+def over_all_orders(scores, masked, truth, cutoffs):
     """Every metric of one user, averaged over all orders of equal scores."""
-    unseen = np.flatnonzero(~seen)
+    outside = np.flatnonzero(~masked)
     lists = {
         tuple(sorted(order, key=lambda item: -scores[item]))  # stable: ties stay as permuted
-        for order in itertools.permutations(unseen.tolist())
+        for order in itertools.permutations(outside.tolist())
     }
     found = [by_hand(ranked, truth, cutoffs) for ranked in lists]
     return {name: np.mean([each[name] for each in found]) for name in found[0]}
@@ -145,15 +145,15 @@ def test_a_random_problem_agrees_with_a_plain_loop(user_block):
     rng = np.random.default_rng(0)
     scores = rng.permuted(np.tile(np.arange(12), (11, 1)), axis=1)  # no two are equal
     kind = rng.integers(0, 5, (11, 12))
-    seen, truth = kind < 2, kind == 2
-    seen[3], truth[3], truth[8] = True, False, False
-    seen[3, 7], truth[3, 7] = False, True
+    masked, truth = kind < 2, kind == 2
+    masked[3], truth[3], truth[8] = True, False, False
+    masked[3, 7], truth[3, 7] = False, True
     cutoffs = (1, 5, 12)
     users = np.flatnonzero(truth.sum(axis=1))
-    ranked = [[i for i in np.argsort(-scores[u]) if not seen[u, i]] for u in users]
+    ranked = [[i for i in np.argsort(-scores[u]) if not masked[u, i]] for u in users]
     expected = [by_hand(*each, cutoffs) for each in zip(ranked, truth[users], strict=True)]
     assert len(expected) < 11
-    assert_close_for_all(per_user(scores, seen, truth, cutoffs, user_block), expected)
+    assert_close_for_all(per_user(scores, masked, truth, cutoffs, user_block), expected)
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3, 4])
@@ -162,10 +162,10 @@ def test_ties_agree_with_the_mean_over_all_orders(levels, cutoffs):
     rng = np.random.default_rng(levels)
     scores = rng.integers(0, levels, (40, 6)).astype(np.float32)
     kind = rng.integers(0, 6, (40, 6))
-    seen, truth = kind < 1, kind > 3
+    masked, truth = kind < 1, kind > 3
     users = np.flatnonzero(truth.sum(axis=1))
-    expected = [over_all_orders(scores[u], seen[u], truth[u], cutoffs) for u in users]
-    assert_close_for_all(per_user(scores, seen, truth, cutoffs, 16), expected)
+    expected = [over_all_orders(scores[u], masked[u], truth[u], cutoffs) for u in users]
+    assert_close_for_all(per_user(scores, masked, truth, cutoffs, 16), expected)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -173,10 +173,10 @@ def test_how_users_and_items_are_numbered_does_not_matter(seed):
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 5, (30, 40)).astype(np.float32)
     kind = rng.integers(0, 5, (30, 40))
-    seen, truth = kind < 1, kind == 2
+    masked, truth = kind < 1, kind == 2
     users, items = rng.permutation(30), rng.permutation(40)
-    one = per_user(scores, seen, truth, (5, 20), 7)
-    again = [matrix[users][:, items] for matrix in (scores, seen, truth)]
+    one = per_user(scores, masked, truth, (5, 20), 7)
+    again = [matrix[users][:, items] for matrix in (scores, masked, truth)]
     other = per_user(*again, (5, 20), 7)
     for name, value in one.items():
         np.testing.assert_allclose(other[name], value[users], rtol=2e-6, atol=1e-7, err_msg=name)
@@ -197,11 +197,11 @@ def test_users_whom_training_does_not_know_are_ranked_by_popularity():
 
 def test_evaluate_is_the_mean_over_the_users_with_a_truth():
     embeddings = jnp.eye(4), jnp.asarray(np.random.default_rng(0).normal(size=(6, 4)), jnp.float32)
-    seen = scipy.sparse.csr_array((4, 6), dtype=np.float32)
+    masked = scipy.sparse.csr_array((4, 6), dtype=np.float32)
     truth = scipy.sparse.csr_array(
         np.eye(4, 6, dtype=np.float32)[[0, 1, 2, 0]] * [[1], [1], [0], [1]]
     )
-    task = full_ranking.ranking_task(seen, truth, 3)
+    task = full_ranking.ranking_task(masked, truth, 3)
     users = full_ranking.evaluate_users(embeddings, task, (1, 3), dot_scores)
     means = full_ranking.evaluate(embeddings, task, (1, 3), dot_scores)
     assert means == pytest.approx({name: np.mean(value) for name, value in users.items()})

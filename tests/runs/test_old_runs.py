@@ -11,7 +11,7 @@ from worlds import SECONDS
 from mmssl_jax import models, training
 from mmssl_jax.config import named
 from mmssl_jax.errors import InputError
-from mmssl_jax.runs.folder import VERSION, Workdir
+from mmssl_jax.runs.folder import VERSION, RunFolder
 from mmssl_jax.training import session
 
 OLD = pathlib.Path(__file__).parent / "run_of_version_0"  # two epochs, and what two more gave
@@ -45,7 +45,7 @@ def assert_alike(found: dict, stored: dict) -> None:
 
 
 def test_an_old_run_has_the_scores_it_had(old):
-    run = Workdir(old / "run")
+    run = RunFolder(old / "run")
     config, dataset = session.open_run(run)
     found = training.evaluate_run(config, dataset, run)
     assert_alike(found, json.loads((old / "before.json").read_text()))
@@ -62,13 +62,33 @@ def test_an_old_run_goes_on_by_its_old_config_file_as_it_would_have(old):
     assert len(lines) == len(stored) == 4
     for line, old_line in zip(lines, stored, strict=True):
         assert_alike(json.loads(line), json.loads(old_line))
-    found = training.evaluate_run(config, dataset, Workdir(old / "run"))
+    found = training.evaluate_run(config, dataset, RunFolder(old / "run"))
     assert_alike(found, json.loads((old / "after.json").read_text()))
     assert json.loads((old / "run" / "config.json").read_text())["version"] == VERSION
+
+
+def test_a_setting_that_came_later_has_its_default_in_an_old_run(old):
+    path = old / "run" / "config.json"
+    content = json.loads(path.read_text())
+    for field in ("mmssl.heads", "train.steps_per_call", "train.embedding_l2"):
+        del content["config"][field]
+    path.write_text(json.dumps(content))
+    given = named.call(pathlib.Path("tiny.py"), "get_config")
+    config = models.resolve(given)
+    dataset = session.load_data(config)
+    with RunFolder(old / "run").open(config, dataset, models.resolve):
+        pass
+    path.write_text(json.dumps(content))
+    given.mmssl.heads = 2
+    with (
+        pytest.raises(InputError, match=r"its mmssl.heads is 4, not 2"),
+        RunFolder(old / "run").open(models.resolve(given), dataset, models.resolve),
+    ):
+        pass
 
 
 def test_a_run_of_a_newer_version_is_refused(old):
     path = old / "run" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": VERSION + 1}))
     with pytest.raises(InputError, match=r"newer mmssl_jax .*upgrade"):
-        Workdir(old / "run").read()
+        RunFolder(old / "run").read()

@@ -14,54 +14,18 @@ import jax
 import numpy as np
 import polars as pl
 import pytest
-from worlds import ITEMS, ROOT, USERS, Place, code_of, snapshot, world
+from uneven import BUSY, COLD, ITEM_IDS, LEFT, MODELS, USER_IDS, uneven_world
+from worlds import ITEMS, ROOT, USERS, Place, code_of, refused, snapshot
 
 from mmssl_jax import training
 from mmssl_jax.commands import call
-from mmssl_jax.data import Dataset
-from mmssl_jax.data.dataset import SPLITS, assemble
 from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import full_ranking, ranked_lists
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.serving import export, options
 from mmssl_jax.training import session
 
-COLD, BUSY, LEFT = 5, 6, 9  # a user without training pairs, and one with few items left
 HELD_OUT = 6  # pairs of every user in val and test
-CONTENT = "--config.data.modalities="
-MODELS = {
-    "vbpr": (CONTENT,),
-    "mmssl": (CONTENT,),
-    "ease": (),
-    "popularity": (),
-}
-USER_IDS = tuple(f"reader {index}" for index in range(USERS))
-ITEM_IDS = ("a,b", 'quoted "x"', *(f"B{index:03}" for index in range(2, ITEMS)))
-
-
-def uneven_world() -> Dataset:
-    """`world` with raw ids and titles, a cold user and a busy one."""
-    base = world()
-    pairs = {split: getattr(base, split).nonzero() for split in SPLITS}
-    users, items = pairs["train"]
-    held_out = (base.val + base.test)[[BUSY]].nonzero()[1]
-    rest = np.setdiff1d(np.arange(ITEMS), held_out)[: ITEMS - LEFT]
-    kept = (users != COLD) & (users != BUSY)
-    pairs["train"] = (
-        np.concatenate([users[kept], np.full(len(rest), BUSY)]),
-        np.concatenate([items[kept], rest]),
-    )
-    titles = ("", "[bold]Title\x1b[31m", *(f"Title {index}" for index in range(2, ITEMS)))
-    return assemble(
-        "uneven",
-        "uneven",
-        (USERS, ITEMS),
-        pairs,
-        base.features,
-        user_ids=USER_IDS,
-        item_ids=ITEM_IDS,
-        item_titles=titles,
-    )
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -88,7 +52,7 @@ def _places(tmp_path_factory):
 
 def run_of(place: Place):
     """The scores [users, items] that a run ranks by, and what they come from."""
-    run = Workdir(place.run)
+    run = RunFolder(place.run)
     config, dataset = session.open_run(run)
     trained = training.best_of_run(config, dataset, run)
     model, state = trained.model, trained.state
@@ -182,10 +146,10 @@ def test_lists_and_evaluation_agree_on_what_is_above_an_item(places, tmp_path):
 @pytest.mark.parametrize("model", ["vbpr", "ease"])
 def test_the_block_of_users_and_their_order_do_not_matter(places, model, block):
     scores, dataset, _, built, representation = run_of(places(model))
-    seen = dataset.train
+    left_out = dataset.train
     users = np.random.default_rng(0).permutation(USERS)[:11]
-    lists = ranked_lists.rank(representation, built.score, users, 20, seen, block, dataset)
-    assert as_lists(lists.items) == naive(scores[users], seen[users].toarray() > 0, 20)
+    lists = ranked_lists.rank(representation, built.score, users, 20, left_out, block, dataset)
+    assert as_lists(lists.items) == naive(scores[users], left_out[users].toarray() > 0, 20)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "tsv"])
@@ -242,13 +206,6 @@ def test_without_raw_ids_the_index_is_the_id(tmp_path, capsys):
     assert "title" not in capsys.readouterr().out.split("score")[0].splitlines()[-1]
     with pytest.raises(InputError, match="no raw ids, so users are numbers from 0 to 29"):
         call(["recommend", *place.argv("--users=30")])
-
-
-def refused(command: str, argv: list[str], capsys) -> str:
-    """The one line of a command that exits with 2."""
-    assert code_of([command, *argv]) == 2
-    *_, line = capsys.readouterr().err.splitlines()
-    return line.removeprefix("error: ")
 
 
 @pytest.mark.parametrize(

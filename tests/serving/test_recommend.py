@@ -6,14 +6,14 @@ import json
 import jax
 import numpy as np
 import pytest
-from test_baselines import config_of
-from test_export import COLD, ITEM_IDS, MODELS, USER_IDS, refused, uneven_world
-from worlds import ITEMS, USERS, Place
+from uneven import COLD, ITEM_IDS, MODELS, USER_IDS, uneven_world
+from worlds import ITEMS, USERS, Place, config_of, refused
 
 from mmssl_jax import models
 from mmssl_jax.commands import call
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import SPLITS
+from mmssl_jax.serving import options
 
 READER, UNSEEN = 7, 33
 
@@ -240,3 +240,20 @@ def test_items_without_raw_ids_are_numbers(tmp_path, capsys):
         f"--only has '{ITEMS}'; the data has no raw ids, so items are numbers from 0 to {ITEMS - 1}"
     )
     assert USERS < ITEMS
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("b", ["b"]),
+        ("a, x", ["a, x"]),
+        ("b,a, x,c", ["b", "a, x", "c"]),
+        ("a, x,a, x", ["a, x", "a, x"]),
+        ("a,b", ["a", "b"]),
+        (" nobody ,b", ["nobody", "b"]),
+        ("b,,c", ["b", "", "c"]),
+    ],
+)
+def test_ids_that_have_commas_are_found_in_lists(text, names):
+    known = dict.fromkeys(["a", "a, x", "b", "c"])
+    assert options._parted(text, known) == names

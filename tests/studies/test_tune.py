@@ -13,6 +13,7 @@ from mmssl_jax.files import atomic
 from mmssl_jax.ranking import full_ranking
 
 optuna = pytest.importorskip("optuna")
+sqlalchemy = pytest.importorskip("sqlalchemy")
 
 FLAGS = ("--config.train.epochs=3", "--config.train.steps_per_epoch=4")
 SPACE = """
@@ -32,6 +33,18 @@ def _compile_fast():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _write_fast():
+    """No storage waits for the disk: nothing here outlives its process."""
+
+    def do_not_wait(connection, _):
+        connection.execute("PRAGMA synchronous=OFF")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", do_not_wait)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", do_not_wait)
 
 
 def place_at(folder, space: str = SPACE, **kinds) -> Place:

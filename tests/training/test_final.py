@@ -6,9 +6,8 @@ import signal
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_export import refused
-from test_resume import assert_same_run, start
-from worlds import ITEMS, USERS, Place, assert_same_arrays, world
+from kills import start
+from worlds import ITEMS, USERS, Place, assert_same_arrays, assert_same_run, refused, world
 
 from mmssl_jax import data
 from mmssl_jax.commands import call
@@ -86,7 +85,7 @@ def test_without_the_flag_such_a_folder_is_refused_with_its_name(tmp_path, capsy
     everything_in_train(place)
     line = refused("train", place.argv(), capsys)
     assert "the val split is empty; " in line
-    assert "for serving, without validation, add --final to train.py" in line
+    assert "for serving, without validation, add --final to mmssl train" in line
     assert not place.run.exists()
 
 
@@ -179,13 +178,12 @@ def test_ease_takes_the_lambda_of_the_best_epoch(tmp_path, capsys):
 def test_a_killed_final_run_ends_as_the_run_that_was_not(tmp_path):
     flags = ("--final", "--config.train.epochs=5", "--config.data.modalities=image")
     whole, killed = Place(tmp_path / "whole"), Place(tmp_path / "killed")
-    cache = str(tmp_path / "compiled")
     for place, moment, code in (
         (whole, "never", 0),
         (killed, "in save 4", -signal.SIGKILL),
         (killed, "never", 0),
     ):
-        process = start(place, cache, moment, *flags)
+        process = start(place, moment, *flags)
         _, errors = process.communicate()
         assert process.returncode == code, errors
     assert "going on after epoch 3" in errors
@@ -217,7 +215,7 @@ def test_a_catalogue_of_few_items_can_be_served(tmp_path):
         ),
         (["--final-from=nothing"], "nothing holds no run"),
         (["--final-from="], "--final-from is empty"),
-        (["--final-from=begun"], "begun has no results.json: finish that run with train.py first"),
+        (["--final-from=begun"], "begun has no results.json: finish it with mmssl train first"),
         (["--final-from=odd"], "odd/results.json does not have the results of a run"),
         (
             ["--final-from=odd", "--config.train.epochs=3"],

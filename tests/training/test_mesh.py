@@ -35,7 +35,7 @@ def run(data: int, model_axis: int, variant: str = "released"):
     transforms = states.optimisers(config, model, STEPS)
     mesh = make_mesh(config.mesh)
     state = place(states.init_state(model, transforms, jax.random.key(0)), mesh)
-    constants = (training_pairs.sampling_tables(dataset.train), model.inputs, jax.random.key(1))
+    constants = (training_pairs.pair_tables(dataset.train), model.inputs, jax.random.key(1))
     constants = place(constants, mesh)
     step = partial(train_step, model=model, transforms=transforms, batch_size=16, mesh=mesh)
     program = compile_steps(step, state, constants, STEPS)

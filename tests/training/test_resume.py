@@ -1,84 +1,13 @@
 """A run that was killed and started again is, bit for bit, the run that was not."""
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
-from worlds import ROOT, STEPS, Place, assert_same_arrays, snapshot, untimed
+from kills import start
+from worlds import Place, assert_same_run, snapshot, untimed
 
-# Trains, and kills itself at a moment.
-DRIVER = f"""
-import os, pathlib, shutil, signal, sys
-from orbax.checkpoint._src.path import atomicity
-from mmssl_jax.commands import call
-from mmssl_jax.runs import checkpoints as checkpoint
-from mmssl_jax.training import loop
-
-moment, *argv = sys.argv[1:]
-saving = 0
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def before(owner, name, action):
-    real = getattr(owner, name)
-    def replacement(*args, **kwargs):
-        action(*args)
-        return real(*args, **kwargs)
-    setattr(owner, name, replacement)
-
-def note_epoch(checkpoints, epoch, *_):
-    global saving
-    saving = epoch
-
-def delete_a_part(path, *_):
-    if saving == 5 and "checkpoints" in str(path):
-        real_rmtree(pathlib.Path(path) / "metrics")
-        die()
-
-real_rmtree = shutil.rmtree
-before(checkpoint.Checkpoints, "save", note_epoch)
-if moment == "in epoch 2":
-    before(loop, "_read_terms", lambda _, step, *__: step == {STEPS} + 5 and die())
-elif moment == "before save 3":
-    before(checkpoint.Checkpoints, "save", lambda _, epoch, *__: epoch == 3 and die())
-elif moment == "in save 4":
-    before(atomicity.AtomicRenameTemporaryPath, "finalize", lambda *_: saving == 4 and die())
-    before(atomicity.CommitFileTemporaryPath, "finalize", lambda *_: saving == 4 and die())
-elif moment == "in delete 5":
-    before(shutil, "rmtree", delete_a_part)
-call(["train", *argv])
-"""
 RELEASED = ("--config.train.epochs=6", "--config.critic.enabled", "--config.data.modalities=image")
 PAPER = (*RELEASED, "--noconfig.critic.enabled", "--config.model.variant=paper")
-
-
-def assert_same_run(one: Place, other: Place, epochs: int) -> None:
-    assert_same_arrays(one.arrays(epochs), other.arrays(epochs))
-    assert one.metrics == other.metrics
-    assert untimed(one.results) == untimed(other.results)
-    assert one.checkpoints == other.checkpoints
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> str:
-    return str(tmp_path_factory.mktemp("compiled"))
-
-
-def start(place: Place, cache: str, moment: str, *flags: str) -> subprocess.Popen:
-    """Starts DRIVER; what one start compiles, the later ones read."""
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": cache,
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, "-W", "error", "-c", DRIVER, moment, *place.argv(*flags)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, env=environment, text=True, **pipes)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +18,14 @@ def start(place: Place, cache: str, moment: str, *flags: str) -> subprocess.Pope
     ],
     ids=["released", "paper"],
 )
-def test_a_killed_run_ends_as_the_run_that_was_not(tmp_path, cache, flags, moments):
+def test_a_killed_run_ends_as_the_run_that_was_not(tmp_path, flags, moments):
     whole, killed = Place(tmp_path / "whole"), Place(tmp_path / "killed")
-    undisturbed = start(whole, cache, "never", *flags)
+    undisturbed = start(whole, "never", *flags)
     for moment in moments:
-        process = start(killed, cache, moment, *flags)
+        process = start(killed, moment, *flags)
         _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, (moment, errors)
-    last = start(killed, cache, "never", *flags)
+    last = start(killed, "never", *flags)
     for process in (undisturbed, last):
         _, errors = process.communicate()
         assert process.returncode == 0, errors

@@ -14,7 +14,7 @@ from worlds import STEPS, USERS, Place, assert_same_arrays, code_of, untimed, wo
 from mmssl_jax import training
 from mmssl_jax.ranking.metrics import METRICS
 from mmssl_jax.runs import provenance
-from mmssl_jax.runs.folder import Workdir
+from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import session
 
 
@@ -171,8 +171,8 @@ def test_the_data_sets_warnings_are_printed_and_stored(tmp_path, capsys):
 
 def scores_of(place: Place) -> np.ndarray:
     """The scores [users, items] of a run's best epoch, -inf where an item is a training item."""
-    config, dataset = session.open_run(Workdir(place.run))
-    trained = training.best_of_run(config, dataset, Workdir(place.run))
+    config, dataset = session.open_run(RunFolder(place.run))
+    trained = training.best_of_run(config, dataset, RunFolder(place.run))
     model, state = trained.model, trained.state
     representation = jax.jit(model.embed)(state.params, model.inputs, state.held)
     scores = jax.jit(model.score)(representation, jnp.arange(USERS))

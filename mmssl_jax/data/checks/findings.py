@@ -18,7 +18,7 @@ WITHOUT_VAL = (
     "where the data comes without a validation split, 'mmssl data import PATH --to "
     "data/NAME --val-from-train' holds one out of the training pairs"
 )
-TRAIN_ON_ALL = "to train on all pairs for serving, without validation, add --final to train.py"
+TRAIN_ON_ALL = "to train on all pairs for serving, without validation, add --final to mmssl train"
 
 _T = TypeVar("_T")
 

@@ -8,7 +8,6 @@ from scipy.sparse import csr_array, diags_array, sparray
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.errors import InputError
 
-FILLS = ("mean", "propagate", "learned")
 ROUNDS = 40
 _COLUMNS = 256  # at a time, to bound the memory of the users' rows
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmssl_jax.errors import InputError
 
+_MEMORY, _TIMES_FILE = 8 << 30, 64  # bytes of address space: of any file, and as often as its size
 COMMAND = (
     "import sys; from mmssl_jax.data import parquet_process; parquet_process.run(*sys.argv[1:])"
 )
@@ -37,3 +38,19 @@ def survive(path: Path, columns: Mapping[str, str | None] | None) -> None:
         wanted = "it asks for more memory than its size can need; it is damaged, so get it again"
         reason = wanted if done.returncode < 0 or "MemoryError" in last else repr(last[:200])
         raise InputError(f"{path}: cannot be read as a table ({reason})")
+
+
+def limit_memory(size: int) -> None:
+    """Makes this process fail where it asks for more than a file of so many bytes can need.
+
+    Windows has no such limit.
+    """
+    most = _MEMORY + _TIMES_FILE * size
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, allowed = resource.getrlimit(resource.RLIMIT_AS)
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(resource.RLIMIT_AS, (most, allowed))

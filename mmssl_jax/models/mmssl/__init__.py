@@ -16,13 +16,12 @@ from mmssl_jax.adversarial import critic as critics
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import interactions, relations, training_pairs
-from mmssl_jax.graphs.training_pairs import Batch
+from mmssl_jax.graphs import interaction_graph, modality_graph, training_pairs
 from mmssl_jax.models import missing
 from mmssl_jax.models.mmssl import losses
 from mmssl_jax.models.mmssl.generator import Embeddings, Inputs, forward, init_generator
 from mmssl_jax.models.mmssl.settings import DEFAULTS, MMSSL, VARIANTS, Critic
-from mmssl_jax.models.model import Adam, Definition, Model, Terms
+from mmssl_jax.models.model import Adam, Batch, Definition, Model, Terms
 
 
 class Parts(NamedTuple):
@@ -48,13 +47,13 @@ class Parts(NamedTuple):
 def build(
     config: Config, dataset: Dataset, steps_per_epoch: int, game: ModuleType = critics
 ) -> Model:
-    """MMSSL for a data set, as the training loop wants it.
+    """Builds MMSSL for a data set.
 
     Args:
       config: the run's config, resolved.
-      dataset: its features may be empty, which leaves the graph recommender without content.
+      dataset: may have no features; the model is then plain graph propagation.
       steps_per_epoch: the default interval between rebuilds of the modality graphs.
-      game: what has `critic_loss` and `generator_loss`; a benchmark passes the dense formulation.
+      game: a module with `critic_loss` and `generator_loss`; a benchmark passes the dense version.
 
     Raises:
       InputError: a size in the config does not fit the data.
@@ -62,7 +61,9 @@ def build(
     _check_sizes(config, dataset)
     inputs = _inputs(config, dataset)
     distinct = config.train.batch_size <= len(inputs.tables.users)
-    pairs = training_pairs.max_seen_pairs(dataset.train, config.train.batch_size, distinct=distinct)
+    pairs = training_pairs.max_training_pairs(
+        dataset.train, config.train.batch_size, distinct=distinct
+    )
     parts = Parts(config, dataset, _critic(config, dataset), pairs, game)
     players, optimisers = {"generator": partial(generator_loss, parts)}, {}
     if parts.adversarial:
@@ -73,7 +74,7 @@ def build(
     model = model._replace(optimisers=optimisers)
     if not (config.mmssl.modality_graph == "top_k" and dataset.features):
         return model
-    rebuilt = partial(rebuild, parts, relations.user_blocks(dataset.train))
+    rebuilt = partial(rebuild, parts, modality_graph.user_blocks(dataset.train))
     shapes = jax.eval_shape(lambda key: rebuilt(init(parts, key), inputs), jax.random.key(0))
     return model._replace(
         held=jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), shapes),
@@ -116,9 +117,9 @@ def _critic(config: Config, dataset: Dataset) -> critics.Critic:
 def _inputs(config: Config, dataset: Dataset) -> Inputs:
     symmetric = config.mmssl.normalization == "symmetric"
     return Inputs(
-        interactions=interactions.bipartite_graphs(dataset.train, symmetric=symmetric),
+        interactions=interaction_graph.bipartite_graphs(dataset.train, symmetric=symmetric),
         features={name: jnp.asarray(array) for name, array in dataset.features.items()},
-        tables=training_pairs.sampling_tables(dataset.train),
+        tables=training_pairs.pair_tables(dataset.train),
         present=missing.present(config, dataset),
         tie_order=jnp.asarray(dataset.tie_order, jnp.int32),
     )
@@ -153,13 +154,13 @@ def critic_loss(
     forward_key, noise_key, alpha_key, score_key = jax.random.split(key, 4)
     embeddings = embeddings_of(parts, params, inputs, held, forward_key)
     embeddings = jax.lax.stop_gradient(embeddings)
-    seen = training_pairs.seen_pairs(inputs.tables, batch.users, parts.max_pairs)
+    pairs = training_pairs.training_pairs_of(inputs.tables, batch.users, parts.max_pairs)
     count = len(parts.widths) * parts.config.train.batch_size
     loss: tuple[Array, Terms] = parts.game.critic_loss(
         parts.critic,
         params["critic"],
-        losses.batch_real_rows(embeddings, batch.users, seen, noise_key, parts.config),
-        losses.fake_rows(embeddings, batch.users, seen),
+        losses.batch_real_rows(embeddings, batch.users, pairs, noise_key, parts.config),
+        losses.fake_rows(embeddings, batch.users, pairs),
         jax.random.uniform(alpha_key, (count, 1)),
         score_key,
         penalty_weight=parts.config.critic.penalty_weight,
@@ -175,20 +176,20 @@ def generator_loss(
     embeddings = embeddings_of(parts, params, inputs, held, forward_key)
     terms = losses.generator_terms(embeddings, batch, parts.config)
     if parts.adversarial:
-        seen = training_pairs.seen_pairs(inputs.tables, batch.users, parts.max_pairs)
-        fake = losses.fake_rows(embeddings, batch.users, seen)
+        pairs = training_pairs.training_pairs_of(inputs.tables, batch.users, parts.max_pairs)
+        fake = losses.fake_rows(embeddings, batch.users, pairs)
         fixed = jax.lax.stop_gradient(params["critic"])
         terms["adversarial"] = parts.game.generator_loss(parts.critic, fixed, fake, score_key)
     return losses.generator_total(terms, parts.config), terms
 
 
 def rebuild(
-    parts: Parts, blocks: relations.UserBlocks, params: dict[str, Any], inputs: Inputs
-) -> dict[str, interactions.BipartiteGraphs]:
+    parts: Parts, blocks: modality_graph.UserBlocks, params: dict[str, Any], inputs: Inputs
+) -> dict[str, interaction_graph.BipartiteGraphs]:
     """Modality -> the graph of every user's `graph_items` strongest relations."""
     views = forward(params["generator"], inputs, {}, parts.config)
     return {
-        modality: relations.relation_graph(
+        modality: modality_graph.relation_graph(
             view.feature,
             views.item_views[modality].feature,
             inputs.tables,

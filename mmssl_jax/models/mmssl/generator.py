@@ -12,8 +12,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.graphs import training_pairs
-from mmssl_jax.graphs.interactions import BipartiteGraphs, spmm
+from mmssl_jax.graphs.interaction_graph import BipartiteGraphs
 from mmssl_jax.graphs.nearest import normalize
+from mmssl_jax.graphs.sparse import spmm
 from mmssl_jax.models import missing
 from mmssl_jax.models.cf import mean
 from mmssl_jax.models.dropout import dropout
@@ -24,7 +25,7 @@ class Inputs(NamedTuple):
 
     interactions: BipartiteGraphs
     features: dict[str, Float[Array, "items _"]]
-    tables: training_pairs.SamplingTables
+    tables: training_pairs.PairTables
     present: missing.Present  # modality -> which items have it, where the rest is learned
     tie_order: Int[Array, "items"] | None = None  # `Dataset.tie_order`; None is by index
 
@@ -136,9 +137,9 @@ def forward(
 def id_views(
     params: dict[str, Any], modality_graphs: Mapping[str, BipartiteGraphs]
 ) -> dict[str, tuple[Float[Array, "users d"], Float[Array, "items d"]]]:
-    """Modality -> the other side's ID embeddings through its graph, of users and of items.
+    """For each modality: ID embeddings passed once over its graph, each side receiving the other's.
 
-    Modalities that share one graph, such as the interactions, share its products.
+    Modalities with the same graph share the products.
     """
     products = {}
     for graph in modality_graphs.values():
@@ -149,15 +150,16 @@ def id_views(
 
 
 def fuses(config: Config) -> bool:
-    """Whether anything uses the fused views of a modality graph."""
+    """Whether the config uses fused views at all."""
     return bool(config.mmssl.id_weight != 0.0 or config.mmssl.contrast_fused)
 
 
 def fuse(fusion: Any, views: Mapping[str, View], config: Config) -> Float[Array, "nodes d"]:
     """The ID views of all modalities as one, by attention or by one matrix.
 
-    The release writes multi-head attention, but its softmax sums over an axis of constants, which
-    leaves the mean over modalities times the sum of the matrix's row blocks, one block a head.
+    The release calls this multi-head attention, but its softmax sums over an axis of constants.
+    What remains is the mean over modalities times the sum of the matrix's row blocks (one block per
+    head).
     """
     ids = [view.ids for view in views.values() if view.ids is not None]  # [nodes, d] each
     nodes, d = ids[0].shape
@@ -168,7 +170,8 @@ def fuse(fusion: Any, views: Mapping[str, View], config: Config) -> Float[Array,
         [(x @ fusion[name]).reshape(nodes, heads, d // heads) for x in ids]
         for name in ("query", "key", "value")
     )
-    # Few modalities and many nodes: sums over arrays of all nodes, not a tiny product a node.
+    # There are few modalities and many nodes, so sum over whole arrays instead of one tiny product
+    # per node.
     shares = [
         jax.nn.softmax(
             jnp.stack([jnp.sum(query * key, axis=-1) for key in keys]) * (d // heads) ** -0.5,
@@ -188,7 +191,10 @@ def propagate(
     layers: int,
     last_softmax: bool,
 ) -> tuple[Float[Array, "users d"], Float[Array, "items d"]]:
-    """The mean over layers 0..L of both sides; items gather from the users just updated."""
+    """The mean over layers 0..L of users and of items.
+
+    In each layer users are updated first, and items gather from the updated users.
+    """
     all_users, all_items = [users], [items]
     for layer in range(layers):
         softmax = last_softmax and layer == layers - 1

@@ -9,15 +9,16 @@ from mmssl_jax.adversarial import real_rows, relation_rows
 from mmssl_jax.adversarial.critic import Rows
 from mmssl_jax.adversarial.relation_rows import RelationRows
 from mmssl_jax.config import Config
-from mmssl_jax.graphs.training_pairs import Batch, SeenPairs
+from mmssl_jax.graphs.training_pairs import TrainingPairs
 from mmssl_jax.models import losses
 from mmssl_jax.models.mmssl.generator import Embeddings
+from mmssl_jax.models.model import Batch
 
 
 def generator_terms(
     embeddings: Embeddings, batch: Batch, config: Config
 ) -> dict[str, Float[Array, ""]]:
-    """The generator's losses, all but the adversarial one; `generator_total` weighs them."""
+    """The generator's loss terms but the adversarial one. `generator_total` adds them, weighted."""
     users = embeddings.users[batch.users]
     positives, negatives = embeddings.items[batch.positives], embeddings.items[batch.negatives]
     features = [view.feature for view in embeddings.user_views.values()]
@@ -36,9 +37,9 @@ def generator_terms(
 def contrastive_terms(
     embeddings: Embeddings, users: Int[Array, "batch"], config: Config
 ) -> dict[str, Float[Array, ""]]:
-    """The contrastive loss of every modality with a graph; without one it is a constant.
+    """The contrastive loss of each modality that has a graph; without one it would be a constant.
 
-    Modalities whose graph is the same have the same view, whose loss is computed once.
+    Modalities that share a graph share the view, so its loss is computed once.
     """
     anchor = embeddings.users
     if config.mmssl.contrast_fused and embeddings.fused_users is not None:
@@ -68,12 +69,12 @@ def generator_total(terms: Mapping[str, Float[Array, ""]], config: Config) -> Fl
 
 
 def fake_rows(
-    embeddings: Embeddings, users: Int[Array, "batch"], seen: SeenPairs
+    embeddings: Embeddings, users: Int[Array, "batch"], pairs: TrainingPairs
 ) -> list[RelationRows]:
-    """The relation rows of every modality: what the critic should tell from real ones."""
+    """The relation rows of each modality, which the critic learns to tell from real rows."""
     return [
         relation_rows.relation_rows(
-            view.feature[users], embeddings.item_views[modality].feature, seen
+            view.feature[users], embeddings.item_views[modality].feature, pairs
         )
         for modality, view in embeddings.user_views.items()
     ]
@@ -82,17 +83,17 @@ def fake_rows(
 def batch_real_rows(
     embeddings: Embeddings,
     users: Int[Array, "batch"],
-    seen: SeenPairs,
+    pairs: TrainingPairs,
     key: PRNGKeyArray,
     config: Config,
 ) -> Rows:
-    """The real rows of a batch: softened interactions plus the final embeddings' relation."""
+    """The real rows of a batch: the users' training pairs, softened, plus the final scores."""
     spec = real_rows.RealRowsSpec(
         config.mmssl.real_temperature,
         config.mmssl.real_relation_weight,
         config.mmssl.temper_all,
     )
-    relation = relation_rows.relation_rows(embeddings.users[users], embeddings.items, seen)
+    relation = relation_rows.relation_rows(embeddings.users[users], embeddings.items, pairs)
     if config.critic.item_block:
         return real_rows.BlockedRealRows(relation, key, spec, config.critic.item_block)
     uniform = real_rows.item_noise(key, len(users), jnp.arange(embeddings.items.shape[0]))

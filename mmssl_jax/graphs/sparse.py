@@ -1,4 +1,4 @@
-"""Sparse graphs of the interactions, and the product of any with a dense matrix.
+"""Sparse graphs and their products. Only this room knows the sparse format.
 
 A `Graph` keeps a matrix and its transpose, both as row-sorted BCOO: the gradient of a product
 multiplies by the transpose, and a transposed BCOO loses the sorted order that makes it fast.
@@ -39,7 +39,8 @@ class Graph:
 def spmm(graph: Graph, x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
     """The product of a graph [rows, columns] and a dense matrix.
 
-    The gradient reaches `x` only (a graph is data): it is the product with the stored transpose.
+    Only `x` has a gradient, as a graph is data: the product of the stored transpose with the
+    cotangent.
     """
     return row_product(graph.matrix, graph.row_starts, x)
 
@@ -47,7 +48,7 @@ def spmm(graph: Graph, x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
 def row_product(
     matrix: sparse.BCOO, starts: Int[Array, "starts"], x: Float[Array, "columns d"]
 ) -> Float[Array, "rows d"]:
-    """`matrix @ x`, on a CPU as compressed rows, for which XLA has a native product there."""
+    """`matrix @ x`. On a CPU it uses compressed rows, for which XLA has a native product."""
 
     def by_rows(x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
         rows = sparse.BCSR((matrix.data, matrix.indices[:, 1], starts), shape=matrix.shape)
@@ -70,7 +71,7 @@ spmm.defvjp(_spmm_forward, _spmm_backward)
 
 
 def from_scipy(matrix: scipy.sparse.sparray) -> Graph:
-    """A host matrix as a Graph on the device, in float32; entries at one place are summed."""
+    """Turns a scipy matrix into a Graph on the device, in float32. Duplicate entries are summed."""
     csr = _canonical(matrix)
     csc = scipy.sparse.csr_array(csr.T)  # of the sorted matrix, which sorts this one as well
     return Graph(_to_bcoo(csr), _to_bcoo(csc), _starts(csr), _starts(csc))
@@ -101,61 +102,3 @@ def sorted_bcoo(
 ) -> sparse.BCOO:
     """A matrix of `shape` whose (row, column) `indices` are in row order, no two alike."""
     return sparse.BCOO((data, indices), shape=shape, indices_sorted=True, unique_indices=True)
-
-
-def normalized(adjacency: scipy.sparse.sparray) -> scipy.sparse.csr_array:
-    """`diag(rowsum + 1e-8)^(-1/2) G`: one-sided, by its own row sums, as in the release."""
-    csr = scipy.sparse.csr_array(adjacency, dtype=np.float64)
-    return scipy.sparse.csr_array(_inverse_root(csr, axis=1) @ csr)
-
-
-def _inverse_root(csr: scipy.sparse.csr_array, axis: int) -> scipy.sparse.dia_array:
-    """`diag(sums + 1e-8)^(-1/2)` of the rows (axis 1) or columns (axis 0)."""
-    return scipy.sparse.diags_array((np.asarray(csr.sum(axis=axis)).ravel() + 1e-8) ** -0.5)
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class BipartiteGraphs:
-    """Users and items joined by a matrix G [users, items], normalised."""
-
-    user_item: Graph  # users gather from items
-    item_user: Graph  # items gather from users
-
-
-def bipartite_graphs(
-    adjacency: scipy.sparse.sparray, *, symmetric: bool = False
-) -> BipartiteGraphs:
-    """Both propagation graphs of a host matrix [users, items].
-
-    Each side is normalised by its own row sums, as in MMSSL's release, or if `symmetric` by both,
-    `D_u^(-1/2) G D_i^(-1/2)`, as in LightGCN.
-    """
-    if symmetric:
-        csr = scipy.sparse.csr_array(adjacency, dtype=np.float64)
-        graph = from_scipy(_inverse_root(csr, axis=1) @ csr @ _inverse_root(csr, axis=0))
-        return BipartiteGraphs(graph, graph.T)
-    return BipartiteGraphs(
-        user_item=from_scipy(normalized(adjacency)), item_user=from_scipy(normalized(adjacency.T))
-    )
-
-
-def symmetric_joint_graph(train: scipy.sparse.sparray) -> Graph:
-    """`D^(-1/2) A D^(-1/2)` over users then items (He et al., "LightGCN", SIGIR 2020)."""
-    adjacency = _joint(train)
-    degrees = np.asarray(adjacency.sum(axis=1)).ravel()
-    scale = scipy.sparse.diags_array(np.maximum(degrees, 1) ** -0.5)
-    return from_scipy(scale @ adjacency @ scale)
-
-
-def row_stochastic_joint_graph(train: scipy.sparse.sparray) -> Graph:
-    """`D^(-1) (A + I)` over users then items, as in the releases of NGCF, LATTICE and MICRO."""
-    adjacency = _joint(train) + scipy.sparse.eye_array(sum(train.shape))
-    degrees = np.asarray(adjacency.sum(axis=1)).ravel()
-    return from_scipy(scipy.sparse.diags_array(1 / degrees) @ adjacency)
-
-
-def _joint(train: scipy.sparse.sparray) -> scipy.sparse.csr_array:
-    """The symmetric adjacency [users + items, users + items], in float64."""
-    adjacency = scipy.sparse.block_array([[None, train], [train.T, None]])
-    return scipy.sparse.csr_array(adjacency, dtype=np.float64)

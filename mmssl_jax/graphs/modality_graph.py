@@ -1,4 +1,4 @@
-"""Graphs that join users with the items their features are nearest to, made on the device."""
+"""Modality graphs: users joined with the items their features are nearest to, on the device."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,8 @@ import scipy.sparse
 from jaxtyping import Array, Bool, Float, Int
 
 from mmssl_jax.graphs import training_pairs
-from mmssl_jax.graphs.interactions import BipartiteGraphs, Graph, sorted_bcoo
+from mmssl_jax.graphs.interaction_graph import BipartiteGraphs
+from mmssl_jax.graphs.sparse import Graph, sorted_bcoo
 
 
 def neighbor_graphs(
@@ -57,7 +58,7 @@ def neighbor_graphs(
 
 
 class UserBlocks(NamedTuple):
-    """Blocks in which all users are walked through (static numbers)."""
+    """The block size in which all users are processed, and the most training pairs of a block."""
 
     size: int
     max_pairs: int  # training pairs in one block, at most
@@ -66,24 +67,24 @@ class UserBlocks(NamedTuple):
 def user_blocks(train: scipy.sparse.csr_array, size: int = 1024) -> UserBlocks:
     """Blocks of `size` users, or of all if there are fewer."""
     size = min(size, train.shape[0])
-    return UserBlocks(size, training_pairs.max_seen_pairs(train, size))
+    return UserBlocks(size, training_pairs.max_training_pairs(train, size))
 
 
 def relation_graph(
     user_features: Float[Array, "users d"],
     item_features: Float[Array, "items d"],
-    tables: training_pairs.SamplingTables,
+    tables: training_pairs.PairTables,
     k: int,
     blocks: UserBlocks,
     *,
     symmetric: bool = False,
     tie_order: Int[Array, "items"] | None = None,
 ) -> BipartiteGraphs:
-    """The graph that joins every user with the k unseen items of the highest inner product.
+    """The graph that joins each user with the k items of the highest inner product.
 
-    Of equal products the first in `tie_order` (by default the lowest index). A user whose features
-    are all zero has no relation to any item and gets no edge. At most [block, items] scores exist
-    at a time.
+    Items of the user's training pairs are left out. Ties go to the first in `tie_order` (default:
+    lowest index). A user whose features are all zero has no relation to any item and gets no edge.
+    At most [block, items] scores exist at a time.
     """
     num_users, num_items = user_features.shape[0], item_features.shape[0]
     count = -(-num_users // blocks.size)
@@ -92,9 +93,9 @@ def relation_graph(
     columns, place_of = item_features[order].T, jnp.argsort(order)
 
     def top(users: Int[Array, "block"]) -> tuple[Int[Array, "block k"], Bool[Array, "block k"]]:
-        seen = training_pairs.seen_pairs(tables, users, blocks.max_pairs)
+        pairs = training_pairs.training_pairs_of(tables, users, blocks.max_pairs)
         scores = user_features[users] @ columns
-        scores = scores.at[seen.rows, place_of[seen.items]].set(-jnp.inf, mode="drop")
+        scores = scores.at[pairs.rows, place_of[pairs.items]].set(-jnp.inf, mode="drop")
         best, places = jax.lax.top_k(scores, k)
         related = jnp.any(user_features[users] != 0, axis=1, keepdims=True)
         return order[places], (best > -jnp.inf) & related

@@ -1,7 +1,7 @@
 """Item graphs learned from item features: what LATTICE and MICRO share.
 
-The nearest items by projected features are found in the first step of an epoch, outside the
-gradient. In that step the weights of these edges carry a gradient; after it they are constants.
+In the first step of an epoch the nearest items are found by projected features, without gradient.
+In that step the edge weights have a gradient; for the rest of the epoch they are constants.
 """
 
 from collections.abc import Callable
@@ -13,19 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
-from mmssl_jax.config.sections import (
-    NOT_NEGATIVE,
-    POSITIVE,
-    Rule,
-    Section,
-    one_of,
-    section,
-    setting,
-)
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import interactions as graphs
-from mmssl_jax.graphs.interactions import Graph
+from mmssl_jax.graphs import interaction_graph
 from mmssl_jax.graphs.item_graph import ItemGraph, item_graph, item_spmm
 from mmssl_jax.graphs.nearest import (
     Neighbors,
@@ -34,31 +24,9 @@ from mmssl_jax.graphs.nearest import (
     symmetric_weights,
     top_neighbors,
 )
+from mmssl_jax.graphs.sparse import Graph
 from mmssl_jax.models import cf, lightgcn, mf, ngcf
 from mmssl_jax.models.model import LossFn, Model, Params
-
-
-@section
-class LearnedGraph(Section):
-    """The learned item graphs of LATTICE and MICRO."""
-
-    backbone: str = setting("lightgcn", one_of("lightgcn", "ngcf", "mf"))
-    neighbors: int = setting(10, POSITIVE)  # k: of every item, in each modality
-    raw_weight: float = setting(  # lambda: of the raw features' graphs; the rest is the learned
-        0.9, Rule("from 0 to 1", lambda value: 0 <= value <= 1)
-    )
-    contrastive_weight: float = setting(0.03, NOT_NEGATIVE)  # MICRO
-    temperature: float = setting(0.5, POSITIVE)  # MICRO: tau of the contrastive loss
-
-
-SETTINGS = {"item_graph": LearnedGraph, "ngcf": ngcf.NGCF}
-
-DEFAULTS = cf.DEFAULTS | {
-    "train.learning_rate": 5e-4,
-    "train.lr_decay": 0.96 ** (1 / 50),
-    "train.evaluate_every": 5,
-    "train.patience": 10,
-}
 
 BACKBONES = {"lightgcn": lightgcn.BACKBONE, "ngcf": ngcf.BACKBONE, "mf": mf.BACKBONE}
 
@@ -100,7 +68,7 @@ def make_inputs(config: Config, dataset: Dataset) -> Inputs:
         )
     order = jnp.asarray(dataset.tie_order, jnp.int32)
     raw = {name: raw_neighbors(jnp.asarray(x), k, order) for name, x in dataset.features.items()}
-    return Inputs(graphs.row_stochastic_joint_graph(dataset.train), raw, order)
+    return Inputs(interaction_graph.row_stochastic_joint_graph(dataset.train), raw, order)
 
 
 @partial(jax.jit, static_argnames="k")
@@ -160,7 +128,7 @@ def rebuild(edges: EdgesFn, learner: Any, inputs: Inputs, k: int) -> Held:
 def products(
     edges: EdgesFn, learner: Any, inputs: Inputs, held: Held, x: Float[Array, "items d"]
 ) -> dict[str, Float[Array, "items d"]]:
-    """Every held graph times `x`; where the graphs are fresh, with a gradient to the learner."""
+    """Each held graph times `x`; in the step that built them, with a gradient to the learner."""
     weights = _held_weights(edges, learner, inputs.raw, held)
     return {
         name: item_spmm(graph, weights[name], x, held.fresh) for name, graph in held.graphs.items()
@@ -169,9 +137,9 @@ def products(
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _held_weights(edges: EdgesFn, learner: Any, raw: Edges, held: Held) -> Weights:
-    """The held weights, which are `edges(...)` where fresh; only there they have a gradient.
+    """The held weights. Their gradient is that of `edges(...)` in the step that built them, else 0.
 
-    A plain `lax.cond` would do the same, but carry the features out as residuals in every step.
+    A `lax.cond` would do the same, but would save the features as residuals in every step.
     """
     del edges, learner, raw
     return held.weights

@@ -1,17 +1,16 @@
-"""Batches: exact positives and negatives, distinct users, uniform in each; and seen pairs."""
+"""Batches: exact positives and negatives, distinct users, uniform in each."""
 
-import itertools
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.sparse
 import scipy.stats
 
-from mmssl_jax.errors import InputError
 from mmssl_jax.graphs import training_pairs
+from mmssl_jax.models.model import Batch
+from mmssl_jax.training.batches import sample as sampled
 
 TRAIN = np.array(
     [
@@ -27,19 +26,18 @@ TRAIN = np.array(
 ELIGIBLE = [2, 3, 4, 5, 6]
 DRAWS = 4000
 
-sample = jax.jit(training_pairs.sample, static_argnames="batch_size")
-seen_pairs = jax.jit(training_pairs.seen_pairs, static_argnames="max_pairs")
+sample = jax.jit(sampled, static_argnames="batch_size")
 
 
 def tables_of(train):
-    return training_pairs.sampling_tables(scipy.sparse.csr_array(train.astype(np.float32)))
+    return training_pairs.pair_tables(scipy.sparse.csr_array(train.astype(np.float32)))
 
 
 def draw(batch_size, seed=0):
     """`DRAWS` batches: users, positives, negatives, [DRAWS, batch_size] each."""
     keys = jax.random.split(jax.random.key(seed), DRAWS)
-    draw_all = jax.vmap(partial(training_pairs.sample, batch_size=batch_size), in_axes=(0, None))
-    return training_pairs.Batch(*map(np.asarray, jax.jit(draw_all)(keys, tables_of(TRAIN))))
+    draw_all = jax.vmap(partial(sampled, batch_size=batch_size), in_axes=(0, None))
+    return Batch(*map(np.asarray, jax.jit(draw_all)(keys, tables_of(TRAIN))))
 
 
 @pytest.fixture(scope="module")
@@ -103,43 +101,3 @@ def test_the_key_alone_decides_the_batch():
 
     np.testing.assert_array_equal(batch(1), batch(1))
     assert (batch(1) != batch(2)).any()
-
-
-def test_nobody_to_sample_is_an_input_error():
-    with pytest.raises(InputError, match="nothing to learn"):
-        tables_of(TRAIN[:2])
-
-
-@pytest.mark.parametrize(
-    ("users", "length"),
-    [
-        ([4, 2], 8),
-        ([4, 4, 4], 9),
-        ([0], 1),
-        ([0, 0, 6], 9),
-        ([1, 0, 3, 0], 9),
-        ([0, 1, 2, 3, 4, 5, 6], 19),
-    ],
-)
-def test_seen_pairs_are_the_rows_of_the_training_matrix(users, length):
-    expected = np.argwhere(TRAIN[users])
-    pairs = seen_pairs(tables_of(TRAIN), jnp.array(users, jnp.int32), max_pairs=length)
-    actual = np.stack([pairs.rows, pairs.items], axis=1)
-    np.testing.assert_array_equal(actual[: len(expected)], expected)
-    np.testing.assert_array_equal(pairs.rows[len(expected) :], len(users))
-    np.testing.assert_array_equal(pairs.valid, np.arange(length) < len(expected))
-    mask = training_pairs.seen_mask(pairs, len(users), TRAIN.shape[1])
-    np.testing.assert_array_equal(mask, TRAIN[users] > 0)
-
-
-@pytest.mark.parametrize("distinct", [True, False])
-@pytest.mark.parametrize("users", [1, 2, 4])
-def test_max_seen_pairs_is_the_least_upper_bound(users, distinct):
-    train = scipy.sparse.csr_array(TRAIN)
-    combine = itertools.combinations if distinct else itertools.combinations_with_replacement
-    most = max(sum(chosen) for chosen in combine(TRAIN.sum(axis=1), users))
-    assert training_pairs.max_seen_pairs(train, users, distinct) == most
-
-
-def test_max_seen_pairs_is_at_least_one():
-    assert training_pairs.max_seen_pairs(scipy.sparse.csr_array(np.zeros((2, 3))), 2) == 1
