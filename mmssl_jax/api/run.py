@@ -18,7 +18,7 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import full_ranking, ranked_lists
 from mmssl_jax.runs.folder import RunFolder, check_dataset
 from mmssl_jax.serving import export, recommend
-from mmssl_jax.serving.options import Ids
+from mmssl_jax.serving.ids import Ids
 from mmssl_jax.training import devices, results, session
 
 _COLUMNS = ("rank", "item_id", "title", "score")

@@ -16,8 +16,8 @@ from mmssl_jax.ranking import ranked_lists
 from mmssl_jax.ranking.fallback import Fallback, fallback
 from mmssl_jax.ranking.full_ranking import ScoreFn
 from mmssl_jax.ranking.ranked_lists import RankedLists
-from mmssl_jax.serving import options
-from mmssl_jax.serving.options import Ids
+from mmssl_jax.serving import ids, options
+from mmssl_jax.serving.ids import Ids
 from mmssl_jax.training import results
 from mmssl_jax.training.session import Trained
 
@@ -49,7 +49,7 @@ def recommend(
     only: Ids | None = None,
     exclude_known: str | None = None,
 ) -> Recommended:
-    """The best items of users of the data, or of a new one; `options.Ids` says what ids are.
+    """The best items of users of the data, or of a new one; `ids.Ids` says what ids are.
 
     Args:
       trained: the run.
@@ -68,7 +68,7 @@ def recommend(
     rule = options.known_rule(exclude_known, dataset)
     top = ranked_lists.length(top, 10, dataset)
     allowed = options.allowed_items(only, exclude, dataset)
-    found = options.find(flag, given, kind, dataset)
+    found = ids.find(flag, given, kind, dataset)
     allowed, unscored = options.scored_items(allowed, model.scores_cold_items, dataset)
     asked = (of_history if users is None else of_users)(found, model, rule, dataset)
     lists = ranked_lists.rank(

@@ -22,7 +22,7 @@ from mmssl_jax.commands import call
 from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import full_ranking, ranked_lists
 from mmssl_jax.runs.folder import RunFolder
-from mmssl_jax.serving import export, options
+from mmssl_jax.serving import export, ids
 from mmssl_jax.training import session
 
 HELD_OUT = 6  # pairs of every user in val and test
@@ -290,7 +290,7 @@ def test_users_are_found_by_their_ids():
     dataset = dataclasses.replace(
         uneven_world(), user_ids=("a,b", "a", "b", *map(str, range(3, USERS)))
     )
-    find = functools.partial(options.find, "--users", kind="user", dataset=dataset)
+    find = functools.partial(ids.find, "--users", kind="user", dataset=dataset)
     assert find("a,b").tolist() == [0]
     assert find("b, a,b").tolist() == [2, 1]
     with pytest.raises(

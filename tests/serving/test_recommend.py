@@ -13,7 +13,7 @@ from mmssl_jax import models
 from mmssl_jax.commands import call
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import SPLITS
-from mmssl_jax.serving import options
+from mmssl_jax.serving import ids
 
 READER, UNSEEN = 7, 33
 
@@ -256,4 +256,4 @@ def test_items_without_raw_ids_are_numbers(tmp_path, capsys):
 )
 def test_ids_that_have_commas_are_found_in_lists(text, names):
     known = dict.fromkeys(["a", "a, x", "b", "c"])
-    assert options._parted(text, known) == names
+    assert ids._parted(text, known) == names

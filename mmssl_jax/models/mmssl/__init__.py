@@ -67,7 +67,7 @@ def build(
     parts = Parts(config, dataset, _critic(config, dataset), pairs, game)
     players, optimisers = {"generator": partial(generator_loss, parts)}, {}
     if parts.adversarial:
-        players = {"critic": partial(critic_loss, parts)} | players
+        players = {"critic": partial(critic_loss, parts)} | players  # the critic moves first
         rates = config.critic
         optimisers["critic"] = Adam(rates.learning_rate, rates.beta1, rates.beta2)
     model = Model(inputs, partial(init, parts), players, partial(embed, parts), held={})
