@@ -13,6 +13,7 @@ from worlds import ITEMS, USERS, Place, world
 
 import mmssl_jax as mj
 from mmssl_jax.api import data as public
+from mmssl_jax.training import compilation_cache
 
 
 @pytest.fixture(name="place")
@@ -136,9 +137,11 @@ def test_a_table_is_imported_in_memory_or_into_a_folder(place):
     assert config.data.path == ""  # what is given is not changed
 
 
-def test_training_changes_no_setting_of_jax(place):
+def test_training_changes_no_setting_of_jax(place, monkeypatch):
+    monkeypatch.setattr(compilation_cache, "use", None)  # whoever calls it fails
     before = {
         name: getattr(jax.config, name) for name in ("jax_enable_x64", "jax_compilation_cache_dir")
     }
-    mj.train(world(), config=small("popularity"), workdir="run")
+    mj.train(mj.load_data(place.data, modalities="none"), config=small("popularity"), workdir="run")
+    mj.open_run("run")
     assert before == {name: getattr(jax.config, name) for name in before}

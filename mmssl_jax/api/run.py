@@ -204,10 +204,6 @@ def open_run(workdir: AnyPath, *, data: Dataset | None = None) -> Run:
     """
     run = RunFolder(Path(workdir))
     stored, known = run.read()
-    if data is None and stored.data.path == IN_MEMORY:
-        raise InputError(
-            f"{workdir} was trained on data in memory: give them again, as open_run(..., data=...)"
-        )
     if data is None:
         config, data = session.open_run(run, warn=warnings.warn)
     else:

@@ -16,7 +16,7 @@ from mmssl_jax.config import named
 from mmssl_jax.errors import InputError
 from mmssl_jax.runs import provenance
 from mmssl_jax.runs.folder import RunFolder
-from mmssl_jax.training import session
+from mmssl_jax.training import compilation_cache, session
 from mmssl_jax.training.session import Trained
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
@@ -129,6 +129,10 @@ class ConfigCommand(click.Command):
         default = [] if self._default is None else [(None, self._default)]
         ctx.params["given"] = config_arguments.read([*default, *taken], command)
         return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        compilation_cache.use()  # here: a notebook's settings of jax are its own
+        return super().invoke(ctx)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         if not incomplete.startswith("--config."):

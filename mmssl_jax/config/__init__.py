@@ -41,12 +41,10 @@ class Data(Section):
     path: str = setting("", Rule("a folder, or ':demo:' for generated data", bool))
     modalities: str = ""  # comma-separated; '' takes every modality found, 'none' takes no content
     demo_seed: int = setting(0, NOT_NEGATIVE, SEED)
-    repeats: str = setting(
-        "error", one_of("error", "drop", "keep")
-    )  # pairs of train in val or test
-    missing: str = setting(
-        "mean", one_of("mean", "propagate", "learned")
-    )  # for items without a modality
+    # What becomes of training pairs that are in val or test as well.
+    repeats: str = setting("error", one_of("error", "drop", "keep"))
+    # What stands for the features of items without a modality.
+    missing: str = setting("mean", one_of("mean", "propagate", "learned"))
     zeros_missing: bool = False  # feature rows that are all zero are missing as well
     standardize: bool = setting(None)  # feature columns to mean 0 and variance 1
 

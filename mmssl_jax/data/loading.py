@@ -51,7 +51,9 @@ def load(
 def existing(path: str) -> Path:
     """The data folder; InputError where there is none."""
     if path == IN_MEMORY:
-        raise InputError("the data was in memory alone: open the run in Python, with data=...")
+        raise InputError(
+            "this run was trained on data in memory: give them again, as open_run(..., data=...)"
+        )
     folder = Path(os.path.expanduser(path))
     if not path or not os.path.isdir(folder):  # which takes a name that is too long
         problem = "is not a folder" if path and os.path.exists(folder) else "does not exist"

@@ -22,7 +22,7 @@ from mmssl_jax.models import Model
 from mmssl_jax.ranking import full_ranking
 from mmssl_jax.runs.checkpoints import Checkpoints
 from mmssl_jax.runs.folder import RunFolder, check_dataset
-from mmssl_jax.training import compilation_cache, devices, selection
+from mmssl_jax.training import devices, selection
 from mmssl_jax.training import state as states
 from mmssl_jax.training.step import Constants, RunSteps, compile_steps, train_step
 
@@ -74,7 +74,7 @@ class Session(NamedTuple):
 def load_data(
     config: Config, *, final: bool = False, warn: Callable[[str], None] = lambda line: None
 ) -> Dataset:
-    """The data set of a config, and jax made ready for it.
+    """The data set of a config.
 
     Args:
       config: resolved.
@@ -85,8 +85,7 @@ def load_data(
       InputError: there is no device as asked for, or the data cannot be read.
     """
     devices.check_devices()
-    compilation_cache.use()
-    dataset = data.load(*(getattr(config.data, field) for field in LOADED_BY), final=final)
+    dataset = data.load(**{name: getattr(config.data, name) for name in LOADED_BY}, final=final)
     for warning in dataset.warnings:
         warn(warning)
     return dataset

@@ -14,10 +14,11 @@ import pytest
 import scipy.stats
 from worlds import ITEMS, ROOT, USERS, Place, code_of, world
 
+from mmssl_jax import config as configs
 from mmssl_jax import models, training
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
-from mmssl_jax.studies import comparison, report
+from mmssl_jax.studies import compare, comparison, report, tune
 from mmssl_jax.training import loop, session
 
 FLAGS = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4")
@@ -451,3 +452,12 @@ def test_different_users_are_refused():
     entries = [comparison.Entry("one", runs, {}), comparison.Entry("two", runs[:1], {})]
     with pytest.raises(ValueError, match="different test users"):
         comparison.rows(entries, "two")
+
+
+@pytest.mark.parametrize("field", session.LOADED_BY)
+def test_rows_of_other_data_do_not_share_a_data_set(field):
+    one, other = configs.Config(), configs.Config()
+    setattr(other.data, field, 1 if field == "demo_seed" else "keep")
+    assert compare._data_of(one) == compare._data_of(configs.Config())
+    assert compare._data_of(one) != compare._data_of(other)
+    assert f"data.{field}" in tune._FIXED
