@@ -1,9 +1,11 @@
-"""Scores by groups: users by number of training pairs, items likewise, and cold ones.
+"""Scores by groups: users and items by their number of training pairs.
 
-Quartiles are over all users (items) with a training pair. Equal counts stay together, so groups
+Quartiles are over all users (items) with a training pair, so their edges differ between data sets.
+The groups of FIXED have the same bounds in every data set. Equal counts stay together, so groups
 differ in size and may be empty.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,21 +17,25 @@ from mmssl_jax.ranking import metrics
 from mmssl_jax.ranking.full_ranking import Ranking
 
 CUTOFF = 20
-GROUPS = ("q1", "q2", "q3", "q4", "cold")  # the fewest training pairs first; cold has none
+QUARTILES = ("q1", "q2", "q3", "q4")  # the fewest training pairs first
+FIXED = {"cold": (0, 0), "1-2": (1, 2), "3-5": (3, 5), "6+": (6, math.inf)}  # fewest, most
+GROUPS = (*QUARTILES, *FIXED)
 RECALL, NDCG = f"recall@{CUTOFF}", f"ndcg@{CUTOFF}"
 
 
-def quartiles(counts: np.ndarray) -> np.ndarray:
-    """The index in GROUPS of every count of training pairs.
+def members(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Group -> whether each count of training pairs is in it, bool [n].
 
-    A count belongs to the first quartile whose upper edge it does not exceed.
+    A count above zero is in one quartile, the first whose upper edge it does not exceed; and every
+    count is in one group of FIXED.
     """
-    groups = np.full(len(counts), GROUPS.index("cold"))
     trained = counts > 0
-    if trained.any():
-        edges = np.quantile(counts[trained], [0.25, 0.5, 0.75])
-        groups[trained] = np.searchsorted(edges, counts[trained], side="left")
-    return groups
+    edges = np.quantile(counts[trained], [0.25, 0.5, 0.75]) if trained.any() else np.empty(0)
+    quartile = np.searchsorted(edges, counts, side="left")
+    inside = {group: trained & (quartile == index) for index, group in enumerate(QUARTILES)}
+    for group, (fewest, most) in FIXED.items():
+        inside[group] = (fewest <= counts) & (counts <= most)
+    return inside
 
 
 def scores_of(rankings: Mapping[str, Ranking], dataset: Dataset) -> dict[str, Any]:
@@ -45,40 +51,40 @@ def scores_of(rankings: Mapping[str, Ranking], dataset: Dataset) -> dict[str, An
         "users": np.diff(train.indptr),
         "items": np.bincount(train.indices, minlength=dataset.num_items),
     }
-    of_user, of_item = quartiles(counts["users"]), quartiles(counts["items"])
+    groups = {kind: members(of_kind) for kind, of_kind in counts.items()}
     scores: dict[str, Any] = {}
-    for kind, members in (("users", of_user), ("items", of_item)):
-        for index, group in enumerate(GROUPS):
-            inside = counts[kind][members == index]
-            bounds = [int(inside.min()), int(inside.max())] if len(inside) else None
+    for kind, of_kind in counts.items():
+        for group, inside in groups[kind].items():
+            found = of_kind[inside]
+            bounds = [int(found.min()), int(found.max())] if len(found) else None
             scores[f"training_pairs/{kind}_{group}"] = bounds
     for split, ranking in rankings.items():
-        found = _by_users(ranking, of_user) | _by_items(ranking, of_item)
+        found = _by_users(ranking, groups["users"]) | _by_items(ranking, groups["items"])
         scores |= {f"{split}/{name}": value for name, value in found.items()}
     return scores
 
 
-def _by_users(ranking: Ranking, of_user: np.ndarray) -> dict[str, Any]:
+def _by_users(ranking: Ranking, groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Recall and NDCG over the users of every group."""
     per_user = ranking.per_user((CUTOFF,))
     scores: dict[str, Any] = {}
-    for index, group in enumerate(GROUPS):
-        inside = of_user[ranking.users] == index
+    for group, within in groups.items():
+        inside = within[ranking.users]
         scores[f"users/users_{group}"] = int(inside.sum())
         for name in (RECALL, NDCG):
             scores[f"{name}/users_{group}"] = _mean(per_user[name][inside])
     return scores
 
 
-def _by_items(ranking: Ranking, of_item: np.ndarray) -> dict[str, Any]:
+def _by_items(ranking: Ranking, groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Recall of the truth in every group of items, over the users who have such truth."""
-    places = ranking.places
+    places, count = ranking.places, len(ranking.users)
+    chances = np.asarray(metrics.chances(places, CUTOFF))
     scores: dict[str, Any] = {}
-    chances, of_pair = np.asarray(metrics.chances(places, CUTOFF)), of_item[ranking.items]
-    for index, group in enumerate(GROUPS):
-        rows = places.users[of_pair == index]
-        sizes = np.bincount(rows, minlength=len(ranking.users))
-        found = np.bincount(rows, chances[of_pair == index], minlength=len(ranking.users))
+    for group, within in groups.items():
+        pairs = within[ranking.items]
+        sizes = np.bincount(places.users[pairs], minlength=count)
+        found = np.bincount(places.users[pairs], chances[pairs], minlength=count)
         inside = sizes > 0
         scores[f"users/items_{group}"] = int(inside.sum())
         scores[f"{RECALL}/items_{group}"] = _mean(found[inside] / sizes[inside])
@@ -93,7 +99,7 @@ def table(scores: Mapping[str, Any], title: str) -> Table:
     """The scores of `scores_of` as a table: groups in rows, '-' where there is nothing."""
     result = Table(title=title, title_justify="left")
     result.add_column("group", no_wrap=True)
-    result.add_column("pairs", justify="right")
+    result.add_column("pairs", justify="right", no_wrap=True)
     splits = [key.split("/")[0] for key in scores if key.endswith("/users/users_q1")]
     for split in splits:
         for name in ("users", "recall", "ndcg"):
@@ -107,8 +113,8 @@ def table(scores: Mapping[str, Any], title: str) -> Table:
                 cells += [
                     _cell(scores.get(f"{split}/{name}/{kind}_{group}")) for name in (RECALL, NDCG)
                 ]
-            result.add_row(f"{kind} {group}", *cells)
-        result.add_section()
+            last = group in (QUARTILES[-1], GROUPS[-1])
+            result.add_row(f"{kind} {group}", *cells, end_section=last)
     return result
 
 

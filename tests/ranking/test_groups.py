@@ -15,6 +15,18 @@ from mmssl_jax.ranking import full_ranking, groups
 GROUPS = [f"{kind}_{group}" for kind in ("users", "items") for group in groups.GROUPS]
 
 
+def named(counts: np.ndarray) -> list[tuple[str, str]]:
+    """The quartile, or 'cold', and the fixed group of every count; it is in no other group."""
+    inside = groups.members(counts)
+    found = []
+    for index in range(len(counts)):
+        of_count = [group for group in groups.GROUPS if inside[group][index]]
+        (fixed,) = [group for group in of_count if group in groups.FIXED]
+        (quartile,) = [group for group in of_count if group not in groups.FIXED] or [fixed]
+        found.append((quartile, fixed))
+    return found
+
+
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
@@ -29,13 +41,19 @@ GROUPS = [f"{kind}_{group}" for kind in ("users", "items") for group in groups.G
     ],
 )
 def test_quartiles_never_part_equal_counts(counts, expected):
-    found = groups.quartiles(np.array(counts, int))
-    assert [groups.GROUPS[index] for index in found] == expected
+    assert [quartile for quartile, _ in named(np.array(counts, int))] == expected
 
 
 def test_distinct_counts_make_quartiles_of_equal_size():
-    found = groups.quartiles(np.random.default_rng(0).permutation(np.arange(1, 101)))
-    assert np.bincount(found).tolist() == [25] * 4
+    found = groups.members(np.random.default_rng(0).permutation(np.arange(1, 101)))
+    assert [found[group].sum() for group in groups.QUARTILES] == [25] * 4
+
+
+def test_fixed_groups_have_the_same_bounds_whatever_the_counts():
+    expected = ["cold", *["1-2"] * 2, *["3-5"] * 3, *["6+"] * 4]
+    for more in (0, 1000):
+        counts = np.array([*range(9), 10**6, *[3] * more])
+        assert [fixed for _, fixed in named(counts)] == expected + ["3-5"] * more
 
 
 def skewed(seed: int) -> Dataset:
@@ -53,8 +71,7 @@ def skewed(seed: int) -> Dataset:
 def naive(dataset: Dataset, scores: np.ndarray) -> dict[str, float | None]:
     """The scores of groups, user by user and item by item."""
     train, test = dataset.train.toarray() > 0, dataset.test.toarray() > 0
-    of_user = groups.quartiles(train.sum(axis=1))
-    of_item = groups.quartiles(train.sum(axis=0))
+    of_user, of_item = named(train.sum(axis=1)), named(train.sum(axis=0))
     found: dict[str, list[float]] = {}
     for user in range(USERS):
         truth = set(np.flatnonzero(test[user]))
@@ -64,11 +81,11 @@ def naive(dataset: Dataset, scores: np.ndarray) -> dict[str, float | None]:
         hits = [item in truth for item in order]
         gain = sum(1 / np.log2(rank + 2) for rank, hit in enumerate(hits) if hit)
         ideal = sum(1 / np.log2(rank + 2) for rank in range(min(len(truth), 20)))
-        group = groups.GROUPS[of_user[user]]
-        found.setdefault(f"recall@20/users_{group}", []).append(sum(hits) / len(truth))
-        found.setdefault(f"ndcg@20/users_{group}", []).append(gain / ideal)
-        for index, group in enumerate(groups.GROUPS):
-            part = {item for item in truth if of_item[item] == index}
+        for group in set(of_user[user]):
+            found.setdefault(f"recall@20/users_{group}", []).append(sum(hits) / len(truth))
+            found.setdefault(f"ndcg@20/users_{group}", []).append(gain / ideal)
+        for group in groups.GROUPS:
+            part = {item for item in truth if group in of_item[item]}
             if part:
                 recall = len(part & set(order)) / len(part)
                 found.setdefault(f"recall@20/items_{group}", []).append(recall)
@@ -90,10 +107,12 @@ def test_groups_agree_with_a_loop(seed):
         np.testing.assert_allclose(found[f"test/{name}"], value, rtol=1e-5, err_msg=name)
     others = found.keys() - {f"test/{name}" for name in expected}
     assert all(not found[key] for key in others if key.startswith("test/"))
-    assert sum(found[f"test/users/users_{group}"] for group in groups.GROUPS) == len(task.users)
+    for parts in ((*groups.QUARTILES, "cold"), groups.FIXED):
+        assert sum(found[f"test/users/users_{group}"] for group in parts) == len(task.users)
     low, high = found["training_pairs/users_q1"]
     assert 1 <= low <= high <= found["training_pairs/users_q2"][0]
     assert found["training_pairs/items_cold"] == [0, 0]
+    assert found["training_pairs/items_1-2"] == [1, 2]
 
 
 def test_groups_of_nobody_are_none_and_a_dash():
@@ -104,7 +123,7 @@ def test_groups_of_nobody_are_none_and_a_dash():
     found = groups.scores_of({"test": ranking}, dataset)
     assert found["training_pairs/users_q1"] == [8, 8]
     assert found["test/users/users_q1"] == USERS
-    for group in ("users_q2", "users_q3", "users_q4", "users_cold"):
+    for group in ("users_q2", "users_q3", "users_q4", "users_cold", "users_1-2"):
         assert found[f"training_pairs/{group}"] is None
         assert found[f"test/users/{group}"] == 0
         assert found[f"test/recall@20/{group}"] is found[f"test/ndcg@20/{group}"] is None
