@@ -5,6 +5,7 @@ Every model (or named setting) and seed is a run of its own below the comparison
 """
 
 import io
+import json
 import pathlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
 from mmssl_jax.models import MODELS, resolve
+from mmssl_jax.ranking import groups
 from mmssl_jax.runs.folder import RunFolder, changed_fields, check_dataset
 from mmssl_jax.studies import report
 from mmssl_jax.studies.comparison import PAIRED, Entry, Run, rows
@@ -166,6 +168,7 @@ def _run(config: Config, dataset: Dataset, run: RunFolder, say: Say) -> Run:
         deterministic=bool(stored["deterministic"]),
         users=stored["users"],
         per_user={metric: stored[metric] for metric in PAIRED},
+        groups=json.loads(str(stored["groups"])) if "groups" in stored else {},
     )
 
 
@@ -192,7 +195,7 @@ def _finished(config: Config, dataset: Dataset, run: RunFolder) -> dict[str, Any
 def _per_user(
     config: Config, dataset: Dataset, run: RunFolder, summary: dict[str, Any]
 ) -> dict[str, np.ndarray]:
-    """What results.json lacks, of the best epoch: PAIRED of every test user, parameters, ...
+    """What results.json lacks, of the best epoch: PAIRED of every test user, groups and so on.
 
     Made from the checkpoint once and kept in per_user.npz. Raises InputError where the checkpoint
     is of a later best epoch.
@@ -219,6 +222,7 @@ def _per_user(
         "users": ranking.users,
         "parameters": np.asarray(sum(leaf.size for leaf in jax.tree.leaves(fitted))),
         "deterministic": np.asarray(not model.losses and not jax.tree.leaves(state.params)),
+        "groups": np.asarray(json.dumps(groups.scores_of({"test": ranking}, dataset))),
     } | ranking.per_user((20,))
     content = io.BytesIO()
     np.savez(content, **stored)

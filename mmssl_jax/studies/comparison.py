@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
+from mmssl_jax.ranking import groups
+
 SCORES = {
     "test/recall@20": "Recall@20",
     "test/ndcg@20": "NDCG@20",
@@ -18,6 +20,9 @@ SCORES = {
     "val/recall@20": "validation Recall@20",
 }
 PAIRED = ("recall@20", "ndcg@20")  # the metrics that are tested user by user
+GROUPS = {  # the groups whose recall is compared: those that are the same in every data set
+    kind: [f"{kind}_{group}" for group in groups.FIXED] for kind in ("items", "users")
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Run:
     deterministic: bool  # solved without a random start, so that every seed gives the same
     users: np.ndarray  # [n] the test users
     per_user: dict[str, np.ndarray]  # PAIRED -> [n] on test
+    groups: dict[str, Any]  # `ranking.groups.scores_of` on test; empty where it was not kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +53,8 @@ def rows(entries: Sequence[Entry], against: str) -> list[dict[str, Any]]:
 
     'test/recall@20' is the mean over seeds and 'test/recall@20/sd' the sample standard deviation.
     'recall@20/difference', '/t_test_p' and '/wilcoxon_p' come from `paired`, against that model.
+    'test/recall@20/items_1-2' and its like are means over seeds of the scores of GROUPS, and
+    'test/users/items_1-2' is the number of users that each is over.
     """
     reference = next(entry for entry in entries if entry.model == against)
     return [_row(entry, reference) for entry in entries]
@@ -75,6 +83,7 @@ def _row(entry: Entry, reference: Entry) -> dict[str, Any]:
         row |= {f"{metric}/{name}": value for name, value in zip(names, found, strict=True)}
     shares = [run.summary.get("test/unscored_share") for run in runs]  # the same for every seed
     row["test/unscored_share"] = shares[0] if shares else None
+    row |= _groups(runs)
     row["seconds"] = statistics.fmean(run.seconds for run in runs) if runs else None
     row["parameters"] = runs[0].parameters if runs else None
     row["best_epochs"] = [run.summary["best_epoch"] for run in runs]
@@ -82,6 +91,18 @@ def _row(entry: Entry, reference: Entry) -> dict[str, Any]:
         f"seed {', '.join(map(str, seeds))}: {message}" for message, seeds in entry.errors.items()
     ]
     return row
+
+
+def _groups(runs: Sequence[Run]) -> dict[str, Any]:
+    """The recall of every group, None where a run lacks it, and the users it is a mean over."""
+    found: dict[str, Any] = {}
+    for group in (name for names in GROUPS.values() for name in names):
+        recall, users = f"test/{groups.RECALL}/{group}", f"test/users/{group}"
+        values: list[Any] = [run.groups.get(recall) for run in runs]
+        found[recall] = statistics.fmean(values) if values and None not in values else None
+        sizes = [run.groups[users] for run in runs if users in run.groups]
+        found[users] = sizes[0] if sizes else None  # the same for every seed
+    return found
 
 
 def _over_seeds(runs: Sequence[Run], metric: str) -> np.ndarray:

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from mmssl_jax.data.checks import cold
 from mmssl_jax.files import atomic
-from mmssl_jax.studies.comparison import PAIRED, SCORES, Entry, Run
+from mmssl_jax.ranking import groups
+from mmssl_jax.studies.comparison import GROUPS, PAIRED, SCORES, Entry, Run
 
 Row = Mapping[str, Any]  # of comparison.rows
 
@@ -25,8 +26,12 @@ Wilcoxon's signed-rank test (p, ranks), without a correction for the number of m
 are about users, not about seeds.
 Seconds are those of all epochs with their validations, without compilation, mean over seeds.
 Parameters of a model that is solved are the numbers it solves for; it has the same result under
-every seed, and one run.
-"""
+every seed, and one run."""
+
+_GROUPS_NOTE = """\
+Items and users by their number of training pairs; cold ones have none. Means over seeds. The head
+of a column says how many test users the recall is a mean over. For a group of items, these are the
+users with test pairs in it, and the recall is that of these pairs alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,24 +134,45 @@ def _p(value: float | None) -> str:
 
 
 def markdown(rows: Sequence[Row], heading: str) -> str:
-    cells = _cells(rows)
-    lines = [f"# {heading}", ""]
-    lines += [_line(list(cells[0])), _line(["---", *["---:"] * (len(cells[0]) - 1)])]
-    lines += [_line(list(row.values())) for row in cells]
+    """The content of compare.md."""
     users = next(row["test_users"] for row in rows if row["test_users"] is not None)
-    lines += ["", _NOTES.format(against=rows[0]["against"], users=users)]
-    for row in rows:
-        if (share := row["test/unscored_share"]) and share > cold.MUCH:
-            lines.append(
-                f"- {row['model']} has no score for {share:.0%} of the test pairs: no training "
-                "pair has their items."
-            )
+    blocks = [f"# {heading}", _table(_cells(rows))]
+    blocks.append(_NOTES.format(against=rows[0]["against"], users=users))
+    unscored = [
+        f"- {row['model']} has no score for {share:.0%} of the test pairs: no training pair has "
+        "their items."
+        for row in rows
+        if (share := row["test/unscored_share"]) and share > cold.MUCH
+    ]
     errors = [f"- {row['model']}, {error}" for row in rows for error in row["errors"]]
-    return "\n".join(lines + (["Failed:", "", *errors, ""] if errors else []))
+    blocks += ["\n".join(unscored)] if unscored else []
+    blocks += ["Failed:", "\n".join(errors)] if errors else []
+    for kind in GROUPS:
+        blocks += [f"## Recall@20 by training pairs of {kind}", _table(_of_groups(rows, kind))]
+    return "\n\n".join([*blocks, _GROUPS_NOTE]) + "\n"
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _of_groups(rows: Sequence[Row], kind: str) -> list[dict[str, str]]:
+    """The recall of every group of items, or of users, as text; columns say over how many users."""
+    columns = {}
+    for name, group in zip(GROUPS[kind], groups.FIXED, strict=True):
+        sizes = [size for row in rows if (size := row[f"test/users/{name}"]) is not None]
+        columns[f"{group} (users: {sizes[0]})" if sizes else group] = name
+    return [
+        {"model": row["model"]}
+        | {
+            head: _number(row[f"test/{groups.RECALL}/{name}"], ".4f")
+            for head, name in columns.items()
+        }
+        for row in rows
+    ]
+
+
+def _table(cells: Sequence[Mapping[str, str]]) -> str:
+    """Rows of column -> cell in markdown."""
+    lines = [list(cells[0]), ["---", *["---:"] * (len(cells[0]) - 1)]]
+    lines += [list(row.values()) for row in cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _csv(rows: Sequence[Row], data: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import shutil
 import subprocess
@@ -11,11 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 import scipy.stats
 from worlds import ITEMS, ROOT, USERS, Place, code_of, world
 
 from mmssl_jax import config as configs
 from mmssl_jax import models, training
+from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
 from mmssl_jax.studies import compare, comparison, report, tune
@@ -112,17 +115,93 @@ def test_the_files_have_the_same_rows(two):
     assert table.keys() == rows.keys()
     for name, row in rows.items():
         assert table[name]["data"] == "data 'data'"
-        assert float(table[name]["test/ndcg@20"]) == row["test/ndcg@20"]
+        for key in ("test/ndcg@20", "test/recall@20/users_6+"):
+            assert float(table[name][key]) == row[key]
         assert table[name]["seeds"] == " ".join(map(str, row["seeds"]))
     assert table["mmssl"]["recall@20/t_test_p"] == ""
     markdown = (two.run / "compare.md").read_text()
-    header, _, *lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    header, _, *lines = markdown.split("\n\n")[1].splitlines()
     assert len(lines) == 2
     assert {line.count("|") for line in (header, *lines)} == {header.count("|")}
     assert f"{rows['mmssl']['test/recall@20']:.4f} ± " in lines[0]
     for word in ("paired t-test", "Wilcoxon", "against mmssl", f"{USERS} test users"):
         assert word in " ".join(markdown.split())
     assert "GENERATED" not in markdown
+
+
+def tables(place: Place) -> dict[str, list[list[str]]]:
+    """The tables of groups in compare.md: items or users -> rows of cells, the head first."""
+    blocks = (place.run / "compare.md").read_text().split("\n\n")
+    heads = {kind: f"## Recall@20 by training pairs of {kind}" for kind in comparison.GROUPS}
+    found = {kind: blocks[blocks.index(head) + 1] for kind, head in heads.items()}
+    rows = {kind: [line[2:-2].split(" | ") for line in found[kind].splitlines()] for kind in found}
+    return {kind: [head, *body] for kind, (head, _, *body) in rows.items()}
+
+
+def sparse_world() -> Dataset:
+    """The world, but with users and items of few training pairs, and cold ones."""
+    dataset = world()
+    train = dataset.train.toarray()
+    for user, kept in enumerate((0, 0, 1, 2, 3, 5)):
+        train[user, np.flatnonzero(train[user])[kept:]] = 0
+    train[:, :4] = 0
+    train[10, 0] = train[10:13, 1] = 1
+    return dataclasses.replace(dataset, train=scipy.sparse.csr_array(train))
+
+
+def test_recall_by_training_pairs_is_the_mean_of_what_evaluate_says(tmp_path):
+    place = Place(tmp_path, sparse_world())
+    assert run(place, "--models=mf,popularity", "--seeds=2") == 0
+    folders = {
+        "mf": [place.run / f"mf/seed-{seed}" for seed in (2022, 2023)],
+        "popularity": [place.run / "popularity/seed-2022"],
+    }
+    found = tables(place)
+    for index, (model, row) in enumerate(written(place).items(), start=1):
+        scores = []
+        for folder in folders[model]:
+            file = folder / "scores.json"
+            assert code_of(["evaluate", *place.argv(f"--workdir={folder}", f"--json={file}")]) == 0
+            scores.append(json.loads(file.read_text()))
+        for kind, groups in comparison.GROUPS.items():
+            for column, group in enumerate(groups, start=1):
+                recall, users = f"test/recall@20/{group}", f"test/users/{group}"
+                assert row[users] == scores[0][users] > 0
+                mean = np.mean([score[recall] for score in scores])
+                np.testing.assert_allclose(row[recall], mean, rtol=1e-12)
+                assert found[kind][index][0] == model
+                assert found[kind][index][column] == f"{mean:.4f}"
+                head = f"{group.partition('_')[2]} (users: {row[users]})"
+                assert found[kind][0][column] == head
+
+
+def test_runs_compared_before_groups_were_kept_are_read_without(two, tmp_path, trained):
+    place = Place(tmp_path)
+    for name in ("mmssl", "popularity"):
+        shutil.copytree(two.run / name, place.run / name)
+    path = place.run / "mmssl/seed-2023/per_user.npz"
+    with np.load(path) as content:
+        np.savez(path, **{key: content[key] for key in content if key != "groups"})
+    assert run(place, "--models=mmssl,popularity", "--seeds=2") == 0
+    assert trained == []
+    rows, before = written(place), written(two)
+    assert rows["popularity"] == before["popularity"]
+    for group in itertools.chain(*comparison.GROUPS.values()):
+        assert rows["mmssl"].pop(f"test/recall@20/{group}") is None  # not of one seed alone
+    assert rows["mmssl"].items() <= before["mmssl"].items()
+    for kind, (head, mmssl, popularity) in tables(place).items():
+        assert mmssl == ["mmssl", *"----"]
+        assert popularity[-1] == tables(two)[kind][2][-1] != "-"
+        assert head == tables(two)[kind][0]
+
+
+def test_groups_that_no_run_has_kept_are_dashes():
+    values = {metric: np.ones(3) for metric in comparison.PAIRED}
+    summary = dict.fromkeys([*comparison.SCORES, "best_epoch"], 1.0)
+    old = comparison.Run(0, summary, 1.0, 1, False, np.arange(3), values, {})
+    rows = comparison.rows([comparison.Entry("one", [old], {})], "one")
+    assert "| model | cold | 1-2 | 3-5 | 6+ |" in report.markdown(rows, "heading")
+    assert "| one | - | - | - | - |" in report.markdown(rows, "heading")
 
 
 def test_the_chart(two):
@@ -446,7 +525,7 @@ def test_different_users_are_refused():
     values = {metric: np.ones(3) for metric in comparison.PAIRED}
     summary = dict.fromkeys([*comparison.SCORES, "best_epoch"], 1.0)
     runs = [
-        comparison.Run(0, summary, 1.0, 1, False, users, values)
+        comparison.Run(0, summary, 1.0, 1, False, users, values, {})
         for users in (np.arange(3), np.arange(1, 4))
     ]
     entries = [comparison.Entry("one", runs, {}), comparison.Entry("two", runs[:1], {})]
