@@ -116,6 +116,16 @@ def test_a_second_modality_goes_by_the_folders_own_table(tmp_path, fake):
     assert encoded(to, "words") == numbers('"A fine one', "B")
 
 
+@pytest.mark.parametrize("asked", ["name", "Name", "name:token_seq"])
+def test_typed_columns_go_with_and_without_type(tmp_path, fake, asked):
+    table = tmp_path / "toy.item"
+    table.write_text("year:float\titem_id:token\tname:token_seq\n1990\tx\tA\n1991\ty\tB\n")
+    to = tmp_path / "to"
+    encode(to, "--items", table, "--id-column", "item_id", "--text", asked)
+    assert (to / "items.tsv").read_text() == "0\tx\tA\n1\ty\tB\n"
+    assert encoded(to, "text") == numbers("A", "B")
+
+
 def test_a_data_set_keeps_its_order_whatever_that_of_the_table(folder, tmp_path, fake, capsys):
     table = tmp_path / "meta.tsv"
     table.write_text("title\tid\nsea\tc\nunknown\tz\nair\ta\ntwo\t2\nbay\tb\n")
@@ -369,6 +379,7 @@ def test_two_at_a_time_are_refused(folder, fake):
         ("id,title\n1,x\n", [], "nothing to encode"),
         ("id,title\n1,x\n", ["--text", "name"], "no column 'name'; it has 'id', 'title'; a file w"),
         ("id,title\n1,x\n", ["--text", "title", "--id-column", "k"], "has no column 'k'"),
+        ("id,a:token,A:float\n1,x,2\n", ["--text", "a"], "'a' may be any of 'a:token', 'A:float'"),
         ("1,1990,x\n2,1991,y\n", ["--text", "x"], "starts with '1', which looks like an id"),
         ("1,1990,x\n", ["--text", "4", "--no-header"], "no column '4'; it has '1', '2', '3'"),
         ("id,title\n1,x,y\n", ["--text", "title"], "more fields than the first"),

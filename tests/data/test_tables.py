@@ -154,6 +154,8 @@ def test_separators(tmp_path, name, separator, expected):
         ("rating,asin,parent_asin,user_id", "user_id parent_asin"),
         ("user,item,user_id,item_id", "user_id item_id"),
         ("userId,movieId", "userId movieId"),
+        ("User-ID,ISBN,Book-Rating", "User-ID ISBN"),
+        ("isbn,user_id,book_id", "user_id book_id"),
     ],
 )
 def test_columns_are_guessed_by_name(csv, header, taken):

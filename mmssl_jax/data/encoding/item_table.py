@@ -9,8 +9,8 @@ import polars as pl
 
 from mmssl_jax.data import loading
 from mmssl_jax.data.layouts import patterns
+from mmssl_jax.data.tables import column_names, id_spelling
 from mmssl_jax.data.tables import files as table_files
-from mmssl_jax.data.tables import id_spelling
 from mmssl_jax.errors import InputError
 
 FILE = "items.tsv"
@@ -122,12 +122,10 @@ def _read_items(
 ) -> pl.DataFrame:
     """Columns id, text, and title (the first of the text) as text without null; every id once."""
     frame = _read_table(path, header)
-    for name in (id_column, *text):
-        if name is not None and name not in frame.columns:
-            listed = ", ".join(repr(column[:40]) for column in frame.columns[:12])
-            hint = "; a file whose first line is an item needs --no-header" if header else ""
-            raise InputError(f"{path}: has no column {name!r}; it has {listed}{hint}")
-    if id_column is None:
+    text = [_column(path, frame, name, header) for name in text]
+    if id_column is not None:
+        id_column = _column(path, frame, id_column, header)
+    else:
         id_column = frame.columns[0]
         if header and id_column.isdecimal():
             raise InputError(
@@ -146,6 +144,20 @@ def _read_items(
     if repeated := len(frame) - len(once):
         warn(f"{path}: {repeated} rows repeat the id of an earlier row and are ignored")
     return once
+
+
+def _column(path: Path, frame: pl.DataFrame, asked: str, header: bool) -> str:
+    """The name in the table of the column that is asked for."""
+    found = column_names.meant(frame.columns, asked)
+    listed = column_names.listed(found or frame.columns)
+    if len(found) > 1:
+        raise InputError(
+            f"{path}: column {asked!r} may be any of {listed}; give the name as it is there"
+        )
+    if not found:
+        hint = "; a file whose first line is an item needs --no-header" if header else ""
+        raise InputError(f"{path}: has no column {asked!r}; it has {listed}{hint}")
+    return found[0]
 
 
 def _read_table(path: Path, header: bool, quoting: bool = True) -> pl.DataFrame:

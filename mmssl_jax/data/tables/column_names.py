@@ -17,7 +17,8 @@ NAMES = {
     "user": ("userid", "user", "uid", "reviewerid", "customerid", "visitorid"),
     "item": (
         *("itemid", "item", "iid", "parentasin", "asin", "movieid", "productid", "businessid"),
-        *("bookid", "songid", "trackid", "artistid", "gameid", "newsid", "videoid", "recipeid"),
+        *("bookid", "isbn", "songid", "trackid", "artistid", "gameid", "newsid", "videoid"),
+        "recipeid",
     ),
     "time": (
         *("timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date", "eventtime"),
@@ -153,7 +154,7 @@ def check_header(path: Path, names: Sequence[str], rows: pl.DataFrame) -> None:
     columns = [rows[name].drop_nulls().to_list() for name in rows.columns]
     names = [re.sub(r"_duplicated_\d+$", "", name) for name in names]  # as polars calls the second
     numbers = [
-        _is_number(name) and _most([_is_number(value) for value in values])
+        _NUMBER.fullmatch(name) and _most([bool(_NUMBER.fullmatch(value)) for value in values])
         for name, values in zip(names, columns, strict=True)
     ]
     shapes = [shape_of(name) for name in names]
@@ -170,34 +171,32 @@ def check_header(path: Path, names: Sequence[str], rows: pl.DataFrame) -> None:
         )
 
 
-def _is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(text) is not None
-
-
 def _with_split(columns: Mapping[str, str | None]) -> dict[str, str | None]:
-    return {
-        role: IF_THERE if role == SPLIT and asked is None else asked
-        for role, asked in columns.items()
-    }
+    return {role: asked or IF_THERE if role == SPLIT else asked for role, asked in columns.items()}
 
 
 def _asked(path: Path, names: Sequence[str], role: str, asked: str, hint: str) -> str:
-    if asked in names:
-        return asked
-    for form in (lambda name: name.strip().casefold(), _untyped):
-        found = [name for name in names if form(name) == form(asked)]
-        if len(found) > 1:
-            raise InputError(
-                f"{path}: --{role}-column {listed([asked])} may be any of {listed(found)}; give "
-                "the name as it is there"
-            )
-        if found:
-            return found[0]
+    found = meant(names, asked)
+    if len(found) > 1:
+        raise InputError(
+            f"{path}: --{role}-column {listed([asked])} may be any of {listed(found)}; give "
+            "the name as it is there"
+        )
+    if found:
+        return found[0]
     by_number = "; columns go by number with --no-header alone" if asked.isdecimal() else hint
     raise InputError(
         f"{path}: has no column {listed([asked])}; give --{role}-column, one of "
         f"{listed(names)}{by_number}"
     )
+
+
+def meant(names: Sequence[str], asked: str) -> list[str]:
+    """Which of `names` may be `asked`: itself, else in any case, else without RecBole's types."""
+    for form in (str, lambda name: name.strip().casefold(), _untyped):
+        if found := [name for name in names if form(name) == form(asked)]:
+            return found
+    return []
 
 
 def _guessed(names: Sequence[str], role: str) -> str | None:
