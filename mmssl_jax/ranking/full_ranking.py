@@ -15,6 +15,8 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import metrics
 from mmssl_jax.ranking.fallback import Fallback
 
+PAIRS_AT_A_TIME = 64  # of the truth, each with the scores of all items
+
 ScoreFn = Callable[[Any, Int[Array, "block"]], Array]  # (representation, users) -> [block, items]
 
 
@@ -117,16 +119,18 @@ def _located(
         scores = score(representation, block.users)
         scores = jnp.where(block.trained[:, None], scores, fallback_scores[None, :])
         scores = scores.at[block.masked[:, 0], block.masked[:, 1]].set(-jnp.inf, mode="drop")
-        best, _ = jax.lax.top_k(scores, longest)
-        last = best[:, -1]
-        level = jnp.sum(scores == last[:, None], axis=1)  # may go on below the list
         rows, items = block.truth.T
         own = scores.at[rows, items].get(mode="fill", fill_value=-jnp.inf)
-        rows = jnp.minimum(rows, len(scores) - 1)
-        above = jnp.sum(best[rows] > own[:, None], axis=1)
-        tied = jnp.sum(best[rows] == own[:, None], axis=1)
-        tied = jnp.where(own == last[rows], level[rows], tied)
-        return above, jnp.where(own > -jnp.inf, tied, 0)
+
+        def place(pair: tuple[Array, Array]) -> tuple[Array, Array]:
+            row, own = pair
+            others = scores[jnp.minimum(row, len(scores) - 1)]
+            return jnp.sum(others > own), jnp.sum(others == own)
+
+        # Counting costs less than sorting the scores, which XLA does on a CPU to find the best.
+        above, tied = jax.lax.map(place, (rows, own), batch_size=PAIRS_AT_A_TIME)
+        listed = (above < longest) & (own > -jnp.inf)
+        return jnp.minimum(above, longest), jnp.where(listed, tied, 0)
 
     above, tied = jax.lax.map(locate, blocks)
     return above, tied
