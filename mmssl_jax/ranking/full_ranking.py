@@ -15,7 +15,7 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import metrics
 from mmssl_jax.ranking.fallback import Fallback
 
-PAIRS_AT_A_TIME = 64  # of the truth, each with the scores of all items
+PAIRS_AT_A_TIME = 64  # of the truth, each beside the scores of all items
 
 ScoreFn = Callable[[Any, Int[Array, "block"]], Array]  # (representation, users) -> [block, items]
 
@@ -69,19 +69,25 @@ def ranking_task(
         users=jnp.asarray(padded),
         trained=jnp.asarray(fallback.trained[padded]),
         masked=jnp.asarray(_block_pairs(masked, users, user_block)),
-        truth=jnp.asarray(_block_pairs(truth, users, user_block)),
+        truth=jnp.asarray(_block_pairs(truth, users, user_block, PAIRS_AT_A_TIME)),
     )
     return RankingTask(users, sizes[users], truth.shape[1], blocks, jnp.asarray(fallback.scores))
 
 
-def _block_pairs(matrix: scipy.sparse.csr_array, users: np.ndarray, user_block: int) -> np.ndarray:
-    """(row in block, item) of every entry of these users: int32 [blocks, widest block, 2]."""
+def _block_pairs(
+    matrix: scipy.sparse.csr_array, users: np.ndarray, user_block: int, multiple: int = 1
+) -> np.ndarray:
+    """(row in block, item) of every entry of these users: int32 [blocks, pairs, 2].
+
+    There is room for the pairs of the widest block, up to the next multiple.
+    """
     chosen = matrix[users].tocoo()
     block, row = np.divmod(chosen.row, user_block)
     count = -(-len(users) // user_block)
     per_block = np.bincount(block, minlength=count)
     start = np.concatenate([[0], np.cumsum(per_block)[:-1]])
-    pairs = np.full((count, max(per_block.max(initial=0), 1), 2), user_block, np.int32)
+    room = -(-max(per_block.max(initial=0), 1) // multiple) * multiple
+    pairs = np.full((count, room, 2), user_block, np.int32)
     pairs[block, np.arange(len(block)) - start[block]] = np.stack([row, chosen.col], axis=1)
     return pairs
 

@@ -19,6 +19,7 @@ from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import MODELS
 from mmssl_jax.models.model import dot_scores
 from mmssl_jax.ranking import full_ranking
+from mmssl_jax.ranking.full_ranking import PAIRS_AT_A_TIME
 from mmssl_jax.training import batches, session
 from mmssl_jax.training import state as states
 from mmssl_jax.training.devices import make_mesh
@@ -128,11 +129,12 @@ def test_the_program_of_an_evaluation_does_not_grow_with_the_data():
         def shape(*sizes, dtype=jnp.int32):
             return jax.ShapeDtypeStruct(sizes, dtype)
 
+        pairs = num_items // PAIRS_AT_A_TIME * PAIRS_AT_A_TIME
         blocks = full_ranking.Block(
             users=shape(9, 1024),
             trained=shape(9, 1024, dtype=bool),
-            masked=shape(9, num_items, 2),
-            truth=shape(9, num_items, 2),
+            masked=shape(9, pairs, 2),
+            truth=shape(9, pairs, 2),
         )
         embeddings = shape(9000, 8, dtype=jnp.float32), shape(num_items, 8, dtype=jnp.float32)
         scores = shape(num_items, dtype=jnp.float32)
