@@ -20,7 +20,7 @@ from benchmarks.step import Step, once, peak_bytes
 from mmssl_jax import config as configs
 from mmssl_jax.training.session import protocol_steps
 
-TRAINED = ("mf", "vbpr", "lightgcn", "ngcf", "lattice", "micro", "mmssl")
+TRAINED = ("mf", "vbpr", "lightgcn", "hybrid", "ngcf", "lattice", "micro", "mmssl")
 
 
 def measure(shape: str, models: list[str], repeats: int) -> list[dict[str, Any]]:

@@ -96,7 +96,7 @@ ARROWS = (
     Arrow(((750, 399), (810, 399)), True),
 )
 
-LEGEND = ("Dashed: each can be", "switched off; all are off", "in configs/tiktok.py")
+LEGEND = ("Dashed: each can be", "switched off; all are off", "in configs/tiktok_mmssl.py")
 
 
 def drawn_box(box: Box, theme: dict) -> str:

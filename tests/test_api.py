@@ -84,7 +84,7 @@ def test_lists_are_tables_with_raw_ids(place):
     assert few["item_id"].to_list() == ["1"]
     with pytest.raises(mj.InputError, match="no raw ids"):
         run.recommend(users="u12")
-    with pytest.raises(mj.InputError, match="ease and popularity"):
+    with pytest.raises(mj.InputError, match="ease, popularity and hybrid have"):
         run.recommend(history=["1"])
 
 

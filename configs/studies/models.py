@@ -3,9 +3,9 @@
 mmssl compare --config configs/tiktok_released.py \
     --settings configs/studies/models.py --seeds 5 --workdir runs/studies/models
 
-`mmssl` is configs/tiktok.py, `lightgcn searched` configs/tiktok_lightgcn.py. Their embeddings are
-twice as wide as the others' 64, so both models are there in both widths. `mmssl released` has its
-critic off.
+`mmssl` is configs/tiktok_mmssl.py, `lightgcn searched` configs/tiktok_lightgcn.py. Their embeddings
+are twice as wide as the others' 64, so both models are there in both widths. `mmssl released` has
+its critic off.
 """
 
 import runpy
@@ -34,7 +34,7 @@ def values(config: Config) -> dict[str, Any]:
 def get_settings() -> dict[str, dict[str, Any]]:
     released, best, lightgcn = (
         runpy.run_path(str(CONFIGS / file))["get_config"]()
-        for file in ("tiktok_released.py", "tiktok.py", "tiktok_lightgcn.py")
+        for file in ("tiktok_released.py", "tiktok_mmssl.py", "tiktok_lightgcn.py")
     )
     known = values(released)
     mmssl, searched = (

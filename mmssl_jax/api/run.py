@@ -102,7 +102,7 @@ class Run:
 
         Args:
           users: raw ids, or indices where the data has no raw ids.
-          history: instead of users, the items that one new user has; EASE and popularity can.
+          history: instead of users, the items that one new user has; EASE, popularity, hybrid can.
           top: items for each user.
           exclude: ids of items that are in no list.
           only: ids of items; no others are ranked.

@@ -55,7 +55,7 @@ class Model(Section):
 
     name: str = "mmssl"
     variant: str | None = dataclasses.field(default=None, metadata={"optional": True})
-    embedding_dim: int = setting(64, POSITIVE)
+    embedding_dim: int = setting(None, POSITIVE)
     layers: int = setting(None, NOT_NEGATIVE)  # propagation over the interaction graph
 
 
@@ -71,7 +71,7 @@ class Train(Section):
     learning_rate: float = setting(None, POSITIVE)
     lr_decay: float = setting(None, POSITIVE)  # factor per epoch
     weight_decay: float = setting(None, NOT_NEGATIVE)  # decoupled, as in AdamW
-    embedding_l2: float = setting(1e-5, NOT_NEGATIVE)
+    embedding_l2: float = setting(None, NOT_NEGATIVE)
     evaluate_every: int = setting(None, POSITIVE)  # epochs between validations
     patience: int = setting(None, NOT_NEGATIVE)  # validations without a new best, at most
 

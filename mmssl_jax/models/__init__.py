@@ -7,11 +7,23 @@ from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.config.sections import Section, check, filled, one_of, unknown, values_of
 from mmssl_jax.errors import InputError
-from mmssl_jax.models import ease, lattice, lightgcn, mf, micro, mmssl, ngcf, popularity, vbpr
+from mmssl_jax.models import (
+    ease,
+    hybrid,
+    lattice,
+    lightgcn,
+    mf,
+    micro,
+    mmssl,
+    ngcf,
+    popularity,
+    vbpr,
+)
 from mmssl_jax.models.model import Definition, Model
 
 MODELS = {
     "mmssl": mmssl.MODEL,
+    "hybrid": hybrid.MODEL,
     "lattice": lattice.MODEL,
     "micro": micro.MODEL,
     "lightgcn": lightgcn.MODEL,

@@ -16,12 +16,14 @@ from mmssl_jax.models.model import Batch, Model, Params, Terms
 
 DEFAULTS = {
     "data.standardize": False,
+    "model.embedding_dim": 64,
     "model.layers": 2,
     "train.epochs": 1000,
     "train.steps_per_epoch": 0,
     "train.learning_rate": 1e-3,
     "train.lr_decay": 1.0,
     "train.weight_decay": 0.0,
+    "train.embedding_l2": 1e-5,
     "train.evaluate_every": 1,
     "train.patience": 20,
 }

@@ -37,12 +37,14 @@ class EASE(Section):
 # An epoch for each L2 value. Nothing is trained by steps: the rates have no effect.
 DEFAULTS = {
     "data.standardize": False,
+    "model.embedding_dim": 64,
     "model.layers": 0,
     "train.epochs": 4,
     "train.steps_per_epoch": 1,
     "train.learning_rate": 1.0,
     "train.lr_decay": 1.0,
     "train.weight_decay": 0.0,
+    "train.embedding_l2": 1e-5,
     "train.evaluate_every": 1,
     "train.patience": 3,
 }

@@ -61,6 +61,7 @@ class Model(NamedTuple):
         otherwise its score is random.
       score_history: (representation, items [n], each once) -> scores [items] for a new user who has
         these items; None if the model cannot do that.
+      batches: of `train.batch_size` rows each, one after the other in the batch of a step.
     """
 
     inputs: Any
@@ -73,6 +74,7 @@ class Model(NamedTuple):
     optimisers: Mapping[str, Adam] = MappingProxyType({})
     scores_cold_items: bool = False
     score_history: Callable[[Any, Array], Array] | None = None
+    batches: int = 1
 
 
 class Definition(NamedTuple):

@@ -13,12 +13,14 @@ from mmssl_jax.models.model import Definition, Model, Params
 # Nothing is trained: one epoch counts as the run's best, and the rates have no effect.
 DEFAULTS = {
     "data.standardize": False,
+    "model.embedding_dim": 64,
     "model.layers": 0,
     "train.epochs": 1,
     "train.steps_per_epoch": 1,
     "train.learning_rate": 1.0,
     "train.lr_decay": 1.0,
     "train.weight_decay": 0.0,
+    "train.embedding_l2": 1e-5,
     "train.evaluate_every": 1,
     "train.patience": 0,
 }

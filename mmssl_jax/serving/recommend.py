@@ -21,6 +21,8 @@ from mmssl_jax.serving.ids import Ids
 from mmssl_jax.training import results
 from mmssl_jax.training.session import Trained
 
+TAKE_HISTORY = "ease, popularity and hybrid"  # tests hold it to the models
+
 
 class Asked(NamedTuple):
     """Who gets lists: users of the data, or one that is known by his items alone."""
@@ -122,7 +124,7 @@ def of_history(items: np.ndarray, model: Model, rule: str, dataset: Dataset) -> 
     if score_history is None:
         raise InputError(
             "this model has scores only for the users that it was trained on, and none for a "
-            "--history; ease and popularity have"
+            f"--history; {TAKE_HISTORY} have"
         )
     _, ids = ranked_lists.user_and_item_ids(dataset)
     history = [ids[item] for item in items.tolist()]
@@ -130,7 +132,8 @@ def of_history(items: np.ndarray, model: Model, rule: str, dataset: Dataset) -> 
     owned = csr_array((ones, items, [0, len(items)]), shape=(1, dataset.num_items))
     popularity = fallback(dataset.train).scores
     have = jnp.asarray(items, jnp.int32)
-    known = bool(popularity[items].any())  # of items that nobody had, a model knows nothing
+    # Of items that nobody had, a model knows nothing but by their features.
+    known = model.scores_cold_items or bool(popularity[items].any())
     return Asked(
         score=lambda representation, users: score_history(representation, have)[None, :],
         users=np.zeros(1, np.int32),

@@ -25,6 +25,7 @@ _TABLES = re.compile(
     "|dense0/kernel"  # the critic's first layer
     "|features/[^/]+"  # of a modality
     "|nearest/[^/]+|weights/[^/]+|graphs/[^/]+/items|raw/[^/]+/(?:items|weights)"  # item graphs
+    "|content/neighbors/(?:items|weights)"  # of the hybrid
     "|gram|held"  # EASE
     ")$"
 )
@@ -74,17 +75,20 @@ def shardings(tree: Any, mesh: Mesh) -> Any:
     """The sharding of every array of a pytree, of arrays or their shapes, by its name.
 
     The rows of a table are split where they divide evenly, else its columns, else it stays whole.
+    An array of three axes is a stack of tables.
     """
     parts = mesh.shape["model"]
 
     def of(path: Any, leaf: Any) -> NamedSharding:
         spec = PartitionSpec()
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        if len(leaf.shape) == 2 and _TABLES.search(name):
-            if leaf.shape[0] % parts == 0:
-                spec = PartitionSpec("model", None)
-            elif leaf.shape[1] % parts == 0:
-                spec = PartitionSpec(None, "model")
+        if len(leaf.shape) in (2, 3) and _TABLES.search(name):
+            stack = [None] * (len(leaf.shape) - 2)
+            rows, columns = leaf.shape[-2:]
+            if rows % parts == 0:
+                spec = PartitionSpec(*stack, "model", None)
+            elif columns % parts == 0:
+                spec = PartitionSpec(*stack, None, "model")
         return NamedSharding(mesh, spec)
 
     return jax.tree.map_with_path(of, tree)

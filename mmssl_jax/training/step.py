@@ -35,10 +35,11 @@ def train_step(
 ) -> tuple[TrainState, Terms]:
     """Draws a batch and updates the players in turn, each with the others' newest parameters."""
     tables, inputs, run_key = constants
+    rows = batch_size * model.batches
     sample_key, *player_keys = jax.random.split(
         jax.random.fold_in(run_key, state.step), 1 + len(model.losses)
     )
-    batch = devices.split_batch(batches.sample(sample_key, tables, batch_size), mesh)
+    batch = devices.split_batch(batches.sample(sample_key, tables, rows), mesh)
     held = model.refresh(state.params, inputs, state.held, state.step)
     params, optimiser_states, history = state.params, state.optimiser_states, {}
     for (player, loss_fn), key in zip(model.losses.items(), player_keys, strict=True):

@@ -112,7 +112,7 @@ def test_fields_that_nobody_set_take_the_default_of_the_model():
 def test_a_field_without_any_value_is_refused(monkeypatch):
     incomplete = models.MODELS["mf"]._replace(defaults={"data.standardize": False})
     monkeypatch.setitem(models.MODELS, "incomplete", incomplete)
-    with pytest.raises(InputError, match=r"model\.layers"):
+    with pytest.raises(InputError, match=r"model\.embedding_dim"):
         resolve(model__name="incomplete")
 
 

@@ -16,7 +16,7 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
 from mmssl_jax.training import session
 
-ABLE = ("lattice", "micro", "vbpr")
+ABLE = ("hybrid", "lattice", "micro", "vbpr")
 COLD = np.arange(24, ITEMS)  # the items that no user has in training
 HELD_OUT = 120  # pairs of val and test
 VARIANTS = {name: (name, {}) for name in MODELS} | {
@@ -24,6 +24,7 @@ VARIANTS = {name: (name, {}) for name in MODELS} | {
     "observed": ("mmssl", {"mmssl__modality_graph": "observed"}),
     "lattice on mf": ("lattice", {"item_graph__backbone": "mf"}),
     "only raw graphs": ("micro", {"item_graph__raw_weight": 1.0}),
+    "hybrid, members": ("hybrid", {"hybrid__members": 2, "hybrid__graph": 0.5}),
     "only learned graphs": ("micro", {"item_graph__raw_weight": 0.0}),
 }
 
@@ -91,7 +92,7 @@ def test_the_models_named_in_messages_are_those_that_can():
         name for name in MODELS if session.prepare(config_of(name), world()).model.scores_cold_items
     ]
     assert can == list(ABLE)
-    assert cold.ABLE.startswith("lattice, micro and vbpr can")
+    assert cold.ABLE.startswith("lattice, micro, vbpr and hybrid can")
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in ABLE])
@@ -103,7 +104,7 @@ def test_there_is_nothing_to_choose_an_epoch_by_where_all_of_val_is_cold(name, t
     assert str(refusal.value).startswith(
         f"all {count} val pairs are of items without a training pair, which model '{name}' cannot"
     )
-    assert "; lattice, micro and vbpr can" in str(refusal.value)
+    assert "; lattice, micro, vbpr and hybrid can" in str(refusal.value)
     assert not (tmp_path / "run").exists()
 
 
@@ -167,7 +168,7 @@ def test_an_import_says_which_models_can(tmp_path, capsys):
     mmssl(*argv, "--split=cold-items")
     output = " ".join(capsys.readouterr().out.split())
     assert "test pairs (100%) are of items without a training pair, which most models" in output
-    assert "lattice, micro and vbpr can, by features of the items" in output
+    assert "lattice, micro, vbpr and hybrid can, by features of the items" in output
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(10, 4)))
     mmssl(
         *argv[:-1],

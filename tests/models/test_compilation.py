@@ -28,6 +28,9 @@ from mmssl_jax.training.step import lower_steps, train_step
 INSTRUCTIONS = {"mmssl": 26_000}  # of one training call on the demo, fused ones counted each
 OF_OTHERS = 12_000
 SECONDS = 60  # of the processor, to compile it: five times what the largest takes
+SETTINGS: dict[str, dict[str, float]] = {name: {} for name in MODELS} | {
+    "hybrid, members": {"hybrid.members": 3, "hybrid.graph": 0.5}
+}
 LARGE, SMALLER = 1_000_000, 100_000  # items; binary searches over them differ by 3 rounds
 
 
@@ -37,12 +40,12 @@ def instructions(text: str) -> int:
 
 
 def lowered(name: str, dataset: Dataset) -> jax.stages.Lowered:
-    """A training call of a model with its defaults, from shapes alone: no array is made."""
+    """A training call of `SETTINGS` and else defaults, from shapes alone: no array is made."""
     config = configs.Config()
-    config.model.name, config.data.path = name, "random"
+    config.model.name, config.data.path = name.partition(",")[0], "random"
     if dataset.num_items > 10_000:
         config.critic.hidden = 64  # the default is a quarter of the items
-    config = models.resolve(config)
+    config = models.resolve(configs.unflatten(configs.flatten(config) | SETTINGS[name]))
     built = {}
 
     def arrays(key):
@@ -89,7 +92,7 @@ def _no_cache():
 
 
 @pytest.mark.usefixtures("no_cache")
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SETTINGS)
 def test_a_training_call_on_the_demo_compiles_within_its_budget(name):
     program = lowered(name, data.load(data.DEMO))
     started = time.process_time()
@@ -98,7 +101,7 @@ def test_a_training_call_on_the_demo_compiles_within_its_budget(name):
     assert 20 < instructions(compiled.as_text()) < INSTRUCTIONS.get(name, OF_OTHERS)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "ease"])
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "ease"])
 def test_the_program_of_a_training_call_does_not_grow_with_the_data(name):
     """But EASE's: it is dense, and of no use at these sizes."""
     count, small = (

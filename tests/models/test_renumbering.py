@@ -20,6 +20,8 @@ SETTINGS = {name: {"model.name": name} for name in MODELS} | {
     "mmssl, paper": {"model.name": "mmssl", "model.variant": "paper", "mmssl.graph_items": 3},
     "mmssl, observed": {"model.name": "mmssl", "mmssl.modality_graph": "observed"},
     "micro, ngcf": {"model.name": "micro", "item_graph.backbone": "ngcf"},
+    "hybrid, members": {"model.name": "hybrid", "hybrid.members": 2, "hybrid.graph": 0.5},
+    "hybrid, without content": {"model.name": "hybrid", "hybrid.content": 0.0},
     "ease": {"model.name": "ease", "ease.l2": (10.0,)},
     "vbpr, learned": {"model.name": "vbpr", "data.missing": "learned"},
 }
@@ -51,8 +53,10 @@ def renumbered(tree, users: np.ndarray, items: np.ndarray):
     """Parameters of the world as it was for the world as it is numbered now."""
 
     def of(leaf):
-        places = {USERS: users, ITEMS: items}.get(leaf.shape[0] if leaf.ndim else None)
-        return leaf if places is None else leaf[np.argsort(places)]
+        for axis, size in enumerate(leaf.shape):
+            if size in (USERS, ITEMS):
+                leaf = jnp.take(leaf, np.argsort(users if size == USERS else items), axis=axis)
+        return leaf
 
     return jax.tree.map(of, tree)
 

@@ -35,8 +35,12 @@ def facts(values: dict) -> dict:
 
 
 def assert_alike(found: dict, stored: dict) -> None:
-    """The same keys and values; numbers as near as another processor computes them."""
-    assert facts(found).keys() == facts(stored).keys()
+    """The same keys and values; numbers as near as another processor computes them.
+
+    Only an evaluation of that version lacks the groups by training pairs.
+    """
+    new = {name for name in facts(found) if name.endswith(("_1-2", "_3-5", "_6+"))}
+    assert facts(found).keys() - new == facts(stored).keys() - new
     for name, value in facts(stored).items():
         if isinstance(value, float):
             np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)

@@ -108,7 +108,7 @@ def test_lists_are_the_naive_ranking_of_the_models_scores(model, places, tmp_pat
     everything = exported(place, tmp_path / "all", "--exclude-known=none", f"--top={ITEMS}")
     assert as_lists(everything["items"]) == naive(scores, np.zeros_like(known), ITEMS)
     vectors = tmp_path / "to" / "vectors.npz"
-    if model in ("ease", "popularity"):
+    if model in ("hybrid", "ease", "popularity"):
         assert f"no vectors, as the scores of {model} are no inner products" in output
         assert not vectors.exists()
         return
@@ -143,7 +143,7 @@ def test_lists_and_evaluation_agree_on_what_is_above_an_item(places, tmp_path):
 
 
 @pytest.mark.parametrize("block", [1, 7, USERS, 1000])
-@pytest.mark.parametrize("model", ["vbpr", "ease"])
+@pytest.mark.parametrize("model", ["vbpr", "hybrid", "ease"])
 def test_the_block_of_users_and_their_order_do_not_matter(places, model, block):
     scores, dataset, _, built, representation = run_of(places(model))
     left_out = dataset.train

@@ -13,7 +13,7 @@ from mmssl_jax import models
 from mmssl_jax.commands import call
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import SPLITS
-from mmssl_jax.serving import ids
+from mmssl_jax.serving import ids, recommend
 
 READER, UNSEEN = 7, 33
 
@@ -161,7 +161,7 @@ def test_a_user_for_whom_nothing_is_left_has_a_row(places, tmp_path, capsys):
 
 @pytest.mark.parametrize("model", ["ease", "popularity"])
 def test_the_history_of_a_user_gives_the_list_of_that_user(places, tmp_path, capsys, model):
-    """Bit for bit: a model that takes a history needs nothing else of a user."""
+    """Bit for bit: such a model needs nothing else of a user."""
     place = places(model)
     history = ",".join(ITEM_IDS[item] for item in sorted(pairs_of(READER, "train")))
     (one,) = asked(place, tmp_path / "x", f"--users={USER_IDS[READER]}", "--exclude-known=train")
@@ -176,6 +176,22 @@ def test_the_history_of_a_user_gives_the_list_of_that_user(places, tmp_path, cap
     assert listed(whole) == scored()
     order = [item["item"] for item in whole["items"] if item["item"] in listed(other)]
     assert order == [item["item"] for item in other["items"]]
+
+
+def test_the_hybrid_scores_a_history_as_a_user_who_has_it(places, tmp_path, capsys):
+    place = places("hybrid")
+    history = ",".join(ITEM_IDS[item] for item in sorted(pairs_of(READER, "train")))
+    (one,) = asked(place, tmp_path / "x", f"--users={USER_IDS[READER]}", "--exclude-known=train")
+    (other,) = asked(place, tmp_path / "x", f"--history={history}")
+    assert [item["item"] for item in other["items"]] == [item["item"] for item in one["items"]]
+    scores = [[item["score"] for item in each["items"]] for each in (one, other)]
+    np.testing.assert_allclose(*scores, rtol=1e-5, atol=1e-6)
+    assert listed(one) == set(range(ITEMS)) - pairs_of(READER, "train")  # of them UNSEEN
+    capsys.readouterr()
+    (entry,) = asked(place, tmp_path / "x", f"--history={ITEM_IDS[UNSEEN]}")
+    assert entry["known"]  # by the features of the item
+    assert listed(entry) == set(range(ITEMS)) - {UNSEEN}
+    assert "by popularity" not in capsys.readouterr().out
 
 
 def test_a_history_of_items_of_one_kind_is_answered_with_that_kind(places, tmp_path):
@@ -205,7 +221,9 @@ def test_where_nothing_is_known_the_list_is_the_popular_items(places, tmp_path, 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_which_models_take_a_history(name):
     built = models.MODELS[name].build(config_of(name), catalogue(), 4)
-    assert (built.score_history is not None) == (name in ("ease", "popularity"))
+    able = recommend.TAKE_HISTORY.replace(" and ", ", ").split(", ")
+    assert set(able) < models.MODELS.keys()
+    assert (built.score_history is not None) == (name in able)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,13 @@ from mmssl_jax.data.dataset import SPLITS, assemble
 
 COLD, BUSY, LEFT = 5, 6, 9  # a user without training pairs, and one with few items left
 CONTENT = "--config.data.modalities="
-MODELS = {"vbpr": (CONTENT,), "mmssl": (CONTENT,), "ease": (), "popularity": ()}  # and their flags
+MODELS = {  # and their flags
+    "vbpr": (CONTENT,),
+    "mmssl": (CONTENT,),
+    "hybrid": (CONTENT, "--config.hybrid.members=2", "--config.train.steps_per_epoch=16"),
+    "ease": (),
+    "popularity": (),
+}
 USER_IDS = tuple(f"reader {index}" for index in range(USERS))
 ITEM_IDS = ("a,b", 'quoted "x"', *(f"B{index:03}" for index in range(2, ITEMS)))
 

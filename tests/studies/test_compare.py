@@ -467,7 +467,7 @@ def test_generated_data_is_called_so_everywhere_and_the_default_folder(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--models=mmssl,nope"], "--models has 'nope'; the models are mmssl, lattice"),
+        (["--models=mmssl,nope"], "--models has 'nope'; the models are mmssl, hybrid"),
         (["--models=mmssl,"], "--models has ''; the models are"),
         (["--models="], "--models is empty"),
         (["--seeds=0"], "--seeds is '0'; it must be a number from 1"),

@@ -31,10 +31,14 @@ def test_every_setting_applies(study: pathlib.Path):
     assert all(values not in rows[:index] for index, values in enumerate(rows))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda p: p.stem)
+FOLDERS = (ROOT / "configs", ROOT / "configs/studies/search")
+CONFIGS = [path for folder in FOLDERS for path in folder.glob("*.py")]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS), ids=lambda p: f"{p.parent.name} {p.stem}")
 def test_every_config_holds(path: pathlib.Path):
     assert models.resolve(config_of(str(path))).model.name
-    assert f"--config configs/{path.name}" in path.read_text()
+    assert f"--config {path.relative_to(ROOT)}" in path.read_text()
     if "get_search_space" in path.read_text():
         pytest.importorskip("optuna")
         assert tune.read_space(path)
@@ -43,5 +47,5 @@ def test_every_config_holds(path: pathlib.Path):
 def test_mmssl_among_the_models_is_the_best_setting():
     study = named.read(str(ROOT / "configs/studies/models.py"))
     applied = named.applied(config_of("configs/tiktok_released.py"), study["mmssl"])
-    best = models.resolve(config_of("configs/tiktok.py"))
+    best = models.resolve(config_of("configs/tiktok_mmssl.py"))
     assert flatten(models.resolve(applied)) == flatten(best)

@@ -8,6 +8,11 @@ from worlds import Place, assert_same_run, snapshot, untimed
 
 RELEASED = ("--config.train.epochs=6", "--config.critic.enabled", "--config.data.modalities=image")
 PAPER = (*RELEASED, "--noconfig.critic.enabled", "--config.model.variant=paper")
+HYBRID = (
+    *("--config.model.name=hybrid", "--config.hybrid.members=2", "--config.hybrid.graph=0.5"),
+    *("--config.train.epochs=6", "--config.train.steps_per_epoch=16", "--config.train.patience=6"),
+    "--config.data.modalities=image",
+)
 
 
 @pytest.mark.parametrize(
@@ -15,8 +20,9 @@ PAPER = (*RELEASED, "--noconfig.critic.enabled", "--config.model.variant=paper")
     [
         (RELEASED, ("in epoch 2", "in save 4")),
         (PAPER, ("before save 3", "in delete 5")),
+        (HYBRID, ("in epoch 2", "in delete 5")),
     ],
-    ids=["released", "paper"],
+    ids=["released", "paper", "hybrid"],
 )
 def test_a_killed_run_ends_as_the_run_that_was_not(tmp_path, flags, moments):
     whole, killed = Place(tmp_path / "whole"), Place(tmp_path / "killed")
@@ -32,7 +38,7 @@ def test_a_killed_run_ends_as_the_run_that_was_not(tmp_path, flags, moments):
     assert "going on after epoch" in errors
     assert_same_run(whole, killed, 6)
     assert ("critic/loss" in whole.metrics[-1]) == (flags == RELEASED)
-    assert any(".held" in name for name in whole.arrays(6)) == (flags == PAPER)
+    assert any(".held" in name for name in whole.arrays(6)) == (flags != RELEASED)
 
 
 def test_early_stopping_is_the_same_in_a_continued_run(tmp_path):

@@ -10,7 +10,8 @@ from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.errors import InputError
 
 MUCH = 0.2  # a share of the truth that is worth a word
-ABLE = "lattice, micro and vbpr can, by features of the items"  # tests hold it to the models
+# Tests hold it to the models.
+ABLE = "lattice, micro, vbpr and hybrid can, by features of the items"
 
 
 def unscored(dataset: Dataset, able: bool, splits: Sequence[str]) -> dict[str, Any]:

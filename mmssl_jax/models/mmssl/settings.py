@@ -56,12 +56,14 @@ class Critic(Section):
 
 DEFAULTS = {
     "data.standardize": False,
+    "model.embedding_dim": 64,
     "model.layers": 2,
     "train.epochs": 250,
     "train.steps_per_epoch": 0,
     "train.learning_rate": "mmssl.learning_rate",
     "train.lr_decay": 1.0,
     "train.weight_decay": 1e-2,
+    "train.embedding_l2": 1e-5,
     "train.evaluate_every": 1,
     "train.patience": 7,
 }

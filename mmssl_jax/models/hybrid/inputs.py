@@ -1,0 +1,95 @@
+"""The constant arrays of the hybrid: graphs and tables of a data set."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+from jaxtyping import Array, Bool, Float
+
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.graphs import interaction_graph, sparse
+from mmssl_jax.graphs.content_graph import content_graph
+from mmssl_jax.graphs.nearest import Neighbors
+from mmssl_jax.graphs.sparse import Graph
+from mmssl_jax.graphs.training_pairs import PairTables, pair_tables
+
+
+class Content(NamedTuple):
+    """What the content's scores are made of.
+
+    How much is known of an item without its content is how often training draws it as a positive:
+    its users are drawn alike, each with one of his n items, so it is `k = sum over its users of
+    1 / n`. The weight of its content is `hybrid.content / (1 + k)**hybrid.content_exponent`.
+    """
+
+    neighbors: Neighbors  # of `content_graph`
+    item_scale: Float[Array, "items"]  # that weight
+    added: Float[Array, "items"]  # `hybrid.cold` for items without a training pair, else 0
+
+
+class Inputs(NamedTuple):
+    """On the device."""
+
+    user_items: Graph  # [users, items]: 1 / n**user_exponent for each of a user's n items
+    share: Float[Array, "users"]  # that number
+    single: Bool[Array, "users"]  # who has one item only
+    joint: Graph | None  # of LightGCN; None without a graph
+    trained: Bool[Array, "items"]  # has a training pair
+    root_degrees: Float[Array, "items"]  # square root of an item's number of pairs, at least 1
+    pairs: PairTables
+    content: Content | None  # None without content
+
+
+def make_inputs(config: Config, dataset: Dataset) -> Inputs:
+    """The inputs of a data set whose features are prepared.
+
+    Raises:
+      InputError: features that are missing are to be learned, which content in closed form cannot.
+    """
+    own, train = config.hybrid, dataset.train
+    degrees = np.diff(train.indptr)
+    share = np.maximum(degrees, 1) ** -own.user_exponent
+    item_degrees = np.bincount(train.indices, minlength=dataset.num_items)
+    return Inputs(
+        user_items=sparse.from_scipy(scipy.sparse.diags_array(share) @ train),
+        share=jnp.asarray(share, jnp.float32),
+        single=jnp.asarray(degrees == 1),
+        joint=interaction_graph.symmetric_joint_graph(train) if own.graph else None,
+        trained=jnp.asarray(item_degrees > 0),
+        root_degrees=jnp.asarray(np.sqrt(np.maximum(item_degrees, 1)), jnp.float32),
+        pairs=pair_tables(train),
+        content=_content(config, dataset),
+    )
+
+
+def _content(config: Config, dataset: Dataset) -> Content | None:
+    own, train = config.hybrid, dataset.train
+    if not (dataset.features and own.content):
+        return None
+    if config.data.missing == "learned":
+        raise InputError(
+            "config field 'data.missing' is 'learned', but model 'hybrid' learns nothing of the "
+            "features; choose mean or propagate"
+        )
+    of_pairs = np.repeat(1 / np.maximum(np.diff(train.indptr), 1), np.diff(train.indptr))
+    known = np.bincount(train.indices, of_pairs, minlength=dataset.num_items)
+    present = dict(dataset.present)
+    if config.data.missing == "propagate":  # it has reached the items with a training pair
+        present = {name: has | (known > 0) for name, has in present.items()}
+    neighbors = content_graph(
+        dataset.features,
+        present,
+        sharpness=own.sharpness,
+        rank=own.rank,
+        neighbors=min(own.neighbors, dataset.num_items - 1),
+        tie_order=dataset.tie_order,
+    )
+    scale = own.content * (1 + known) ** -own.content_exponent
+    return Content(
+        neighbors,
+        jnp.asarray(scale, jnp.float32),
+        jnp.asarray(np.where(known > 0, 0.0, own.cold), jnp.float32),
+    )

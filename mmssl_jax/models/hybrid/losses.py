@@ -1,0 +1,122 @@
+"""How the learned parts of the hybrid are trained: item vectors, and LightGCN.
+
+Tables have a leading axis of members. A batch holds the rows of all of them, one after the other.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from mmssl_jax.config import Config
+from mmssl_jax.graphs import sparse
+from mmssl_jax.graphs.sparse import Graph
+from mmssl_jax.models import losses
+from mmssl_jax.models.hybrid.inputs import Inputs
+from mmssl_jax.models.model import Batch, LossFn, Params, Terms
+
+Tables = Float[Array, "members nodes d"]
+
+
+def init_tables(
+    key: PRNGKeyArray, players: tuple[str, ...], members: int, sizes: dict[str, tuple[int, int]]
+) -> Params:
+    """Xavier uniform tables of every member: item vectors, and for the graph users and items."""
+    xavier = jax.nn.initializers.xavier_uniform()
+
+    def table(index: int, name: str) -> Tables:
+        keys = jax.random.split(jax.random.fold_in(key, index), members)
+        return jax.vmap(lambda own: xavier(own, sizes[name]))(keys)
+
+    params = {"items": {"item_embedding": table(0, "items")}}
+    if "graph" in players:
+        params["graph"] = {"user_embedding": table(1, "users"), "item_embedding": table(2, "items")}
+    return params
+
+
+def product(graph: Graph, x: Float[Array, "members columns d"]) -> Float[Array, "members rows d"]:
+    """The product of one graph [rows, columns] with the table of each member."""
+    members, columns, d = x.shape
+    side_by_side = jnp.moveaxis(x, 0, 1).reshape(columns, members * d)
+    return jnp.moveaxis(sparse.spmm(graph, side_by_side).reshape(-1, members, d), 1, 0)
+
+
+def graph_layers(graph_params: dict[str, Any], graph: Graph, layers: int) -> list[Tables]:
+    """The nodes, users then items, after every layer of LightGCN."""
+    found = [jnp.concatenate([graph_params["user_embedding"], graph_params["item_embedding"]], 1)]
+    for _ in range(layers):
+        found.append(product(graph, found[-1]))
+    return found
+
+
+def _rows(tables: Tables, rows: Int[Array, "members batch"]) -> Float[Array, "members batch d"]:
+    """The rows of each member's table."""
+
+    def own(table: Float[Array, "nodes d"], rows: Int[Array, "batch"]) -> Float[Array, "batch d"]:
+        return table[rows]
+
+    return jax.vmap(own)(tables, rows)
+
+
+def _split(batch: Batch, members: int) -> Batch:
+    """The batch of each member: [members, batch]."""
+    return Batch(*(x.reshape(members, -1) for x in batch))
+
+
+def _bpr(users: Array, positives: Array, negatives: Array, l2: float) -> tuple[Array, Terms]:
+    """BPR and L2 of rows [members, batch, d]. The loss is the members' sum: none changes another's.
+
+    The terms are means over the members.
+    """
+    rows = (users, positives, negatives)
+    bpr = jax.vmap(losses.bpr)(*rows)
+    squares = jax.vmap(lambda *own: losses.half_squares(own))(*rows)
+    terms = {"bpr": bpr, "embedding_l2": l2 * squares / users.shape[1]}
+    return sum(map(jnp.sum, terms.values()), jnp.zeros(())), jax.tree.map(jnp.mean, terms)
+
+
+def items_loss(
+    params: Params, inputs: Inputs, held: Any, batch: Batch, key: PRNGKeyArray, *, config: Config
+) -> tuple[Array, Terms]:
+    """BPR where a user is the sum of the vectors of his items, weighed by `Inputs.share`.
+
+    In a share of the pairs, and where the user has one item only, the positive is no part of its
+    user: else a vector would learn to score itself.
+    """
+    del held
+    own, table = config.hybrid, params["items"]["item_embedding"]
+    batch = _split(batch, own.members)
+    positives = _rows(table, batch.positives)
+    hidden = jax.random.bernoulli(key, own.hidden, batch.users.shape) | inputs.single[batch.users]
+    left_out = jnp.where(hidden, inputs.share[batch.users], 0.0)
+    users = _rows(product(inputs.user_items, table), batch.users)
+    users = users - left_out[:, :, None] * positives
+    return _bpr(users, positives, _rows(table, batch.negatives), config.train.embedding_l2)
+
+
+def graph_loss(
+    params: Params, inputs: Inputs, held: Any, batch: Batch, key: PRNGKeyArray, *, config: Config
+) -> tuple[Array, Terms]:
+    """BPR of LightGCN: the mean of the layers."""
+    del held, key
+    assert inputs.joint is not None
+    batch, num_users = _split(batch, config.hybrid.members), len(inputs.share)
+    layers = graph_layers(params["graph"], inputs.joint, config.model.layers)
+    final = jnp.mean(jnp.stack(layers), axis=0)
+    users, items = final[:, :num_users], final[:, num_users:]
+    return _bpr(
+        _rows(users, batch.users),
+        _rows(items, batch.positives),
+        _rows(items, batch.negatives),
+        config.train.embedding_l2,
+    )
+
+
+def losses_of(config: Config) -> dict[str, LossFn]:
+    """The players: the item vectors, and the graph where it has a weight."""
+    players: dict[str, LossFn] = {"items": partial(items_loss, config=config)}
+    if config.hybrid.graph:
+        players["graph"] = partial(graph_loss, config=config)
+    return players

@@ -1,0 +1,117 @@
+"""The scores of the hybrid: those of its learned parts, standardised, and those of content."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from mmssl_jax.config import Config
+from mmssl_jax.graphs.training_pairs import PairTables, TrainingPairs, training_pairs_of
+from mmssl_jax.models.hybrid.inputs import Content, Inputs
+from mmssl_jax.models.hybrid.losses import graph_layers, product
+from mmssl_jax.models.model import Params
+
+PAIRS_AT_A_TIME = 4096
+
+
+class Representation(NamedTuple):
+    """What is ranked. A part is the item vectors, or the graph, of one member.
+
+    The scores that a part gives a user have mean 0 over the items, and as deviation its weight; but
+    items without a training pair get 0.
+    """
+
+    users: Float[Array, "parts users d"]
+    items: Float[Array, "parts items d"]
+    passed: Float[Array, "parts items d"]  # what an item passes on to a user who has it
+    spread: Float[Array, "parts d d"]  # covariance of the items
+    weights: Float[Array, "parts"]
+    pairs: PairTables
+    content: Content | None
+
+
+def represent(params: Params, inputs: Inputs, *, config: Config) -> Representation:
+    """The representation of these parameters."""
+    own = config.hybrid
+    items = passed = params["items"]["item_embedding"]
+    users = product(inputs.user_items, items)
+    weights = [1.0] * own.members
+    if inputs.joint is not None:
+        num_users, weights = len(inputs.share), weights + [own.graph] * own.members
+        layers = jnp.stack(graph_layers(params["graph"], inputs.joint, config.model.layers))
+        final = jnp.mean(layers, axis=0)
+        users = jnp.concatenate([users, final[:, :num_users]])
+        items = jnp.concatenate([items, final[:, num_users:]])
+        # A new user has no embedding of his own, only what comes from his items.
+        from_layers = jnp.sum(layers[:-1, :, num_users:], axis=0)
+        passed = jnp.concatenate([passed, from_layers / inputs.root_degrees[None, :, None]])
+    items = items - jnp.mean(items, axis=1, keepdims=True)
+    spread = jnp.einsum("pid,pie->pde", items, items) / items.shape[1]
+    of_parts = jnp.asarray(weights) / own.members
+    users = standardised(users, spread, of_parts)
+    # An item without a training pair has learned nothing but to be no one's: it gets the mean.
+    items = jnp.where(inputs.trained[None, :, None], items, 0.0)
+    return Representation(users, items, passed, spread, of_parts, inputs.pairs, inputs.content)
+
+
+def standardised(
+    users: Float[Array, "parts n d"], spread: Float[Array, "parts d d"], weights: Array
+) -> Float[Array, "parts n d"]:
+    """The users' vectors, over the deviation of the scores they give, times the part's weight."""
+    variance = jnp.sum(jnp.einsum("pud,pde->pue", users, spread) * users, axis=2)
+    positive = variance > 0
+    scale = jnp.where(positive, jnp.where(positive, variance, 1.0) ** -0.5, 0.0)
+    return users * (weights[:, None] * scale)[:, :, None]
+
+
+def content_scores(
+    content: Content, pairs: TrainingPairs, num_users: int
+) -> Float[Array, "users items"]:
+    """`log(1 + C)` by the scale of each item; C is the mean over a user's items of their edges."""
+    counts = jnp.zeros(num_users).at[pairs.rows].add(1.0, mode="drop")
+    padding = -len(pairs.rows) % PAIRS_AT_A_TIME
+    rows = jnp.pad(pairs.rows, (0, padding), constant_values=num_users)
+    items = jnp.pad(pairs.items, (0, padding))
+
+    def add(sums: Array, chunk: tuple[Array, Array]) -> tuple[Array, None]:
+        rows, items = chunk
+        near, weights = (table[items] for table in content.neighbors)
+        return sums.at[rows[:, None], near].add(weights, mode="drop"), None
+
+    chunks = rows.reshape(-1, PAIRS_AT_A_TIME), items.reshape(-1, PAIRS_AT_A_TIME)
+    sums, _ = jax.lax.scan(add, jnp.zeros((num_users, len(content.item_scale))), chunks)
+    scores = jnp.log1p(sums / jnp.maximum(counts, 1.0)[:, None])
+    return scores * content.item_scale[None, :] + content.added[None, :]
+
+
+def _scores(
+    representation: Representation, users: Float[Array, "parts n d"], pairs: TrainingPairs
+) -> Float[Array, "n items"]:
+    scores = jnp.einsum("pud,pid->ui", users, representation.items)
+    if representation.content is not None:
+        scores = scores + content_scores(representation.content, pairs, users.shape[1])
+    return scores
+
+
+def score(
+    representation: Representation, users: Int[Array, "block"], *, most_pairs: int
+) -> Float[Array, "block items"]:
+    """The scores of users; `most_pairs` is of `max_training_pairs` for so many."""
+    pairs = training_pairs_of(representation.pairs, users, most_pairs)
+    return _scores(representation, representation.users[:, users], pairs)
+
+
+def score_history(representation: Representation, items: Int[Array, "n"]) -> Float[Array, "items"]:
+    """The scores of a new user who has these items."""
+    pairs = TrainingPairs(jnp.zeros_like(items), items, jnp.ones(items.shape, bool))
+    user = jnp.sum(representation.passed[:, items], axis=1, keepdims=True)
+    user = standardised(user, representation.spread, representation.weights)
+    return _scores(representation, user, pairs)[0]
+
+
+def held_average(held: Params, params: Params, step: Int[Array, ""], decay: float) -> Params:
+    """The moving average of the parameters, from the first step on."""
+    kept = jnp.where(step == 0, 0.0, decay)
+    average: Params = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, held, params)
+    return average
