@@ -11,7 +11,7 @@ class Hybrid(Section):
     members: int = setting(1, POSITIVE)  # models of other seeds, whose scores are averaged
     user_exponent: float = setting(0.75, NOT_NEGATIVE)  # a user: the sum of his n items / n**this
     hidden: float = setting(0.5, FRACTION)  # share of pairs whose item is left out of its user
-    average: float = setting(0.97, FRACTION)  # decay, by step, of the parameters' moving average
+    average: float = setting(0.995, FRACTION)  # decay, by step, of the parameters' moving average
     graph: float = setting(0.0, NOT_NEGATIVE)  # weight of the graph's scores; 0 trains no graph
     content: float = setting(0.6, NOT_NEGATIVE)  # weight of the content's scores; 0 is without
     content_exponent: float = setting(0.75, NOT_NEGATIVE)  # of `Content.item_scale`
