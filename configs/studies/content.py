@@ -1,0 +1,41 @@
+"""What content gains on TikTok: the hybrid, its controls, and other models as they were searched.
+
+python -m benchmarks.controls --data data/tiktok --to data/tiktok-shuffled --shuffle-features 1
+mmssl compare --config configs/tiktok_released.py \
+    --settings configs/studies/content.py --seeds 5 --workdir runs/studies/content
+
+`hybrid`, `mmssl` and `lightgcn` are configs/tiktok.py, configs/tiktok_mmssl.py and
+configs/tiktok_lightgcn.py. EASE is tried with twenty L2 values. The first row is what the others
+are tested against.
+"""
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+from mmssl_jax import models
+from mmssl_jax.config import Config, flatten
+
+CONFIGS = Path(__file__).parents[1]
+
+
+def row(file: str) -> dict[str, Any]:
+    """All that a config of TikTok says to its model, but for the data."""
+    config: Config = runpy.run_path(str(CONFIGS / file))["get_config"]()
+    values = flatten(models.resolve(config))
+    return {field: value for field, value in values.items() if field not in ("name", "data.path")}
+
+
+def get_settings() -> dict[str, dict[str, Any]]:
+    hybrid = row("tiktok.py")
+    return {
+        "hybrid": hybrid,
+        "hybrid of 3": hybrid | {"hybrid.members": 3},
+        "without content": hybrid | {"hybrid.content": 0.0},
+        "shuffled features": hybrid | {"data.path": "data/tiktok-shuffled"},
+        "lightgcn": row("tiktok_lightgcn.py"),
+        "mmssl": row("tiktok_mmssl.py"),
+        "ease": {"model.name": "ease", "ease.l2": tuple(2.0**power for power in range(-5, 15))},
+        "lattice": {"model.name": "lattice"},
+        "vbpr": {"model.name": "vbpr"},
+    }
