@@ -22,6 +22,9 @@ USERS, ITEMS = 30, 40
 WIDTHS = {"image": 5, "text": 3}
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "data"  # the real data sets, where they are beside the checkout
+COLD = np.arange(24, ITEMS)  # the items of `cold_world` that no user has in training
+MANY_COLD = np.arange(16, ITEMS)  # enough of them for lists of 20
+HELD_OUT = 120  # pairs of val and test in `cold_world`
 STEPS = 16  # of an epoch, by the protocol: 240 pairs // 16 + 1
 SECONDS = {"seconds", "seconds_per_epoch", "compile_seconds"}  # keys that no two runs share
 
@@ -65,6 +68,19 @@ def world(seed: int = 0, test_seed: int = 0) -> Dataset:
     }
     splits = {split: tuple(np.array(found).T) for split, found in pairs.items()}
     return assemble("tiny", "tiny", (USERS, ITEMS), splits, features)
+
+
+def cold_world(share: float = 1.0, cold: np.ndarray = COLD) -> Dataset:
+    """`world` dealt anew: of the pairs of val and of test this share are of the cold items."""
+    whole, rng = world(), np.random.default_rng(5)
+    pairs = rng.permutation(np.argwhere((whole.train + whole.val + whole.test).toarray()))
+    of_cold = np.isin(pairs[:, 1], cold)
+    cold_held = int(share * HELD_OUT)
+    warm_held = HELD_OUT - cold_held
+    held = np.concatenate([pairs[of_cold][:cold_held], pairs[~of_cold][:warm_held]])
+    splits = {"train": pairs[~of_cold][warm_held:], "val": held[::2], "test": held[1::2]}
+    splits = {split: (found[:, 0], found[:, 1]) for split, found in splits.items()}
+    return assemble("cold", "cold", (USERS, ITEMS), splits, whole.features)
 
 
 class Place:

@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -35,7 +36,7 @@ def show(imported: Imported) -> None:
     for warning in dataset.warnings:
         console.print(printable(f"warning: {warning}"), style="yellow")
     splits = SPLITS[1:]
-    if text := cold.said(cold.unscored(dataset, False, splits), splits):
+    if text := cold.said(_of_cold_items(dataset), splits):
         line = f"warning: {text}, which most models cannot score; {cold.ABLE}"
         console.print(line, style="yellow")
     if text := _few_items(dataset):
@@ -71,10 +72,16 @@ def _next(dataset: Dataset, folder: Path) -> str:
     if config not in named.shipped():
         config, workdir = "baby", f" --workdir {shlex.quote(str(Path('runs') / folder.name))}"
     content = "" if dataset.features else f" --config.data.modalities={NONE}"
-    if dataset.features and cold.unscored(dataset, False, ["val"])["val/unscored_share"] == 1.0:
+    if dataset.features and _of_cold_items(dataset)["val/unscored_share"] == 1.0:
         content = f" --config.model.name={cold.ABLE.partition(',')[0]}"
     flags = f"--config.data.path={shlex.quote(str(folder))}{_smaller(dataset)}{content}"
     return f"mmssl train --config {config}{workdir} {flags}"
+
+
+def _of_cold_items(dataset: Dataset) -> dict[str, Any]:
+    """How much of the truth most models have no score for."""
+    truths = {split: getattr(dataset, split) for split in SPLITS[1:]}
+    return cold.unscored(dataset.train, truths, able=False)
 
 
 def _few_items(dataset: Dataset) -> str:

@@ -78,9 +78,11 @@ class Train(Section):
 
 @section
 class Evaluation(Section):
-    """At which lengths lists are judged."""
+    """What is ranked, and at which lengths lists are judged."""
 
     cutoffs: tuple[int, ...] = setting((10, 20, 50), ALL_POSITIVE, _DISTINCT, _WITH_20)
+    # Which items are ranked, and may be right: all, or those without a training pair alone.
+    candidates: str = setting("all", one_of("all", "cold"))
     user_block: int = setting(1024, POSITIVE)  # users ranked at a time
 
 

@@ -1,4 +1,4 @@
-"""Full ranking on the device: every item but a user's training items, in blocks of users."""
+"""Full ranking on the device: all candidates but a user's training items, in blocks of users."""
 
 import dataclasses
 import functools
@@ -38,7 +38,8 @@ class RankingTask:
 
     users: np.ndarray  # [n] user indices, ascending
     truth_sizes: np.ndarray  # [n]
-    num_items: int
+    candidates: Bool[Array, "items"] | None  # the items that are ranked; None ranks all
+    num_candidates: int
     blocks: Block  # on the device
     fallback_scores: Float[Array, "items"]  # of the users without a training pair
 
@@ -48,14 +49,17 @@ def ranking_task(
     truth: scipy.sparse.csr_array,
     user_block: int,
     fallback: Fallback | None = None,
+    candidates: np.ndarray | None = None,
 ) -> RankingTask:
     """Builds the tables that rank a split, on the host, once.
 
     Args:
       masked: pairs [users, items] that are never ranked: `Dataset.unranked`.
-      truth: the split's interactions [users, items]; users without any are left out.
+      truth: the split's interactions [users, items], of candidates alone; users without any are
+        left out.
       user_block: users ranked at a time.
       fallback: the users without a training pair, and their scores; None takes the model's.
+      candidates: bool [items], the items that are ranked; None ranks all.
     """
     sizes = np.diff(truth.indptr)
     users = np.flatnonzero(sizes)
@@ -71,7 +75,14 @@ def ranking_task(
         masked=jnp.asarray(_block_pairs(masked, users, user_block)),
         truth=jnp.asarray(_block_pairs(truth, users, user_block, PAIRS_AT_A_TIME)),
     )
-    return RankingTask(users, sizes[users], truth.shape[1], blocks, jnp.asarray(fallback.scores))
+    return RankingTask(
+        users=users,
+        truth_sizes=sizes[users],
+        candidates=None if candidates is None else jnp.asarray(candidates),
+        num_candidates=truth.shape[1] if candidates is None else int(np.sum(candidates)),
+        blocks=blocks,
+        fallback_scores=jnp.asarray(fallback.scores),
+    )
 
 
 def _block_pairs(
@@ -116,6 +127,7 @@ def _located(
     blocks: Block,
     fallback_scores: Float[Array, "items"],
     *,
+    candidates: Bool[Array, "items"] | None = None,
     score: ScoreFn,
     longest: int,
 ) -> tuple[Int[Array, "blocks pairs"], Int[Array, "blocks pairs"]]:
@@ -124,6 +136,8 @@ def _located(
     def locate(block: Block) -> tuple[Int[Array, "pairs"], Int[Array, "pairs"]]:
         scores = score(representation, block.users)
         scores = jnp.where(block.trained[:, None], scores, fallback_scores[None, :])
+        if candidates is not None:
+            scores = jnp.where(candidates[None, :], scores, -jnp.inf)
         scores = scores.at[block.masked[:, 0], block.masked[:, 1]].set(-jnp.inf, mode="drop")
         rows, items = block.truth.T
         own = scores.at[rows, items].get(mode="fill", fill_value=-jnp.inf)
@@ -151,9 +165,14 @@ def rank(representation: Any, task: RankingTask, longest: int, score: ScoreFn) -
       longest: the length of the ranked lists, at least every cutoff that is asked for later.
       score: (representation, users [b]) -> scores [b, items].
     """
-    check_cutoffs([longest], task.num_items)
+    check_cutoffs([longest], task.num_candidates)
     found = _located(
-        representation, task.blocks, task.fallback_scores, score=score, longest=longest
+        representation,
+        task.blocks,
+        task.fallback_scores,
+        candidates=task.candidates,
+        score=score,
+        longest=longest,
     )
     above, tied = map(np.asarray, found)
     truth = np.asarray(task.blocks.truth)
@@ -184,11 +203,11 @@ def means(per_user: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(np.mean(values, dtype=np.float64)) for name, values in per_user.items()}
 
 
-def check_cutoffs(cutoffs: Sequence[int], num_items: int) -> None:
-    """Raises InputError where a cutoff exceeds the number of items."""
-    if max(cutoffs) > num_items:
+def check_cutoffs(cutoffs: Sequence[int], count: int, kind: str = "items") -> None:
+    """Raises InputError where a cutoff exceeds the number of items of a kind that are ranked."""
+    if max(cutoffs) > count:
         raise InputError(
             f"config field 'evaluation.cutoffs' asks for the top {max(cutoffs)}, but the data set "
-            f"has {num_items} items; choose smaller cutoffs (20 must stay, as Recall@20 selects "
-            "the epoch: a data set needs 20 items)"
+            f"has {count} {kind}; choose smaller cutoffs (20 must stay, as Recall@20 selects "
+            f"the epoch: a data set needs 20 {kind})"
         )

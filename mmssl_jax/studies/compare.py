@@ -65,9 +65,9 @@ def compare(
     plan = _plan(config, overrides, seeds)
     atomic.check_writable(folder / "compare.json")
     datasets = _datasets([runs[0] for runs in plan.values()], say)
-    dataset = next(iter(datasets.values()))
+    data = results.kind_of_data(next(iter(datasets.values())), plan[against][0])
     modalities = sorted({name for each in datasets.values() for name in each.features})
-    about = report.About(results.kind_of_data(dataset), modalities, command, overrides)
+    about = report.About(data, modalities, command, overrides)
     with atomic.locked(folder, "comparing"):
         entries = [
             _entry(name, runs, datasets[_data_of(runs[0])], folder / name, say)

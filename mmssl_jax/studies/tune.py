@@ -86,7 +86,10 @@ def search(
                 tried = named.applied(config, trial.params)
                 value = _trained(trial, tried, range(first, first + seeds), dataset, folder, say)
             study.tell(trial, value, state=states.PRUNED if value is None else None)
-        about = {"data": results.kind_of_data(dataset), "modalities": list(dataset.features)}
+        about = {
+            "data": results.kind_of_data(dataset, config),
+            "modalities": list(dataset.features),
+        }
         return _written(study, folder, about | {"command": command})
 
 

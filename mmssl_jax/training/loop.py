@@ -18,7 +18,7 @@ from mmssl_jax.data.checks import cold
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
 from mmssl_jax.models import resolve
-from mmssl_jax.ranking import fallback, full_ranking
+from mmssl_jax.ranking import candidates, full_ranking
 from mmssl_jax.runs import provenance
 from mmssl_jax.runs.checkpoints import Checkpoints, abstract
 from mmssl_jax.runs.folder import RunFolder
@@ -60,12 +60,12 @@ def train(
       The content of results.json.
 
     Raises:
-      InputError: the folder holds another run, a loss became NaN or infinite, or val has only
-        items that the model cannot score.
+      InputError: the folder holds another run, a loss became NaN or infinite, or a split has no
+        pair that counts, or val none that the model can score.
     """
     splits = () if dataset.final else splits
     own, run = session.prepare(config, dataset), RunFolder(folder)
-    cold.check(dataset, config.model.name, own.model.scores_cold_items, splits)
+    _check_truths(own, splits)
     with run.open(config, dataset, resolve), session.checkpoints_of(run) as checkpoints:
         state, rows, programs = _start(own, run, checkpoints)
         if watch is not None:
@@ -80,10 +80,15 @@ def train(
     summary = results.about_run(config, dataset, own.model)
     summary |= {"best_epoch": best_epoch, "epochs": epochs, **_costs(rows)}
     summary |= {"compile_seconds": programs.compile_seconds}
-    summary |= results.not_modelled(dataset, own.model, splits)
+    summary |= results.not_modelled(trained, splits)
     summary |= results.score_splits(trained, splits)
     atomic.write_json(run.results, summary)
     return summary
+
+
+def _check_truths(own: Session, splits: Sequence[str]) -> None:
+    truths = candidates.truths(own.dataset, own.config.evaluation, splits)
+    cold.check(own.dataset, truths, own.config.model.name, own.model.scores_cold_items)
 
 
 def _costs(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -173,8 +178,7 @@ def _validation(own: Session, inputs: Any) -> Validate:
     config, dataset, model = own.config, own.dataset, own.model
     if dataset.final:
         return lambda state: {}
-    stand_in, block = fallback.fallback(dataset.train), config.evaluation.user_block
-    task = full_ranking.ranking_task(dataset.unranked, dataset.val, block, stand_in)
+    task = candidates.ranking_task(dataset, config.evaluation, "val")
     embed = jax.jit(model.embed)
 
     def validate(state: states.TrainState) -> dict[str, float]:

@@ -11,26 +11,25 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.data.checks import cold
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import Model
-from mmssl_jax.ranking import fallback, full_ranking, groups, metrics
+from mmssl_jax.ranking import candidates, fallback, full_ranking, groups, metrics
 from mmssl_jax.runs import provenance
 from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training.session import Trained, best_of_run
 
 SPLITS = ("val", "test")
 RANKED = {False: "items without training pair", True: "all items, known ones included"}
+COLD_RANKED = "cold items alone: those that no user has in training"
 
 
 def rank_splits(
     trained: Trained, splits: Sequence[str] = SPLITS
 ) -> dict[str, full_ranking.Ranking]:
     """Where the truth of these splits stands in lists as long as the largest cutoff."""
-    dataset, evaluation = trained.dataset, trained.config.evaluation
-    representation, stand_in = trained.representation(), fallback.fallback(dataset.train)
-    cutoff, block = max(evaluation.cutoffs), evaluation.user_block
-    rankings = {}
+    evaluation, representation = trained.config.evaluation, trained.representation()
+    longest, rankings = max(evaluation.cutoffs), {}
     for split in splits:
-        task = full_ranking.ranking_task(dataset.unranked, getattr(dataset, split), block, stand_in)
-        rankings[split] = full_ranking.rank(representation, task, cutoff, trained.model.score)
+        task = candidates.ranking_task(trained.dataset, evaluation, split)
+        rankings[split] = full_ranking.rank(representation, task, longest, trained.model.score)
     return rankings
 
 
@@ -65,7 +64,7 @@ def evaluate_run(config: Config, dataset: Dataset, run: RunFolder) -> dict[str, 
     rankings = rank_splits(trained)
     scores: dict[str, Any] = scores_of(rankings, config.evaluation.cutoffs)
     scores |= groups.scores_of(rankings, dataset)
-    scores |= not_modelled(dataset, trained.model)
+    scores |= not_modelled(trained)
     about = about_run(config, dataset, trained.model)
     return about | {"best_epoch": trained.epoch} | scores
 
@@ -78,7 +77,7 @@ def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
         "data_fingerprint": dataset.fingerprint,
         "final": dataset.final,
         "data_warnings": list(dataset.warnings),
-        "ranked": RANKED[dataset.repeats],
+        "ranked": COLD_RANKED if _only_cold(dataset, config) else RANKED[dataset.repeats],
         "modalities": list(dataset.features),
         "model": config.model.name,
         "variant": config.model.variant,  # None for a model without variants
@@ -87,11 +86,12 @@ def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
     } | provenance.about()
 
 
-def not_modelled(dataset: Dataset, model: Model, splits: Sequence[str] = SPLITS) -> dict[str, Any]:
+def not_modelled(trained: Trained, splits: Sequence[str] = SPLITS) -> dict[str, Any]:
     """Counts the users and pairs of these splits that the model cannot score."""
-    matrices = {split: getattr(dataset, split) for split in splits}
-    unscored = cold.unscored(dataset, model.scores_cold_items, splits)
-    return fallback.counts(dataset.train, matrices) | unscored
+    train = trained.dataset.train
+    truths = candidates.truths(trained.dataset, trained.config.evaluation, splits)
+    unscored = cold.unscored(train, truths, trained.model.scores_cold_items)
+    return fallback.counts(train, truths) | unscored
 
 
 def table(scores: dict[str, Any], cutoffs: tuple[int, ...], title: str) -> Table:
@@ -114,12 +114,17 @@ def _unscored(scores: dict[str, Any]) -> str:
     return f"Missed by '{scores['model']}', which cannot score them: {text}." if text else ""
 
 
-def kind_of_data(dataset: Dataset) -> str:
-    """The data set's name, whether it is real, and a rule of its own, for every heading."""
+def kind_of_data(dataset: Dataset, config: Config) -> str:
+    """The data set's name, whether it is real, and what is ranked, for every heading."""
     kind = "GENERATED data" if dataset.synthetic else "data"
     name = "".join(character for character in dataset.name if character.isprintable())
     rule = f", {RANKED[True]} ranked" if dataset.repeats else ""
+    rule = ", scored on cold items alone" if _only_cold(dataset, config) else rule
     return f"{kind} '{name}'{rule}"
+
+
+def _only_cold(dataset: Dataset, config: Config) -> bool:
+    return not dataset.final and config.evaluation.candidates == candidates.COLD
 
 
 def title(dataset: Dataset, config: Config, best_epoch: int) -> str:
@@ -130,6 +135,6 @@ def title(dataset: Dataset, config: Config, best_epoch: int) -> str:
     if dataset.final:
         epoch = f"all pairs trained on, {best_epoch} epoch{'s' if best_epoch > 1 else ''}"
     return rich.markup.escape(
-        f"{config.model.name}{variant} on {kind_of_data(dataset)}, modalities: {modalities}, "
-        f"seed {config.train.seed}, {epoch}"
+        f"{config.model.name}{variant} on {kind_of_data(dataset, config)}, "
+        f"modalities: {modalities}, seed {config.train.seed}, {epoch}"
     )

@@ -19,7 +19,7 @@ from mmssl_jax.data.features import content
 from mmssl_jax.errors import InputError
 from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models import Model
-from mmssl_jax.ranking import full_ranking
+from mmssl_jax.ranking import candidates
 from mmssl_jax.runs.checkpoints import Checkpoints
 from mmssl_jax.runs.folder import RunFolder, check_dataset
 from mmssl_jax.training import devices, selection
@@ -98,7 +98,7 @@ def prepare(config: Config, dataset: Dataset) -> Session:
       InputError: the config does not fit the data.
     """
     if not dataset.final:
-        full_ranking.check_cutoffs(config.evaluation.cutoffs, dataset.num_items)
+        candidates.check_cutoffs(dataset, config.evaluation)
     steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
     prepared = content.prepare(
         dataset,

@@ -6,19 +6,16 @@ import json
 import jax
 import numpy as np
 import pytest
-from worlds import ITEMS, USERS, Place, code_of, config_of, mmssl, world
+from worlds import COLD, Place, code_of, cold_world, config_of, mmssl, world
 
 from mmssl_jax import training
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.checks import cold
-from mmssl_jax.data.dataset import assemble
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
 from mmssl_jax.training import session
 
 ABLE = ("hybrid", "lattice", "micro", "vbpr")
-COLD = np.arange(24, ITEMS)  # the items that no user has in training
-HELD_OUT = 120  # pairs of val and test
 VARIANTS = {name: (name, {}) for name in MODELS} | {
     "paper": ("mmssl", {"model__variant": "paper"}),
     "observed": ("mmssl", {"mmssl__modality_graph": "observed"}),
@@ -34,19 +31,6 @@ def _compile_fast():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
-
-
-def cold_world(share: float = 1.0) -> Dataset:
-    """`world` dealt anew: of the pairs of val and of test this share are of `COLD`."""
-    whole, rng = world(), np.random.default_rng(5)
-    pairs = rng.permutation(np.argwhere((whole.train + whole.val + whole.test).toarray()))
-    of_cold = np.isin(pairs[:, 1], COLD)
-    cold_held = int(share * HELD_OUT)
-    warm_held = HELD_OUT - cold_held
-    held = np.concatenate([pairs[of_cold][:cold_held], pairs[~of_cold][:warm_held]])
-    splits = {"train": pairs[~of_cold][warm_held:], "val": held[::2], "test": held[1::2]}
-    splits = {split: (found[:, 0], found[:, 1]) for split, found in splits.items()}
-    return assemble("cold", "cold", (USERS, ITEMS), splits, whole.features)
 
 
 def compared(place: Place, *flags: str) -> int:

@@ -1,10 +1,11 @@
 """Truth that is of cold items: those without a training pair, which many models cannot score."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.errors import InputError
@@ -14,18 +15,17 @@ MUCH = 0.2  # a share of the truth that is worth a word
 ABLE = "lattice, micro, vbpr and hybrid can, by features of the items"
 
 
-def unscored(dataset: Dataset, able: bool, splits: Sequence[str]) -> dict[str, Any]:
+def unscored(train: csr_array, truths: Mapping[str, csr_array], able: bool) -> dict[str, Any]:
     """'test/unscored_pairs': how many pairs of a split a model has no score for, and their share.
 
     Args:
-      dataset: the data.
+      train: the training pairs [users, items].
+      truths: split -> the pairs that are looked at.
       able: whether the model scores cold items: then there are none.
-      splits: the splits that are looked at.
     """
-    cold = np.bincount(dataset.train.indices, minlength=dataset.num_items) == 0
+    cold = np.bincount(train.indices, minlength=train.shape[1]) == 0
     found = {}
-    for split in splits:
-        truth = getattr(dataset, split)
+    for split, truth in truths.items():
         count = 0 if able else int(np.count_nonzero(cold[truth.indices]))
         found[f"{split}/unscored_pairs"] = count
         found[f"{split}/unscored_share"] = count / max(truth.nnz, 1)
@@ -42,17 +42,21 @@ def said(found: dict[str, Any], splits: Sequence[str]) -> str:
     return f"{' and '.join(parts)} are of items without a training pair" if parts else ""
 
 
-def check(dataset: Dataset, model: str, able: bool, splits: Sequence[str]) -> None:
+def check(dataset: Dataset, truths: Mapping[str, csr_array], model: str, able: bool) -> None:
     """Prints how much of the truth a model has no score for, where it is much.
+
+    `truths` are the pairs of the splits that count, as in `unscored`.
 
     Raises:
       InputError: it has none for all of val, by which the epoch would be chosen.
     """
-    found = unscored(dataset, able, splits)
-    if dataset.val.nnz and found["val/unscored_share"] == 1.0:
+    found = unscored(dataset.train, truths, able)
+    if found.get("val/unscored_share") == 1.0:
+        count = truths["val"].nnz
+        pairs = f"{count} val pairs" if count == dataset.val.nnz else f"{count} ranked val pairs"
         raise InputError(
-            f"all {dataset.val.nnz} val pairs are of items without a training pair, which model "
-            f"'{model}' cannot score, so that no epoch would be better than another; {ABLE}"
+            f"all {pairs} are of items without a training pair, which model '{model}' cannot "
+            f"score, so that no epoch would be better than another; {ABLE}"
         )
-    if text := said(found, splits):
+    if text := said(found, tuple(truths)):
         print(f"warning: {text}, which model '{model}' cannot score; {ABLE}", file=sys.stderr)
