@@ -114,7 +114,7 @@ def _data_of(config: Config) -> tuple[Any, ...]:
 
 
 def _datasets(plan: Sequence[Config], say: Say) -> dict[tuple[Any, ...], Dataset]:
-    """The data set of every row; they may differ in modalities, but not in interactions."""
+    """The data set of every row; they may differ in modalities, but not in what is ranked."""
     chosen = {_data_of(config): config for config in plan}
     datasets = {
         key: session.load_data(config, warn=lambda line: say(f"warning: {line}"))
@@ -122,6 +122,11 @@ def _datasets(plan: Sequence[Config], say: Say) -> dict[tuple[Any, ...], Dataset
     }
     if len({dataset.fingerprint for dataset in datasets.values()}) > 1:
         raise InputError("the settings are of data with different splits, which do not compare")
+    if len({config.evaluation.candidates for config in plan}) > 1:
+        raise InputError(
+            "the settings differ in evaluation.candidates, so that their scores do not compare; "
+            "give --config.evaluation.candidates for all of them, and another --workdir for each"
+        )
     return datasets
 
 

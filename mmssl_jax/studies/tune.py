@@ -30,7 +30,10 @@ if TYPE_CHECKING:  # an extra
     import optuna
 
 _SHOWN = 10  # trials in the table
-_FIXED = ("name", "train.seed", *(f"data.{field}" for field in session.LOADED_BY))
+_FIXED = (
+    *("name", "train.seed", "evaluation.candidates"),
+    *(f"data.{field}" for field in session.LOADED_BY),
+)
 
 Space = Mapping[str, Any]  # field of the config -> one of optuna.distributions
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import scipy.stats
-from worlds import ITEMS, ROOT, USERS, Place, code_of, world
+from worlds import ITEMS, MANY_COLD, ROOT, USERS, Place, code_of, cold_world, world
 
 from mmssl_jax import config as configs
 from mmssl_jax import models, training
@@ -336,6 +336,40 @@ def test_settings_of_other_data_are_refused(tmp_path, capsys):
     )
     assert run(place, f"--settings={file}") == 2
     assert "different splits" in capsys.readouterr().err
+
+
+COLD_SETTINGS = """
+def get_settings():
+    cold = {'evaluation.candidates': 'cold', 'model.name': 'vbpr', 'data.modalities': 'image'}
+    return {'one': cold, 'two': cold | {'model.embedding_dim': 4}, 'all': {'model.name': 'mf'}}
+"""
+
+
+def test_a_comparison_on_cold_items_says_so_everywhere(tmp_path, capsys):
+    place, file = Place(tmp_path, cold_world(0.5, MANY_COLD)), tmp_path / "settings.py"
+    file.write_text(COLD_SETTINGS)
+    assert run(place, f"--settings={file}", "--seeds=1", "--models=one,two") == 0
+    words = "data 'data', scored on cold items alone"
+    assert f"Test scores on {words}" in " ".join(capsys.readouterr().out.split())
+    assert (place.run / "compare.md").read_text().startswith(f"# Comparison on {words}, modalities")
+    assert words in (place.run / "compare.csv").read_text()
+    content = json.loads((place.run / "compare.json").read_text())
+    assert content["data"] == words
+    assert words in content["title"]
+    users = {row["test_users"] for row in content["models"]}
+    test = cold_world(0.5, MANY_COLD).test
+    assert users == {len(set(test.nonzero()[0][np.isin(test.indices, MANY_COLD)]))}
+
+
+def test_all_items_and_cold_ones_alone_do_not_compare(tmp_path, capsys):
+    place, file = Place(tmp_path, cold_world(0.5, MANY_COLD)), tmp_path / "settings.py"
+    file.write_text(COLD_SETTINGS)
+    assert run(place, f"--settings={file}", "--seeds=1") == 2
+    assert "the settings differ in evaluation.candidates" in capsys.readouterr().err
+    assert run(place, "--models=vbpr", "--seeds=1", "--config.data.modalities=image") == 0
+    cold = "--config.evaluation.candidates=cold"
+    assert run(place, "--models=vbpr", "--seeds=1", "--config.data.modalities=image", cold) == 2
+    assert "its evaluation.candidates is 'all', not 'cold'" in capsys.readouterr().err
 
 
 def test_models_choose_among_settings(tmp_path, trained, capsys):

@@ -233,6 +233,7 @@ def test_the_value_of_a_trial_is_the_mean_over_seeds(tmp_path, monkeypatch, caps
         ("def get_search_space(): return {'model.layers': [1]}", "one of optuna.distributions"),
         ("def get_search_space(): return {'data.modalities': 1}", "cannot be searched"),
         ("def get_search_space(): return {'train.seed': 1}", "cannot be searched"),
+        ("def get_search_space(): return {'evaluation.candidates': 1}", "cannot be searched"),
     ],
 )
 def test_a_space_that_cannot_be_searched(tmp_path, capsys, space, problem):
