@@ -56,7 +56,7 @@ def search(
     command: str = "",
     say: Callable[[str], None] = lambda line: None,
 ) -> Found:
-    """Runs the trials that are missing, and writes tune.json with all of them.
+    """Runs the trials that are missing, the config's own values first, and writes tune.json.
 
     Args:
       config: not resolved; it holds for every trial.
@@ -81,7 +81,8 @@ def search(
     identity = tune_folder.identity(config, dataset, space, seeds)
     database = tune_folder.database(folder / "tune.db")
     with atomic.locked(folder, "searching"), database as storage:
-        study = tune_folder.open_study(storage, folder, identity, first)
+        own = tune_folder.within(space, config)
+        study = tune_folder.open_study(storage, folder, identity, own, first)
         while len(study.get_trials(deepcopy=False, states=ended)) < trials:
             trial = study.ask(dict(space))
             value = _known(study, trial)

@@ -45,9 +45,18 @@ def open_study(
     storage: optuna.storages.RDBStorage,
     folder: pathlib.Path,
     wanted: Mapping[str, Any],
+    start: Mapping[str, Any],
     seed: int,
 ) -> optuna.Study:
-    """The search in a folder, new or continued; InputError where it is another one."""
+    """The search in a folder, new or continued; InputError where it is another one.
+
+    Args:
+      storage: of `database`.
+      folder: of the search.
+      wanted: its `identity`.
+      start: the values of a new search's first trial.
+      seed: of the draws.
+    """
     try:
         study = optuna.create_study(
             storage=storage,
@@ -57,9 +66,12 @@ def open_study(
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=10),
             load_if_exists=True,
         )
+        # A seed of its own for every call: the same one would draw the first trials again.
+        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
         known: dict[str, Any] | None = study.user_attrs.get("identity")
         if known is None:
             study.set_user_attr("identity", wanted)
+            study.enqueue_trial(dict(start))
     except Exception as error:
         raise _unusable(folder / "tune.db", error) from error
     for part in wanted:
@@ -67,12 +79,26 @@ def open_study(
             raise InputError(
                 f"{folder} holds another search, whose {part} differs; choose another --workdir"
             )
-    # A seed of its own for every call: the same one would draw the first trials again.
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # a kill stopped it
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         study.enqueue_trial(trial.params)
     return study
+
+
+def within(space: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """The values that a config has for the fields of a search space, but for those outside it."""
+    values = configs.flatten(models.resolve(config))
+
+    def inside(value: Any, distribution: Any) -> bool:
+        if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+            return value in distribution.choices
+        return bool(distribution.low <= value <= distribution.high)
+
+    return {
+        field: values[field]
+        for field, distribution in space.items()
+        if values.get(field) is not None and inside(values[field], distribution)
+    }
 
 
 def identity(

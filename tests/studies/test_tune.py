@@ -98,6 +98,21 @@ def test_a_trial_is_the_run_that_train_makes_of_its_values(five, tmp_path, capsy
     assert line in capsys.readouterr().out
 
 
+def test_a_search_starts_from_the_values_of_the_config(tmp_path):
+    place = place_at(tmp_path)
+    own = "config.mmssl.learning_rate, config.model.layers = 0.02, 2"
+    place.config.write_text(place.config.read_text().replace("config.model.layers = 1", own))
+    assert run(place, "--trials=1") == 0
+    (trial,) = written(place)["trials"]
+    assert trial["params"] == {"mmssl.learning_rate": 0.02, "model.layers": 2}
+
+
+def test_values_outside_the_space_are_drawn(five):
+    first = written(five)["trials"][0]["params"]  # the rate of the config is below the space
+    assert first["mmssl.learning_rate"] >= 1e-3
+    assert first["model.layers"] == 1
+
+
 def test_the_test_split_has_no_part_in_a_search(tmp_path, five, monkeypatch):
     """Other test pairs, same trials; no file has a score of test, and nothing ranks it."""
     other = place_at(tmp_path, test_seed=1)
