@@ -159,7 +159,7 @@ def main(arguments: Sequence[str]) -> None:
         if options.json:  # after each idea, as all of them take long
             atomic.write_json(options.json, about | {"ideas": rows})
     seeds = ", ".join(str(config.train.seed) for config in planned)
-    title = f"{results.kind_of_data(dataset)}, validation, seeds {seeds}"
+    title = f"{results.kind_of_data(dataset, planned[0])}, validation, seeds {seeds}"
     Console(width=max(Console().width, WIDTH)).print(table_of(rows, title))
 
 
