@@ -1,6 +1,6 @@
 """Hybrid: item vectors, a graph and the items' content, each where it knows most.
 
-A user is the mean of the vectors of his items, and has none of his own, so that a new user is
+A user is the sum of the vectors of his items, and has none of his own, so that a new user is
 served without training. Their scores are joined with those of LightGCN, and with those of content
 in closed form, which counts most where an item has few training pairs.
 """
