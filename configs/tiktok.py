@@ -21,7 +21,7 @@ def get_config() -> Config:
     config.hybrid.user_exponent = 1.0
     config.hybrid.content = 0.8
     config.hybrid.content_exponent = 1.0
-    config.hybrid.cold = 0.5
+    config.hybrid.shrinkage = 20_000.0
     return config
 
 

@@ -34,7 +34,6 @@ IDEAS: dict[str, Idea] = {
     "contrast_.01": partial(features.contrast, weight=0.01, temperature=0.2),
     "contrast_.1": partial(features.contrast, weight=0.1, temperature=0.2),
     "distilled_ridge": features.distilled_ridge,
-    "distilled_neighbors": content_graphs.distilled_neighbors,
     "smoothed": partial(content_graphs.smoothed, weight=0.3),
     "separate_modalities": content_graphs.separate_modalities,
     "linear_content": content_graphs.linear_content,

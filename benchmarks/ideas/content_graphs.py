@@ -5,7 +5,7 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from benchmarks.ideas.features import content_of, evidence, features_of, with_cold, with_table
+from benchmarks.ideas.features import content_of, features_of, with_table
 from benchmarks.ideas.pairs import with_items_loss
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
@@ -15,7 +15,7 @@ from mmssl_jax.graphs.nearest import Neighbors
 from mmssl_jax.graphs.training_pairs import max_training_pairs, training_pairs_of
 from mmssl_jax.models import Model
 from mmssl_jax.models.hybrid.inputs import Inputs
-from mmssl_jax.models.hybrid.losses import Tables, product
+from mmssl_jax.models.hybrid.losses import product
 from mmssl_jax.models.hybrid.scores import Representation, content_scores
 from mmssl_jax.models.model import Batch, Params, Terms
 
@@ -35,22 +35,6 @@ def over_row_sums(matrix: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     sums = np.asarray(matrix.sum(axis=1))
     scale = np.divide(1.0, sums, out=np.zeros(len(sums)), where=sums > 0)
     return scipy.sparse.csr_array(scipy.sparse.diags_array(scale) @ matrix)
-
-
-def distilled_neighbors(model: Model, config: Config, dataset: Dataset) -> Model:
-    """A cold item's vector is the mean of its content neighbours', by edge times evidence.
-
-    Without a neighbour that has training pairs it is the mean of all.
-    """
-    del config
-    edges = over_row_sums(edges_of(model) @ scipy.sparse.diags_array(evidence(dataset)))
-    graph, found = sparse.from_scipy(edges), jnp.asarray(edges.sum(axis=1) > 0)
-
-    def fill(table: Tables) -> Tables:
-        mean = jnp.mean(table, axis=1, keepdims=True)
-        return jnp.where(found[None, :, None], product(graph, table), mean)
-
-    return with_cold(model, fill)
 
 
 def smoothed(model: Model, config: Config, dataset: Dataset, *, weight: float) -> Model:
@@ -94,7 +78,6 @@ def separate_modalities(model: Model, config: Config, dataset: Dataset) -> Model
         )
         for name, values in dataset.features.items()
     )
-    nothing = jnp.zeros_like(content.added)  # what the first adds, the others need not
 
     def score(
         representation: Representation, users: Int[Array, "block"]
@@ -103,7 +86,7 @@ def separate_modalities(model: Model, config: Config, dataset: Dataset) -> Model
         most = max_training_pairs(dataset.train, len(users))
         pairs = training_pairs_of(representation.pairs, users, most)
         for neighbors in others:
-            of_modality = content._replace(neighbors=neighbors, added=nothing)
+            of_modality = content._replace(neighbors=neighbors)
             scores = scores + content_scores(of_modality, pairs, len(users))
         return scores
 

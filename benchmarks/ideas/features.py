@@ -68,8 +68,11 @@ def with_map(model: Model, features: int) -> Model:
 
 
 def every_item(inputs: Inputs) -> Inputs:
-    """With these, cold items are ranked by their vectors as well."""
-    return inputs._replace(trained=jnp.ones_like(inputs.trained))
+    """With these, cold items are ranked by vectors of their own, and inherit nothing."""
+    content = inputs.content
+    if content is not None:
+        content = content._replace(inherited=jax.tree.map(jnp.zeros_like, content.inherited))
+    return inputs._replace(trained=jnp.ones_like(inputs.trained), content=content)
 
 
 def in_vectors(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.experimental import sparse
 from jaxtyping import Array, Bool, Float, Int
 
+from mmssl_jax.graphs.nearest import Neighbors
 from mmssl_jax.graphs.sparse import row_product
 
 
@@ -39,6 +40,15 @@ def _stable_order(values: Int[Array, "n"], bound: int) -> Int[Array, "n"]:
     return (jax.lax.sort(keys) % count).astype(jnp.int32)
 
 
+def neighbor_sums(neighbors: Neighbors, x: Float[Array, "items d"]) -> Float[Array, "items d"]:
+    """For each item the sum of its neighbours' rows of `x`, by the weights."""
+    num_items, k = neighbors.items.shape
+    rows = jnp.arange(neighbors.items.size, dtype=jnp.int32) // k
+    row_starts = jnp.arange(num_items + 1, dtype=jnp.int32) * k
+    values, columns = neighbors.weights.reshape(-1), neighbors.items.reshape(-1)
+    return row_product(_square_bcoo(values, rows, columns, num_items), row_starts, x)
+
+
 @jax.custom_vjp
 def item_spmm(
     graph: ItemGraph,
@@ -52,11 +62,7 @@ def item_spmm(
     gradient to `weights` is computed only if `learn_weights`, otherwise it is 0.
     """
     del learn_weights
-    num_items, k = graph.items.shape
-    rows = jnp.arange(graph.items.size, dtype=jnp.int32) // k
-    row_starts = jnp.arange(num_items + 1, dtype=jnp.int32) * k
-    matrix = _square_bcoo(weights.reshape(-1), rows, graph.items.reshape(-1), num_items)
-    return row_product(matrix, row_starts, x)
+    return neighbor_sums(Neighbors(graph.items, weights), x)
 
 
 def _square_bcoo(

@@ -57,10 +57,13 @@ def normalised_joint(pairs: np.ndarray) -> np.ndarray:
 
 
 def standardised(scores: np.ndarray, weight: float) -> np.ndarray:
-    """Mean 0, and as deviation the weight, of every row; 0 where all are equal."""
-    scores = scores - scores.mean(axis=1, keepdims=True)
-    deviation = scores.std(axis=1, keepdims=True)
-    return weight * scores / np.where(deviation > 0, deviation, 1)
+    """Mean 0 and as deviation the weight, over the warm items; 0 where these are equal, or cold."""
+    warm = np.delete(scores, COLD, axis=1)
+    scores = scores - warm.mean(axis=1, keepdims=True)
+    deviation = warm.std(axis=1, keepdims=True)
+    scores = weight * scores / np.where(deviation > 0, deviation, 1)
+    scores[:, COLD] = 0
+    return scores
 
 
 def expected_scores(own: session.Session, params) -> np.ndarray:
@@ -78,15 +81,15 @@ def expected_scores(own: session.Session, params) -> np.ndarray:
             layers.append(normalised_joint(pairs) @ layers[-1])
         nodes = np.mean(layers, axis=0)
         total += standardised(nodes[:USERS] @ nodes[USERS:].T, hybrid.graph / hybrid.members)
-    total[:, COLD] = 0  # it has learned nothing
     if own.model.inputs.content is not None:
         near, edges = own.model.inputs.content.neighbors
         matrix = np.zeros((ITEMS, ITEMS))
         np.put_along_axis(matrix, np.asarray(near), np.asarray(edges, np.float64), axis=1)
         known = (pairs / counts[:, None]).sum(axis=0)
+        shares = matrix[COLD] * known
+        total[:, COLD] = total @ shares / (hybrid.shrinkage + shares.sum())
         scale = hybrid.content * (1 + known) ** -hybrid.content_exponent
         total += np.log1p(pairs @ matrix / counts[:, None]) * scale[None, :]
-        total[:, COLD] += hybrid.cold
     return total
 
 
@@ -103,7 +106,7 @@ def represented(own: session.Session, params):
 def test_scores_are_those_of_a_dense_computation(members, graph, content, monkeypatch):
     monkeypatch.setattr(hybrid_scores, "PAIRS_AT_A_TIME", 3)
     values = {"hybrid__members": members, "hybrid__graph": graph, "hybrid__content": content}
-    own = prepared(**values, hybrid__user_exponent=0.6, hybrid__cold=0.7)
+    own = prepared(**values, hybrid__user_exponent=0.6, hybrid__shrinkage=9.0)
     assert np.diff(own.dataset.train.indptr).max() > 2 * hybrid_scores.PAIRS_AT_A_TIME
     params = own.model.init(jax.random.key(1))
     assert params.keys() == ({"items", "graph"} if graph else {"items"})

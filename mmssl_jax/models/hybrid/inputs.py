@@ -23,11 +23,15 @@ class Content(NamedTuple):
     How much is known of an item without its content is how often training draws it as a positive:
     its users are drawn alike, each with one of his n items, so it is `k = sum over its users of
     1 / n`. The weight of its content is `hybrid.content / (1 + k)**hybrid.content_exponent`.
+
+    An item without a training pair inherits the vectors of its neighbours: with edges w, `sum of
+    w k v / (hybrid.shrinkage + sum of w k)`, less the mean vector. What has few that are like it
+    stays near that mean.
     """
 
     neighbors: Neighbors  # of `content_graph`
     item_scale: Float[Array, "items"]  # that weight
-    added: Float[Array, "items"]  # `hybrid.cold` for items without a training pair, else 0
+    inherited: Neighbors  # those shares; 0 for items with a training pair
 
 
 class Inputs(NamedTuple):
@@ -91,5 +95,13 @@ def _content(config: Config, dataset: Dataset) -> Content | None:
     return Content(
         neighbors,
         jnp.asarray(scale, jnp.float32),
-        jnp.asarray(np.where(known > 0, 0.0, own.cold), jnp.float32),
+        _inherited(neighbors, jnp.asarray(known, jnp.float32), own.shrinkage),
+    )
+
+
+def _inherited(neighbors: Neighbors, known: Float[Array, "items"], shrinkage: float) -> Neighbors:
+    """`Content.inherited`; `known` is k of every item."""
+    weights = jnp.where((known == 0)[:, None], neighbors.weights * known[neighbors.items], 0.0)
+    return neighbors._replace(
+        weights=weights / (shrinkage + jnp.sum(weights, axis=1, keepdims=True))
     )

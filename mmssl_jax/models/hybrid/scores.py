@@ -1,5 +1,6 @@
 """The scores of the hybrid: those of its learned parts, standardised, and those of content."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from mmssl_jax.config import Config
+from mmssl_jax.graphs.item_graph import neighbor_sums
 from mmssl_jax.graphs.training_pairs import PairTables, TrainingPairs, training_pairs_of
 from mmssl_jax.models.hybrid.inputs import Content, Inputs
 from mmssl_jax.models.hybrid.losses import graph_layers, product
@@ -18,8 +20,8 @@ PAIRS_AT_A_TIME = 4096
 class Representation(NamedTuple):
     """What is ranked. A part is the item vectors, or the graph, of one member.
 
-    The scores that a part gives a user have mean 0 over the items, and as deviation its weight; but
-    items without a training pair get 0.
+    The scores that a part gives a user have mean 0 over the items with training pairs, and as
+    deviation its weight.
     """
 
     users: Float[Array, "parts users d"]
@@ -46,13 +48,32 @@ def represent(params: Params, inputs: Inputs, *, config: Config) -> Representati
         # A new user has no embedding of his own, only what comes from his items.
         from_layers = jnp.sum(layers[:-1, :, num_users:], axis=0)
         passed = jnp.concatenate([passed, from_layers / inputs.root_degrees[None, :, None]])
-    items = items - jnp.mean(items, axis=1, keepdims=True)
-    spread = jnp.einsum("pid,pie->pde", items, items) / items.shape[1]
+    items, mean, spread = _centred(items, inputs)
+    # What a new user takes from an item: its vector in the first parts, in those of the graph what
+    # it passes on, which is nothing if it has no training pair.
+    passed = jnp.where(inputs.trained[None, :, None], passed, 0.0)
+    passed = passed.at[: own.members].set((items + mean)[: own.members])
     of_parts = jnp.asarray(weights) / own.members
     users = standardised(users, spread, of_parts)
-    # An item without a training pair has learned nothing but to be no one's: it gets the mean.
-    items = jnp.where(inputs.trained[None, :, None], items, 0.0)
     return Representation(users, items, passed, spread, of_parts, inputs.pairs, inputs.content)
+
+
+def _centred(
+    items: Float[Array, "parts items d"], inputs: Inputs
+) -> tuple[Float[Array, "parts items d"], Float[Array, "parts 1 d"], Float[Array, "parts d d"]]:
+    """The items less the mean of those with training pairs, that mean, and their covariance.
+
+    An item without a training pair has learned nothing but to be no one's. It gets what it inherits
+    of its content's neighbours, without content the mean.
+    """
+    trained = inputs.trained[None, :, None]
+    count = jnp.maximum(jnp.sum(inputs.trained), 1)
+    mean = jnp.sum(jnp.where(trained, items, 0.0), axis=1, keepdims=True) / count
+    items = jnp.where(trained, items - mean, 0.0)
+    spread = jnp.einsum("pid,pie->pde", items, items) / count
+    if inputs.content is not None:
+        items = items + jax.lax.map(partial(neighbor_sums, inputs.content.inherited), items)
+    return items, mean, spread
 
 
 def standardised(
@@ -82,7 +103,7 @@ def content_scores(
     chunks = rows.reshape(-1, PAIRS_AT_A_TIME), items.reshape(-1, PAIRS_AT_A_TIME)
     sums, _ = jax.lax.scan(add, jnp.zeros((num_users, len(content.item_scale))), chunks)
     scores = jnp.log1p(sums / jnp.maximum(counts, 1.0)[:, None])
-    return scores * content.item_scale[None, :] + content.added[None, :]
+    return scores * content.item_scale[None, :]
 
 
 def _scores(

@@ -15,7 +15,7 @@ class Hybrid(Section):
     graph: float = setting(0.0, NOT_NEGATIVE)  # weight of the graph's scores; 0 trains no graph
     content: float = setting(0.6, NOT_NEGATIVE)  # weight of the content's scores; 0 is without
     content_exponent: float = setting(0.75, NOT_NEGATIVE)  # of `Content.item_scale`
-    cold: float = 0.0  # the learned score of items without a training pair, in deviations
+    shrinkage: float = setting(100.0, POSITIVE)  # of what items without a pair inherit: `Content`
     sharpness: float = setting(11.0, POSITIVE)  # of `content_graph`, as the two that follow
     rank: int = setting(64, POSITIVE)
     neighbors: int = setting(20, POSITIVE)
