@@ -19,7 +19,7 @@ def get_config() -> Config:
     config.model.name = "hybrid"
     config.train.embedding_l2 = 4e-2
     config.hybrid.user_exponent = 1.0
-    config.hybrid.content = 0.8
+    config.hybrid.content = (0.8,)
     config.hybrid.content_exponent = 1.0
     config.hybrid.shrinkage = 20_000.0
     return config
@@ -33,6 +33,5 @@ def get_search_space() -> dict[str, Any]:
         "train.learning_rate": FloatDistribution(5e-4, 2e-3, log=True),
         "train.embedding_l2": FloatDistribution(2.5e-3, 1e-1, log=True),
         "hybrid.user_exponent": FloatDistribution(0.5, 1.0),
-        "hybrid.content": FloatDistribution(0.1, 1.6, log=True),
         "hybrid.content_exponent": FloatDistribution(0.0, 1.25),
     }

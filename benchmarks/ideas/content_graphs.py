@@ -16,7 +16,7 @@ from mmssl_jax.graphs.training_pairs import max_training_pairs, training_pairs_o
 from mmssl_jax.models import Model
 from mmssl_jax.models.hybrid.inputs import Inputs
 from mmssl_jax.models.hybrid.losses import product
-from mmssl_jax.models.hybrid.scores import Representation, content_scores
+from mmssl_jax.models.hybrid.scores import Held, Representation, content_scores
 from mmssl_jax.models.model import Batch, Params, Terms
 
 BLOCK = 1024  # rows of cosines that exist at a time
@@ -50,12 +50,12 @@ def smoothed(model: Model, config: Config, dataset: Dataset, *, weight: float) -
         return with_table(params, table + weight * product(graph, table))
 
     def loss(
-        params: Params, inputs: Inputs, held: Params, batch: Batch, key: PRNGKeyArray
+        params: Params, inputs: Inputs, held: Held, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Array, Terms]:
         return base(joined(params), inputs, held, batch, key)
 
-    def embed(params: Params, inputs: Inputs, held: Params) -> Representation:
-        return model.embed(params, inputs, joined(held))
+    def embed(params: Params, inputs: Inputs, held: Held) -> Representation:
+        return model.embed(params, inputs, held._replace(average=joined(held.average)))
 
     return with_items_loss(model._replace(embed=embed), loss)
 
@@ -86,7 +86,7 @@ def separate_modalities(model: Model, config: Config, dataset: Dataset) -> Model
         most = max_training_pairs(dataset.train, len(users))
         pairs = training_pairs_of(representation.pairs, users, most)
         for neighbors in others:
-            of_modality = content._replace(neighbors=neighbors)
+            of_modality = representation.content._replace(neighbors=neighbors)
             scores = scores + content_scores(of_modality, pairs, len(users))
         return scores
 

@@ -16,7 +16,7 @@ from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.models import Model
 from mmssl_jax.models.hybrid.inputs import Content, Inputs
 from mmssl_jax.models.hybrid.losses import Tables
-from mmssl_jax.models.hybrid.scores import Representation
+from mmssl_jax.models.hybrid.scores import Held, Representation
 from mmssl_jax.models.model import Batch, Params, Terms
 
 MOST_EVIDENCE, PENALTY = 5.0, 3.0  # of the ridge regression
@@ -63,8 +63,8 @@ def with_map(model: Model, features: int) -> Model:
         return params | {"items": params["items"] | {"content_map": maps}}
 
     shapes = jax.eval_shape(init, jax.random.key(0))
-    held = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    return model._replace(init=init, held=held)
+    average = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return model._replace(init=init, held=model.held._replace(average=average))
 
 
 def every_item(inputs: Inputs) -> Inputs:
@@ -91,7 +91,7 @@ def in_vectors(
         return jnp.einsum("if,mfd->mid", features, items["content_map"])
 
     def loss(
-        params: Params, inputs: Inputs, held: Params, batch: Batch, key: PRNGKeyArray
+        params: Params, inputs: Inputs, held: Held, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Array, Terms]:
         drop, own = jax.random.split(key)
         table = params["items"]["item_embedding"]
@@ -99,12 +99,13 @@ def in_vectors(
         table = jnp.where(kept[:, :, None], table, 0.0) + mapped(params["items"])
         return base(with_table(params, table), inputs, held, batch, own)
 
-    def embed(params: Params, inputs: Inputs, held: Params) -> Representation:
-        table = held["items"]["item_embedding"]
+    def embed(params: Params, inputs: Inputs, held: Held) -> Representation:
+        table = held.average["items"]["item_embedding"]
         if cold:
             table = jnp.where(inputs.trained[None, :, None], table, 0.0)
             inputs = every_item(inputs)
-        return model.embed(params, inputs, with_table(held, table + mapped(held["items"])))
+        average = with_table(held.average, table + mapped(held.average["items"]))
+        return model.embed(params, inputs, held._replace(average=average))
 
     changed = with_map(model, features.shape[1])._replace(embed=embed)
     return with_items_loss(changed, loss)
@@ -142,7 +143,7 @@ def contrast(
     base = model.losses["items"]
 
     def loss(
-        params: Params, inputs: Inputs, held: Params, batch: Batch, key: PRNGKeyArray
+        params: Params, inputs: Inputs, held: Held, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Array, Terms]:
         total, terms = base(params, inputs, held, batch, key)
         table, maps = params["items"]["item_embedding"], params["items"]["content_map"]
@@ -161,10 +162,11 @@ def contrast(
 def with_cold(model: Model, fill: Callable[[Tables], Tables]) -> Model:
     """The model whose cold items have the vectors that `fill` makes of those of all items."""
 
-    def embed(params: Params, inputs: Inputs, held: Params) -> Representation:
-        table = held["items"]["item_embedding"]
+    def embed(params: Params, inputs: Inputs, held: Held) -> Representation:
+        table = held.average["items"]["item_embedding"]
         table = jnp.where(inputs.trained[None, :, None], table, fill(table))
-        return model.embed(params, every_item(inputs), with_table(held, table))
+        average = with_table(held.average, table)
+        return model.embed(params, every_item(inputs), held._replace(average=average))
 
     return model._replace(embed=embed)
 

@@ -13,6 +13,7 @@ from mmssl_jax.graphs.training_pairs import PairTables
 from mmssl_jax.models import Model, losses
 from mmssl_jax.models.hybrid.inputs import Inputs
 from mmssl_jax.models.hybrid.losses import Tables, product
+from mmssl_jax.models.hybrid.scores import Held
 from mmssl_jax.models.model import Batch, LossFn, Params, Terms
 from mmssl_jax.training import batches
 
@@ -79,7 +80,7 @@ def hard_negatives(model: Model, config: Config, dataset: Dataset, *, count: int
     base, ones = model.losses["items"], jnp.ones(dataset.num_items)
 
     def loss(
-        params: Params, inputs: Inputs, held: Params, batch: Batch, key: PRNGKeyArray
+        params: Params, inputs: Inputs, held: Held, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Array, Terms]:
         draw, own = jax.random.split(key)
         candidates = negatives_of(draw, inputs.pairs, batch.users, count)
@@ -104,7 +105,7 @@ def more_negatives(model: Model, config: Config, dataset: Dataset, *, count: int
     base = model.losses["items"]
 
     def loss(
-        params: Params, inputs: Inputs, held: Params, batch: Batch, key: PRNGKeyArray
+        params: Params, inputs: Inputs, held: Held, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Array, Terms]:
         draw, own = jax.random.split(key)
         negatives = negatives_of(draw, inputs.pairs, batch.users, count).reshape(-1)
@@ -128,7 +129,7 @@ def users_by_degree(model: Model, config: Config, dataset: Dataset, *, power: fl
     base = model.losses["items"]
 
     def loss(
-        params: Params, inputs: Inputs, held: Params, batch: Batch, key: PRNGKeyArray
+        params: Params, inputs: Inputs, held: Held, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Array, Terms]:
         draw, own = jax.random.split(key)
         return base(
@@ -156,7 +157,7 @@ def item_weights(model: Model, config: Config, dataset: Dataset, *, power: float
     )
 
     def loss(
-        params: Params, inputs: Inputs, held: Params, batch: Batch, key: PRNGKeyArray
+        params: Params, inputs: Inputs, held: Held, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Array, Terms]:
         del held
         table, hidden = params["items"]["item_embedding"], config.hybrid.hidden

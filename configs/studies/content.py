@@ -31,7 +31,7 @@ def get_settings() -> dict[str, dict[str, Any]]:
     return {
         "hybrid": hybrid,
         "hybrid of 3": hybrid | {"hybrid.members": 3},
-        "without content": hybrid | {"hybrid.content": 0.0},
+        "without content": hybrid | {"hybrid.content": (0.0,)},
         "shuffled features": hybrid | {"data.path": "data/tiktok-shuffled"},
         "lightgcn": row("tiktok_lightgcn.py"),
         "mmssl": row("tiktok_mmssl.py"),

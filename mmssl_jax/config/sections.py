@@ -20,6 +20,7 @@ POSITIVE = Rule("greater than 0", lambda value: value > 0)
 NOT_NEGATIVE = Rule("0 or greater", lambda value: value >= 0)
 FRACTION = Rule("at least 0 and less than 1", lambda value: 0 <= value < 1)
 ALL_POSITIVE = Rule("positive numbers", lambda values: bool(values) and min(values) > 0)
+NONE_NEGATIVE = Rule("numbers of 0 or greater", lambda values: bool(values) and min(values) >= 0)
 SEED = Rule("less than 2**32", lambda value: value < 2**32)  # what a random key takes
 
 _FINITE = Rule("a finite number", lambda value: abs(value) < float("inf"))

@@ -133,6 +133,6 @@ def up_to(config: Config, epoch: int) -> Config:
     """The config, resolved, of a run that ends where one of this config is after an epoch."""
     definition = defined(config)
     changes: dict[str, Any] = {"train.epochs": epoch}
-    if definition.at_epoch is not None:  # a model whose epochs do not build on each other
+    if definition.at_epoch is not None:  # a model whose epochs try values of a setting
         changes = definition.at_epoch(config, epoch)
     return resolve(configs.unflatten(configs.flatten(config) | changes))

@@ -90,7 +90,7 @@ class Definition(NamedTuple):
         default.
       schedule: config -> epochs and validations, where the model decides on them itself.
       at_epoch: (config, epoch) -> the fields of a run that makes what an epoch made, for a model
-        whose epochs do not build on each other.
+        whose epochs try values of a setting in turn.
     """
 
     build: Callable[[Config, Dataset, int], Model]

@@ -88,7 +88,7 @@ def expected_scores(own: session.Session, params) -> np.ndarray:
         known = (pairs / counts[:, None]).sum(axis=0)
         shares = matrix[COLD] * known
         total[:, COLD] = total @ shares / (hybrid.shrinkage + shares.sum())
-        scale = hybrid.content * (1 + known) ** -hybrid.content_exponent
+        scale = hybrid.content[0] * (1 + known) ** -hybrid.content_exponent
         total += np.log1p(pairs @ matrix / counts[:, None]) * scale[None, :]
     return total
 
@@ -102,7 +102,7 @@ def represented(own: session.Session, params):
 
 @pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("graph", [0.0, 0.5])
-@pytest.mark.parametrize("content", [0.0, 0.8])
+@pytest.mark.parametrize("content", [(0.0,), (0.8,)])
 def test_scores_are_those_of_a_dense_computation(members, graph, content, monkeypatch):
     monkeypatch.setattr(hybrid_scores, "PAIRS_AT_A_TIME", 3)
     values = {"hybrid__members": members, "hybrid__graph": graph, "hybrid__content": content}
@@ -110,13 +110,31 @@ def test_scores_are_those_of_a_dense_computation(members, graph, content, monkey
     assert np.diff(own.dataset.train.indptr).max() > 2 * hybrid_scores.PAIRS_AT_A_TIME
     params = own.model.init(jax.random.key(1))
     assert params.keys() == ({"items", "graph"} if graph else {"items"})
-    assert own.model.scores_cold_items == bool(content)
+    assert own.model.scores_cold_items == any(content)
     found = jax.jit(own.model.score)(represented(own, params), jnp.arange(USERS))
     np.testing.assert_allclose(found, expected_scores(own, params), rtol=1e-5, atol=1e-5)
 
 
+def test_weights_of_content_take_turns_by_validation():
+    own = prepared(
+        hybrid__content=(0.4, 0.0, 0.8), train__steps_per_epoch=3, train__evaluate_every=2
+    )
+    params, without = own.model.init(jax.random.key(1)), prepared(hybrid__content=(0.0,))
+    users, model, held = jnp.arange(USERS), own.model, own.model.held
+    plain = without.model.score(represented(without, params), users)
+    content = []
+    for step in range(30):
+        held = model.refresh(params, model.inputs, held, jnp.int32(step))
+        if step % 6 == 5:
+            scores = model.score(model.embed(params, model.inputs, held), users)
+            content.append(np.delete(scores - plain, COLD, axis=1))
+    assert np.abs(content[0]).max() > 0.1
+    for found, share in zip(content, (1, 0, 2, 1, 0), strict=True):
+        np.testing.assert_allclose(found, share * content[0], atol=1e-5)
+
+
 def test_scores_are_the_mean_of_the_members_own():
-    values = {"hybrid__graph": 0.5, "hybrid__content": 0.0}
+    values = {"hybrid__graph": 0.5, "hybrid__content": (0.0,)}
     both, alone = prepared(hybrid__members=2, **values), prepared(**values)
     params = both.model.init(jax.random.key(1))
     users = jnp.arange(USERS)
@@ -272,7 +290,7 @@ def test_features_are_not_learned():
         InputError, match=r"'data\.missing' is 'learned', but model 'hybrid' learns"
     ):
         prepared(data__missing="learned")
-    assert prepared(data__missing="learned", hybrid__content=0.0).model.inputs.content is None
+    assert prepared(data__missing="learned", hybrid__content=(0.0,)).model.inputs.content is None
 
 
 @pytest.mark.parametrize("kind", ["none", "constant"])

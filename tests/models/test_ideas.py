@@ -151,14 +151,15 @@ def test_users_are_drawn_by_degree(power):
 
 
 def test_items_count_by_their_weights_in_scores_and_losses(plain):
-    own = session_of("item_weights", hybrid__hidden=1 - 1e-9, hybrid__content=0.0)
+    own = session_of("item_weights", hybrid__hidden=1 - 1e-9, hybrid__content=(0.0,))
     params = own.model.init(jax.random.key(1))
     train, table = own.dataset.train.toarray(), np.asarray(params["items"]["item_embedding"])
     weights = np.maximum(train.sum(axis=0), 1) ** -0.25
     sums = train @ weights
     sums = np.where(sums > 0, sums, 1)[:, None] ** 0.6
     users = (train * weights) @ table / sums
-    representation = own.model.embed(params, own.model.inputs, params)
+    held = own.model.held._replace(average=params)
+    representation = own.model.embed(params, own.model.inputs, held)
     size = np.linalg.norm(users, axis=2, keepdims=True)
     found = np.asarray(representation.users)
     ratio = found / np.linalg.norm(found, axis=2, keepdims=True).clip(1e-9)
@@ -172,15 +173,16 @@ def test_items_count_by_their_weights_in_scores_and_losses(plain):
     margin = (rows * (table[each, p] - table[each, n])).sum(axis=2)
     np.testing.assert_allclose(terms["bpr"], np.log1p(np.exp(-margin)).mean(), rtol=1e-5)
 
-    none = session_of("none", hybrid__content=0.0)
+    none = session_of("none", hybrid__content=(0.0,))
     same = pairs.item_weights(none.model, none.config, none.dataset, power=0.0)
     found = loss_of(none._replace(model=same), params, batch, 2)
     expected = loss_of(none, params, batch, 2)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, expected)
 
 
-def ranked_table(own: session.Session, held) -> np.ndarray:
-    return np.asarray(own.model.embed(held, own.model.inputs, held).items)
+def ranked_table(own: session.Session, average) -> np.ndarray:
+    held = own.model.held._replace(average=average)
+    return np.asarray(own.model.embed(average, own.model.inputs, held).items)
 
 
 def centred(table: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
@@ -232,7 +234,7 @@ def dense(neighbors: Neighbors) -> np.ndarray:
 
 def test_only_cold_items_get_other_vectors(plain):
     none, state, _ = plain
-    table = np.asarray(state.held["items"]["item_embedding"], float)
+    table = np.asarray(state.held.average["items"]["item_embedding"], float)
     train = none.dataset.train.toarray()
     known = (train / train.sum(axis=1, keepdims=True).clip(1)).sum(axis=0)
 
@@ -246,7 +248,7 @@ def test_only_cold_items_get_other_vectors(plain):
 
     expected = table.copy()
     expected[:, COLD] = by_ridge
-    found = ranked_table(session_of("distilled_ridge"), state.held)
+    found = ranked_table(session_of("distilled_ridge"), state.held.average)
     np.testing.assert_allclose(found, centred(expected), atol=1e-5)
 
 
@@ -254,13 +256,13 @@ def test_vectors_are_smoothed_in_scores_and_losses(plain):
     none, state, _ = plain
     own = session_of("smoothed")
     edges = dense(none.model.inputs.content.neighbors)
-    table = np.asarray(state.held["items"]["item_embedding"])
+    table = np.asarray(state.held.average["items"]["item_embedding"])
     table = table + 0.3 * edges / edges.sum(axis=1, keepdims=True) @ table
     joined = {"items": {"item_embedding": jnp.float32(table)}}
-    found, expected = ranked_table(own, state.held), ranked_table(none, joined)
+    found, expected = ranked_table(own, state.held.average), ranked_table(none, joined)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     batch = drawn(own)
-    found, expected = loss_of(own, state.held, batch, 2), loss_of(none, joined, batch, 2)
+    found, expected = loss_of(own, state.held.average, batch, 2), loss_of(none, joined, batch, 2)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, expected)
 
 
@@ -274,7 +276,7 @@ def test_modalities_apart_are_summed(plain):
         rtol=1e-6,
     )
     total, of_mean = 0, {"hybrid__shrinkage": 1e20}  # nothing is inherited
-    without = scores_of(session_of("none", hybrid__content=0.0), state)
+    without = scores_of(session_of("none", hybrid__content=(0.0,)), state)
     for name, values in none.dataset.features.items():
         alone = dataclasses.replace(none.dataset, features={name: values})
         half = session_of("none", alone, hybrid__sharpness=5.5, **of_mean)

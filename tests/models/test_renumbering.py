@@ -21,7 +21,7 @@ SETTINGS = {name: {"model.name": name} for name in MODELS} | {
     "mmssl, observed": {"model.name": "mmssl", "mmssl.modality_graph": "observed"},
     "micro, ngcf": {"model.name": "micro", "item_graph.backbone": "ngcf"},
     "hybrid, members": {"model.name": "hybrid", "hybrid.members": 2, "hybrid.graph": 0.5},
-    "hybrid, without content": {"model.name": "hybrid", "hybrid.content": 0.0},
+    "hybrid, without content": {"model.name": "hybrid", "hybrid.content": (0.0,)},
     "ease": {"model.name": "ease", "ease.l2": (10.0,)},
     "vbpr, learned": {"model.name": "vbpr", "data.missing": "learned"},
 }

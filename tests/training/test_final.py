@@ -175,6 +175,21 @@ def test_ease_takes_the_lambda_of_the_best_epoch(tmp_path, capsys):
     np.testing.assert_allclose(held, ease.solve(gram, 7.0), atol=1e-6)
 
 
+def test_the_hybrid_takes_the_weight_of_content_of_the_best_epoch(tmp_path, capsys):
+    place, flag = Place(tmp_path), "--config.model.name=hybrid"
+    line = refused("train", place.argv("--final", flag, "--config.train.epochs=2"), capsys)
+    assert line.startswith("config field 'hybrid.content' has 2 values, and without validation")
+    assert not place.run.exists()
+    place.train(flag, "--config.hybrid.content=(0.0,0.1,0.2)", "--config.train.steps_per_epoch=2")
+    best = place.results["best_epoch"]
+    served = Place(tmp_path / "other")
+    served.train(f"--final-from={place.run}", f"--workdir={served.run}")
+    assert served.results["epochs"] == best
+    for own in (place, served):
+        (weight,) = (x for name, x in own.arrays(best).items() if ".held.content" in name)
+        assert weight == np.float32((best - 1) % 3 * 0.1)
+
+
 def test_a_killed_final_run_ends_as_the_run_that_was_not(tmp_path):
     flags = ("--final", "--config.train.epochs=5", "--config.data.modalities=image")
     whole, killed = Place(tmp_path / "whole"), Place(tmp_path / "killed")

@@ -68,7 +68,9 @@ def split_tables(ran: Ran) -> list[jax.Array]:
         names = ("user_embedding", "item_embedding")
         return [kernel, *(part[name] for part in (generator, moments) for name in names)]
     moments = [state.optimiser_states[player][0].mu for player in state.params]
-    return jax.tree.leaves((state.params, moments, state.held, ran.inputs.content.neighbors))
+    return jax.tree.leaves(
+        (state.params, moments, state.held.average, ran.inputs.content.neighbors)
+    )
 
 
 @pytest.fixture(scope="module", params=SETTINGS)

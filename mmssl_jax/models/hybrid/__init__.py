@@ -3,7 +3,12 @@
 A user is the sum of the vectors of his items, and has none of his own, so that a new user is
 served without training. Their scores are joined with those of LightGCN, and with those of content
 in closed form, which counts most where an item has few training pairs.
+
+How much content counts is chosen on validation: its weights take turns from epoch to epoch, and
+the best epoch has its own.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,29 +16,46 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
 from mmssl_jax.graphs.training_pairs import max_training_pairs
 from mmssl_jax.models.hybrid import losses, scores
 from mmssl_jax.models.hybrid.inputs import Inputs, make_inputs
-from mmssl_jax.models.hybrid.scores import Representation
+from mmssl_jax.models.hybrid.scores import Held, Representation
 from mmssl_jax.models.hybrid.settings import DEFAULTS, Hybrid
 from mmssl_jax.models.model import Definition, Model, Params
 
 
+def at_epoch(config: Config, epoch: int) -> dict[str, Any]:
+    """The config change that ends at an epoch, with the weight of content that its turn was."""
+    weights, turn = config.hybrid.content, (epoch - 1) // config.train.evaluate_every
+    return {"train.epochs": epoch, "hybrid.content": (weights[turn % len(weights)],)}
+
+
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
-    """The hybrid. Without features it has no content, with a `hybrid.graph` of 0 no graph."""
-    del steps_per_epoch
+    """The hybrid. Without features it has no content, with a `hybrid.graph` of 0 no graph.
+
+    Raises:
+      InputError: all pairs are in train, and content has several weights to choose from.
+    """
     own, d = config.hybrid, config.model.embedding_dim
+    if dataset.final and len(own.content) > 1:
+        raise InputError(
+            f"config field 'hybrid.content' has {len(own.content)} values, and without validation "
+            f"none is chosen; give one, such as --config.hybrid.content={own.content[0]:g}, or "
+            "--final-from RUN"
+        )
+    steps = config.train.evaluate_every * steps_per_epoch
     inputs, players = make_inputs(config, dataset), losses.losses_of(config)
     sizes = {"users": (dataset.num_users, d), "items": (dataset.num_items, d)}
 
     def init(key: PRNGKeyArray) -> Params:
         return losses.init_tables(key, tuple(players), own.members, sizes)
 
-    def refresh(params: Params, inputs: Inputs, held: Params, step: Int[Array, ""]) -> Params:
+    def refresh(params: Params, inputs: Inputs, held: Held, step: Int[Array, ""]) -> Held:
         del inputs
-        return scores.held_average(held, params, step, own.average)
+        return scores.held_at(step, held, params, config=config, steps=steps)
 
-    def embed(params: Params, inputs: Inputs, held: Params) -> Representation:
+    def embed(params: Params, inputs: Inputs, held: Held) -> Representation:
         del params
         return scores.represent(held, inputs, config=config)
 
@@ -51,7 +73,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         players,
         embed,
         score,
-        held=jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes),
+        held=Held(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes), jnp.zeros(())),
         refresh=refresh,
         scores_cold_items=inputs.content is not None,
         score_history=scores.score_history,
@@ -59,4 +81,4 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     )
 
 
-MODEL = Definition(build, DEFAULTS, {"hybrid": Hybrid})
+MODEL = Definition(build, DEFAULTS, {"hybrid": Hybrid}, at_epoch=at_epoch)

@@ -22,7 +22,7 @@ class Content(NamedTuple):
 
     How much is known of an item without its content is how often training draws it as a positive:
     its users are drawn alike, each with one of his n items, so it is `k = sum over its users of
-    1 / n`. The weight of its content is `hybrid.content / (1 + k)**hybrid.content_exponent`.
+    1 / n`. Its content counts by `1 / (1 + k)**hybrid.content_exponent`.
 
     An item without a training pair inherits the vectors of its neighbours: with edges w, `sum of
     w k v / (hybrid.shrinkage + sum of w k)`, less the mean vector. What has few that are like it
@@ -30,7 +30,7 @@ class Content(NamedTuple):
     """
 
     neighbors: Neighbors  # of `content_graph`
-    item_scale: Float[Array, "items"]  # that weight
+    item_scale: Float[Array, "items"]  # that number; in a `Representation` by the content's weight
     inherited: Neighbors  # those shares; 0 for items with a training pair
 
 
@@ -71,7 +71,7 @@ def make_inputs(config: Config, dataset: Dataset) -> Inputs:
 
 def _content(config: Config, dataset: Dataset) -> Content | None:
     own, train = config.hybrid, dataset.train
-    if not (dataset.features and own.content):
+    if not (dataset.features and any(own.content)):
         return None
     if config.data.missing == "learned":
         raise InputError(
@@ -91,7 +91,7 @@ def _content(config: Config, dataset: Dataset) -> Content | None:
         neighbors=min(own.neighbors, dataset.num_items - 1),
         tie_order=dataset.tie_order,
     )
-    scale = own.content * (1 + known) ** -own.content_exponent
+    scale = (1 + known) ** -own.content_exponent
     return Content(
         neighbors,
         jnp.asarray(scale, jnp.float32),

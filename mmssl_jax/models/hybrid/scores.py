@@ -33,9 +33,16 @@ class Representation(NamedTuple):
     content: Content | None
 
 
-def represent(params: Params, inputs: Inputs, *, config: Config) -> Representation:
-    """The representation of these parameters."""
-    own = config.hybrid
+class Held(NamedTuple):
+    """What is ranked of the steps so far."""
+
+    average: Params  # of the parameters, moving
+    content: Float[Array, ""]  # weight of the content's scores
+
+
+def represent(held: Held, inputs: Inputs, *, config: Config) -> Representation:
+    """The representation of the parameters' average."""
+    own, params = config.hybrid, held.average
     items = passed = params["items"]["item_embedding"]
     users = product(inputs.user_items, items)
     weights = [1.0] * own.members
@@ -54,8 +61,10 @@ def represent(params: Params, inputs: Inputs, *, config: Config) -> Representati
     passed = jnp.where(inputs.trained[None, :, None], passed, 0.0)
     passed = passed.at[: own.members].set((items + mean)[: own.members])
     of_parts = jnp.asarray(weights) / own.members
-    users = standardised(users, spread, of_parts)
-    return Representation(users, items, passed, spread, of_parts, inputs.pairs, inputs.content)
+    users, content = standardised(users, spread, of_parts), inputs.content
+    if content is not None:
+        content = content._replace(item_scale=held.content * content.item_scale)
+    return Representation(users, items, passed, spread, of_parts, inputs.pairs, content)
 
 
 def _centred(
@@ -131,8 +140,14 @@ def score_history(representation: Representation, items: Int[Array, "n"]) -> Flo
     return _scores(representation, user, pairs)[0]
 
 
-def held_average(held: Params, params: Params, step: Int[Array, ""], decay: float) -> Params:
-    """The moving average of the parameters, from the first step on."""
-    kept = jnp.where(step == 0, 0.0, decay)
-    average: Params = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, held, params)
-    return average
+def held_at(
+    step: Int[Array, ""], held: Held, params: Params, *, config: Config, steps: int
+) -> Held:
+    """What is held from a step on: the average begins with the first, and weights take turns.
+
+    Each validation ranks by the next of `hybrid.content`; `steps` are those of a validation.
+    """
+    kept = jnp.where(step == 0, 0.0, config.hybrid.average)
+    average = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, held.average, params)
+    weights = jnp.asarray(config.hybrid.content, jnp.float32)
+    return Held(average, weights[step // steps % len(weights)])
