@@ -17,7 +17,6 @@ def get_config() -> Config:
     config = Config()
     config.data.path = "data/tiktok"
     config.model.name = "hybrid"
-    config.train.embedding_l2 = 4e-2
     config.hybrid.user_exponent = 1.0
     config.hybrid.content = (0.8,)
     config.hybrid.content_exponent = 1.0

@@ -10,9 +10,9 @@ from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.graphs import sparse
 from mmssl_jax.graphs.training_pairs import PairTables
-from mmssl_jax.models import Model, losses
+from mmssl_jax.models import Model
 from mmssl_jax.models.hybrid.inputs import Inputs
-from mmssl_jax.models.hybrid.losses import Tables, product
+from mmssl_jax.models.hybrid.losses import Tables, bpr_of, l2_of, product
 from mmssl_jax.models.hybrid.scores import Held
 from mmssl_jax.models.model import Batch, LossFn, Params, Terms
 from mmssl_jax.training import batches
@@ -163,9 +163,7 @@ def item_weights(model: Model, config: Config, dataset: Dataset, *, power: float
         table, hidden = params["items"]["item_embedding"], config.hybrid.hidden
         users = users_in_training(table, inputs, batch, key, hidden=hidden, weights=weights)
         items = (rows_of(table, x.reshape(len(table), -1)) for x in batch[1:])
-        rows = (users, *items)
-        bpr = jax.vmap(losses.bpr)(*rows)
-        l2 = config.train.embedding_l2 * losses.half_squares(rows) / users.shape[1]
-        return jnp.sum(bpr) + l2, {"bpr": jnp.mean(bpr), "embedding_l2": l2 / len(table)}
+        of_rows = l2_of(batch.users.reshape(len(table), -1), inputs, config)
+        return bpr_of((users, *items), of_rows)
 
     return with_items_loss(model._replace(inputs=inputs), loss)

@@ -204,7 +204,12 @@ def test_a_member_has_the_loss_and_gradient_that_it_has_alone(player, hidden):
 
 @pytest.mark.parametrize("hidden", [0.0, ALL])
 def test_the_loss_of_item_vectors_is_that_of_a_dense_computation(hidden):
-    own = prepared(hybrid__hidden=hidden, hybrid__user_exponent=0.6, train__embedding_l2=0.1)
+    own = prepared(
+        hybrid__hidden=hidden,
+        hybrid__user_exponent=0.6,
+        hybrid__l2_exponent=0.3,
+        train__embedding_l2=0.1,
+    )
     params, batch = own.model.init(jax.random.key(1)), drawn(own, 16)
     model = own.model
     _, terms = model.losses["items"](params, model.inputs, model.held, batch, jax.random.key(2))
@@ -217,8 +222,9 @@ def test_the_loss_of_item_vectors_is_that_of_a_dense_computation(hidden):
     rows = of_user @ table / counts[:, None] ** 0.6, table[positives], table[negatives]
     margin = (rows[0] * (rows[1] - rows[2])).sum(axis=1)
     np.testing.assert_allclose(terms["bpr"], np.log1p(np.exp(-margin)).mean(), rtol=1e-6)
-    squares = sum((x**2).sum() for x in rows)
-    np.testing.assert_allclose(terms["embedding_l2"], 0.1 * squares / 2 / 16, rtol=1e-5)
+    squares = sum((x**2).sum(axis=1) for x in rows)
+    l2 = 0.1 / counts**0.3
+    np.testing.assert_allclose(terms["embedding_l2"], (l2 * squares).sum() / 2 / 16, rtol=1e-5)
 
 
 def test_the_graph_is_trained_as_lightgcn():

@@ -3,6 +3,7 @@
 Tables have a leading axis of members. A batch holds the rows of all of them, one after the other.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -65,15 +66,22 @@ def _split(batch: Batch, members: int) -> Batch:
     return Batch(*(x.reshape(members, -1) for x in batch))
 
 
-def _bpr(users: Array, positives: Array, negatives: Array, l2: float) -> tuple[Array, Terms]:
-    """BPR and L2 of rows [members, batch, d]. The loss is the members' sum: none changes another's.
+def l2_of(users: Int[Array, "members batch"], inputs: Inputs, config: Config) -> Array:
+    """The L2 weight of each pair, which is lower where its user has more items."""
+    items = inputs.pairs.degrees[users].astype(jnp.float32)
+    return config.train.embedding_l2 * items**-config.hybrid.l2_exponent
 
-    The terms are means over the members.
+
+def bpr_of(
+    rows: Sequence[Float[Array, "members batch d"]], l2: Float[Array, "members batch"]
+) -> tuple[Array, Terms]:
+    """BPR and L2 of users, positives and negatives, and their terms as means over the members.
+
+    The loss is the members' sum, so that none changes another's gradient.
     """
-    rows = (users, positives, negatives)
     bpr = jax.vmap(losses.bpr)(*rows)
-    squares = jax.vmap(lambda *own: losses.half_squares(own))(*rows)
-    terms = {"bpr": bpr, "embedding_l2": l2 * squares / users.shape[1]}
+    squares = sum(0.5 * jnp.sum(row * row, axis=2) for row in rows)
+    terms = {"bpr": bpr, "embedding_l2": jnp.mean(l2 * squares, axis=1)}
     return sum(map(jnp.sum, terms.values()), jnp.zeros(())), jax.tree.map(jnp.mean, terms)
 
 
@@ -93,7 +101,8 @@ def items_loss(
     left_out = jnp.where(hidden, inputs.share[batch.users], 0.0)
     users = _rows(product(inputs.user_items, table), batch.users)
     users = users - left_out[:, :, None] * positives
-    return _bpr(users, positives, _rows(table, batch.negatives), config.train.embedding_l2)
+    rows = users, positives, _rows(table, batch.negatives)
+    return bpr_of(rows, l2_of(batch.users, inputs, config))
 
 
 def graph_loss(
@@ -106,12 +115,12 @@ def graph_loss(
     layers = graph_layers(params["graph"], inputs.joint, config.model.layers)
     final = jnp.mean(jnp.stack(layers), axis=0)
     users, items = final[:, :num_users], final[:, num_users:]
-    return _bpr(
+    rows = (
         _rows(users, batch.users),
         _rows(items, batch.positives),
         _rows(items, batch.negatives),
-        config.train.embedding_l2,
     )
+    return bpr_of(rows, l2_of(batch.users, inputs, config))
 
 
 def losses_of(config: Config) -> dict[str, LossFn]:

@@ -18,6 +18,7 @@ class Hybrid(Section):
 
     members: int = setting(1, POSITIVE)  # models of other seeds, whose scores are averaged
     user_exponent: float = setting(0.75, NOT_NEGATIVE)  # a user: the sum of his n items / n**this
+    l2_exponent: float = setting(0.5, NOT_NEGATIVE)  # L2 of a pair: train.embedding_l2 / n**this
     hidden: float = setting(0.5, FRACTION)  # share of pairs whose item is left out of its user
     average: float = setting(0.995, FRACTION)  # decay, by step, of the parameters' moving average
     graph: float = setting(0.0, NOT_NEGATIVE)  # weight of the graph's scores; 0 trains no graph
@@ -32,9 +33,9 @@ class Hybrid(Section):
 # An epoch is short, as the best one may come early.
 DEFAULTS = cf.DEFAULTS | {
     "model.embedding_dim": 256,
-    "train.embedding_l2": 2e-2,
+    "train.embedding_l2": 5e-2,
     "data.standardize": True,
-    "train.epochs": 120,
+    "train.epochs": 200,
     "train.steps_per_epoch": 40,
     "train.patience": 20,
 }
