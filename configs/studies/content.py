@@ -5,8 +5,8 @@ mmssl compare --config configs/tiktok_released.py \
     --settings configs/studies/content.py --seeds 5 --workdir runs/studies/content
 
 `hybrid`, `mmssl` and `lightgcn` are configs/tiktok.py, configs/tiktok_mmssl.py and
-configs/tiktok_lightgcn.py. EASE is tried with twenty L2 values. The first row is what the others
-are tested against.
+configs/tiktok_lightgcn.py. `items searched` is the best trial of configs/studies/search/items.py.
+EASE is tried with twenty L2 values. The first row is what the others are tested against.
 """
 
 import runpy
@@ -17,6 +17,7 @@ from mmssl_jax import models
 from mmssl_jax.config import Config, flatten
 
 CONFIGS = Path(__file__).parents[1]
+EASE = {"model.name": "ease", "ease.l2": tuple(2.0**power for power in range(-5, 15))}
 
 
 def row(file: str) -> dict[str, Any]:
@@ -33,9 +34,17 @@ def get_settings() -> dict[str, dict[str, Any]]:
         "hybrid of 3": hybrid | {"hybrid.members": 3},
         "without content": hybrid | {"hybrid.content": (0.0,)},
         "shuffled features": hybrid | {"data.path": "data/tiktok-shuffled"},
+        "items searched": {
+            "model.name": "hybrid",
+            "data.modalities": "none",
+            "train.learning_rate": 1.74e-3,
+            "train.embedding_l2": 2.72e-2,
+            "hybrid.user_exponent": 0.95,
+            "hybrid.l2_exponent": 0.0,
+        },
         "lightgcn": row("tiktok_lightgcn.py"),
         "mmssl": row("tiktok_mmssl.py"),
-        "ease": {"model.name": "ease", "ease.l2": tuple(2.0**power for power in range(-5, 15))},
+        "ease": EASE,
         "lattice": {"model.name": "lattice"},
         "vbpr": {"model.name": "vbpr"},
     }
