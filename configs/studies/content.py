@@ -21,10 +21,11 @@ EASE = {"model.name": "ease", "ease.l2": tuple(2.0**power for power in range(-5,
 
 
 def row(file: str) -> dict[str, Any]:
-    """All that a config of TikTok says to its model, but for the data."""
+    """All that a config of TikTok says to its model, but for the data and the seed."""
     config: Config = runpy.run_path(str(CONFIGS / file))["get_config"]()
     values = flatten(models.resolve(config))
-    return {field: value for field, value in values.items() if field not in ("name", "data.path")}
+    of_a_run = ("name", "data.path", "train.seed")
+    return {field: value for field, value in values.items() if field not in of_a_run}
 
 
 def get_settings() -> dict[str, dict[str, Any]]:
