@@ -69,7 +69,8 @@ def _split(batch: Batch, members: int) -> Batch:
 def l2_of(users: Int[Array, "members batch"], inputs: Inputs, config: Config) -> Array:
     """The L2 weight of each pair, which is lower where its user has more items."""
     items = inputs.pairs.degrees[users].astype(jnp.float32)
-    return config.train.embedding_l2 * items**-config.hybrid.l2_exponent
+    weights: Array = config.train.embedding_l2 * items**-config.hybrid.l2_exponent
+    return weights
 
 
 def bpr_of(
