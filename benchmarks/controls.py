@@ -3,7 +3,7 @@
     python -m benchmarks.controls --data FOLDER --to COPY --shuffle-features SEED
     python -m benchmarks.controls --data FOLDER --to COPY --renumber SEED
 
-With shuffled features every item has those of another, the same in all modalities: what content
+With shuffled features the items have one another's, the same in all modalities: what content
 gained must be gone. Renumbered, users and items have other indices: nothing may change but by
 chance. The copy of shuffled features has the same pairs, so that `mmssl compare` takes both.
 """
@@ -11,6 +11,7 @@ chance. The copy of shuffled features has the same pairs, so that `mmssl compare
 import argparse
 import dataclasses
 import pathlib
+import sys
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -19,6 +20,7 @@ from mmssl_jax import data
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.layouts import canonical
 from mmssl_jax.data.splits import SPLITS
+from mmssl_jax.errors import InputError
 
 
 def with_shuffled_features(dataset: Dataset, seed: int) -> Dataset:
@@ -63,4 +65,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -71,7 +71,8 @@ def every_item(inputs: Inputs) -> Inputs:
     """With these, cold items are ranked by vectors of their own, and inherit nothing."""
     content = inputs.content
     if content is not None:
-        content = content._replace(inherited=jax.tree.map(jnp.zeros_like, content.inherited))
+        none = jax.tree.map(lambda x: x[:0], (content.cold, content.inherited))
+        content = content._replace(cold=none[0], inherited=none[1])
     return inputs._replace(trained=jnp.ones_like(inputs.trained), content=content)
 
 

@@ -5,8 +5,9 @@ mmssl compare --config configs/tiktok_released.py \
     --settings configs/studies/content.py --seeds 5 --workdir runs/studies/content
 
 `hybrid`, `mmssl` and `lightgcn` are configs/tiktok.py, configs/tiktok_mmssl.py and
-configs/tiktok_lightgcn.py. `items searched` is the best trial of configs/studies/search/items.py.
-EASE is tried with twenty L2 values. The first row is what the others are tested against.
+configs/tiktok_lightgcn.py. `items searched` is the best of 12 trials of
+configs/studies/search/items.py at commit 2147edea5f, when the L2 was the same for all users. EASE
+is tried with twenty L2 values. The first row is what the others are tested against.
 """
 
 import runpy

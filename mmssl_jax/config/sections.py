@@ -20,10 +20,13 @@ POSITIVE = Rule("greater than 0", lambda value: value > 0)
 NOT_NEGATIVE = Rule("0 or greater", lambda value: value >= 0)
 FRACTION = Rule("at least 0 and less than 1", lambda value: 0 <= value < 1)
 ALL_POSITIVE = Rule("positive numbers", lambda values: bool(values) and min(values) > 0)
-NONE_NEGATIVE = Rule("numbers of 0 or greater", lambda values: bool(values) and min(values) >= 0)
+POSITIVE_OR_OFF = Rule(
+    "positive numbers, or 0 alone", lambda values: ALL_POSITIVE.holds(values) or values == (0,)
+)
 SEED = Rule("less than 2**32", lambda value: value < 2**32)  # what a random key takes
 
 _FINITE = Rule("a finite number", lambda value: abs(value) < float("inf"))
+_ALL_FINITE = Rule("finite numbers", lambda values: all(map(_FINITE.holds, values)))
 _INT32 = Rule("less than 2**31", lambda value: value < 2**31)
 
 
@@ -118,6 +121,8 @@ def check(of: Section, path: str, *, complete: bool = True) -> None:
         rules = field.metadata.get("rules", ())
         if isinstance(value, float):
             rules = (_FINITE, *rules)
+        if isinstance(value, tuple):
+            rules = (_ALL_FINITE, *rules)
         if isinstance(value, int) and SEED not in rules:
             rules = (*rules, _INT32)
         for rule in rules:

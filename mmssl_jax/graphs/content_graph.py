@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from mmssl_jax.graphs.nearest import Neighbors, top_k
 
 SMALL = 1e-6  # of a size: no more than rounding
 BLOCK = 256  # rows of similarities that exist at a time
+PER_DIRECTION = 8  # items that a modality needs for each direction that is kept of it
 
 
 def whitened(features: np.ndarray, known: np.ndarray, rank: int) -> np.ndarray:
@@ -36,6 +38,64 @@ def whitened(features: np.ndarray, known: np.ndarray, rank: int) -> np.ndarray:
     return result
 
 
+class Similarity(NamedTuple):
+    """How alike items are: `log E` of two is the inner product of their rows."""
+
+    rows: Float[Array, "items d"]
+    known: Bool[Array, "items"]  # has content
+    half: Float[Array, "items"]  # log of the root of D; infinite for an item that is like no other
+    order: Int[Array, "items"]  # `Dataset.tie_order`: of equally similar items the first are taken
+
+
+def similarity(
+    features: Mapping[str, np.ndarray],
+    present: Mapping[str, np.ndarray],
+    *,
+    sharpness: float,
+    rank: int,
+    tie_order: np.ndarray,
+) -> Similarity:
+    """The similarity of items by all their modalities; the arguments are those of `content_graph`.
+
+    Of a modality that few items have, fewer directions are kept, an eighth of their number: with as
+    many directions as items, all whitened rows would be equally unlike.
+    """
+    items = len(next(iter(features.values())))
+    everywhere = np.ones(items, bool)
+    parts = []
+    for name, values in features.items():
+        own = present.get(name, everywhere)
+        parts.append(whitened(values, own, min(rank, max(int(own.sum()) // PER_DIRECTION, 1))))
+    joined = np.concatenate(parts, axis=1) * np.sqrt(sharpness / len(parts))
+    rows, known = jnp.asarray(joined, jnp.float32), jnp.asarray(joined.any(axis=1))
+    order = jnp.asarray(tie_order, jnp.int32)
+    return Similarity(rows, known, _half(rows, known, order), order)
+
+
+def nearest(
+    similar: Similarity,
+    neighbors: int,
+    *,
+    of: np.ndarray | None = None,
+    among: np.ndarray | None = None,
+) -> Neighbors:
+    """For each item the items of the largest weights in `content_graph`.
+
+    Args:
+      similar: of `similarity`.
+      neighbors: of each item, at most as many as there are items.
+      of: the items that get neighbours, int [rows]; by default all, in their order.
+      among: those that can be neighbours, bool [items]; by default all but the item itself.
+    """
+    items = len(similar.rows)
+    rows = np.arange(items) if of is None else of
+    others = np.ones(items, bool) if among is None else among
+    found: Neighbors = _nearest(
+        similar, jnp.asarray(rows, jnp.int32), jnp.asarray(others), k=neighbors
+    )
+    return found
+
+
 def content_graph(
     features: Mapping[str, np.ndarray],
     present: Mapping[str, np.ndarray],
@@ -56,54 +116,60 @@ def content_graph(
       features: modality -> [items, _].
       present: modality -> bool [items], which items have it; all where it is not named.
       sharpness: how much more alike items count.
-      rank: directions that are kept of a modality.
+      rank: directions that are kept of a modality, at most.
       neighbors: edges of an item, less than the number of items.
       tie_order: which of equally similar items are taken; `Dataset.tie_order`.
     """
-    items = len(tie_order)
-    everywhere = np.ones(items, bool)
-    parts = [
-        whitened(values, present.get(name, everywhere), rank) for name, values in features.items()
-    ]
-    rows = np.concatenate(parts, axis=1) * np.sqrt(sharpness / len(parts))
-    found: Neighbors = _neighbors(
-        jnp.asarray(rows, jnp.float32),
-        jnp.asarray(rows.any(axis=1)),
-        jnp.asarray(tie_order, jnp.int32),
-        k=neighbors,
-    )
-    return found
+    similar = similarity(features, present, sharpness=sharpness, rank=rank, tie_order=tie_order)
+    return nearest(similar, neighbors)
+
+
+def _exponents(
+    rows: Float[Array, "block d"],
+    numbers: Int[Array, "block"],
+    columns: Float[Array, "d items"],
+    bias: Float[Array, "items"],
+    order: Int[Array, "items"],
+) -> Float[Array, "block items"]:
+    """`log E` plus a bias of each column, with the columns in `order`; -inf for the item itself."""
+    own = order[None, :] == numbers[:, None]
+    return jnp.where(own, -jnp.inf, rows @ columns + bias[None, :])
+
+
+@jax.jit
+def _half(
+    rows: Float[Array, "items d"], known: Bool[Array, "items"], order: Int[Array, "items"]
+) -> Float[Array, "items"]:
+    """`Similarity.half`, with sums in `order`, so that no rounding is by number."""
+    columns, bias = rows[order].T, jnp.where(known[order], 0.0, -jnp.inf)
+
+    def log_sum(item: Int[Array, ""]) -> Array:
+        row = item[None]
+        return jax.nn.logsumexp(_exponents(rows[row], row, columns, bias, order)[0])
+
+    every = jnp.arange(len(rows), dtype=jnp.int32)
+    half = 0.5 * jax.lax.map(log_sum, every, batch_size=BLOCK)
+    return jnp.where(known & jnp.isfinite(half), half, jnp.inf)
 
 
 @partial(jax.jit, static_argnames="k")
-def _neighbors(
-    rows: Float[Array, "items d"],
-    known: Bool[Array, "items"],
-    order: Int[Array, "items"],
+def _nearest(
+    similar: Similarity,
+    of: Int[Array, "rows"],
+    among: Bool[Array, "items"],
     *,
     k: int,
 ) -> Neighbors:
-    """The k largest weights of every row, where E is `exp(rows rows^T)`."""
-    items = len(rows)
-    every = jnp.arange(items, dtype=jnp.int32)
-    columns, of_columns = rows[order].T, jnp.where(known[order], 0.0, -jnp.inf)
+    """`nearest`, with every argument given."""
+    rows, known, half, order = similar
+    columns = rows[order].T
+    bias = jnp.where((known & among)[order], -half[order], -jnp.inf)
 
-    def exponents(row: Int[Array, "block"], bias: Float[Array, "items"]) -> Array:
-        """`log E` plus a bias of each column, with the columns in `order`."""
-        own = order[None, :] == row[:, None]
-        found = jnp.where(own, -jnp.inf, rows[row] @ columns + bias[None, :])
-        return jnp.where(known[row][:, None], found, -jnp.inf)
+    def top(item: Int[Array, ""]) -> tuple[Array, Array]:
+        row = item[None]
+        best, place = top_k(_exponents(rows[row], row, columns, bias, order), k)
+        return best[0] - half[item], order[place[0]]
 
-    def log_sum(row: Int[Array, ""]) -> Array:
-        return jax.nn.logsumexp(exponents(row[None], of_columns)[0])
-
-    half = 0.5 * jax.lax.map(log_sum, every, batch_size=BLOCK)
-    half = jnp.where(jnp.isfinite(half), half, jnp.inf)  # an item that is like no other
-
-    def top(row: Int[Array, ""]) -> tuple[Array, Array]:
-        best, place = top_k(exponents(row[None], of_columns - half[order]), k)
-        return best[0] - half[row], order[place[0]]
-
-    logs, nearest = jax.lax.map(top, every, batch_size=BLOCK)
-    weights = jnp.where(jnp.isfinite(logs), jnp.exp(logs + jnp.log(items)), 0.0)
-    return Neighbors(nearest, weights)
+    logs, found = jax.lax.map(top, of, batch_size=BLOCK)
+    weights = jnp.where(jnp.isfinite(logs), jnp.exp(logs + jnp.log(len(rows))), 0.0)
+    return Neighbors(found, weights)

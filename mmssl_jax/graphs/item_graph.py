@@ -40,13 +40,14 @@ def _stable_order(values: Int[Array, "n"], bound: int) -> Int[Array, "n"]:
     return (jax.lax.sort(keys) % count).astype(jnp.int32)
 
 
-def neighbor_sums(neighbors: Neighbors, x: Float[Array, "items d"]) -> Float[Array, "items d"]:
-    """For each item the sum of its neighbours' rows of `x`, by the weights."""
-    num_items, k = neighbors.items.shape
+def neighbor_sums(neighbors: Neighbors, x: Float[Array, "items d"]) -> Float[Array, "rows d"]:
+    """For each row of neighbours the sum of their rows of `x`, by the weights."""
+    num_rows, k = neighbors.items.shape
     rows = jnp.arange(neighbors.items.size, dtype=jnp.int32) // k
-    row_starts = jnp.arange(num_items + 1, dtype=jnp.int32) * k
+    row_starts = jnp.arange(num_rows + 1, dtype=jnp.int32) * k
     values, columns = neighbors.weights.reshape(-1), neighbors.items.reshape(-1)
-    return row_product(_square_bcoo(values, rows, columns, num_items), row_starts, x)
+    matrix = _sorted_bcoo(values, rows, columns, (num_rows, len(x)))
+    return row_product(matrix, row_starts, x)
 
 
 @jax.custom_vjp
@@ -65,14 +66,14 @@ def item_spmm(
     return neighbor_sums(Neighbors(graph.items, weights), x)
 
 
-def _square_bcoo(
+def _sorted_bcoo(
     values: Float[Array, "edges"],
     rows: Int[Array, "edges"],
     columns: Int[Array, "edges"],
-    size: int,
+    shape: tuple[int, int],
 ) -> sparse.BCOO:
     indices = jnp.stack([rows, columns], axis=1)
-    return sparse.BCOO((values, indices), shape=(size, size), indices_sorted=True)
+    return sparse.BCOO((values, indices), shape=shape, indices_sorted=True)
 
 
 _Saved = tuple[ItemGraph, Float[Array, "items k"], Float[Array, "items d"], Bool[Array, ""]]
@@ -91,7 +92,7 @@ def _item_spmm_backward(
     num_items, k = graph.items.shape
     columns, rows = graph.items.reshape(-1)[graph.by_column], graph.by_column // k
     values = weights.reshape(-1)[graph.by_column]
-    transpose = _square_bcoo(values, columns, rows, num_items)
+    transpose = _sorted_bcoo(values, columns, rows, (num_items, num_items))
     to_weights = jax.lax.cond(
         learn_weights,
         lambda: jnp.einsum("id,ikd->ik", cotangent, x[graph.items]),

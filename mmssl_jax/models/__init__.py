@@ -129,6 +129,13 @@ def _variant(given: str | None, definition: Definition) -> str | None:
     return given or next(iter(definition.variants))
 
 
+def chosen(config: Config, epoch: int) -> dict[str, Any]:
+    """Field -> the value that an epoch tried, for a model whose epochs try values of a setting."""
+    at_epoch = defined(config).at_epoch
+    changes = {} if at_epoch is None else at_epoch(config, epoch)
+    return {path: value for path, value in changes.items() if not path.startswith("train.")}
+
+
 def up_to(config: Config, epoch: int) -> Config:
     """The config, resolved, of a run that ends where one of this config is after an epoch."""
     definition = defined(config)

@@ -12,12 +12,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from mmssl_jax import config as configs
+from mmssl_jax import models
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.checks import cold
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
-from mmssl_jax.models import resolve
 from mmssl_jax.ranking import candidates, full_ranking
 from mmssl_jax.runs import provenance
 from mmssl_jax.runs.checkpoints import Checkpoints, abstract
@@ -66,7 +66,7 @@ def train(
     splits = () if dataset.final else splits
     own, run = session.prepare(config, dataset), RunFolder(folder)
     _check_truths(own, splits)
-    with run.open(config, dataset, resolve), session.checkpoints_of(run) as checkpoints:
+    with run.open(config, dataset, models.resolve), session.checkpoints_of(run) as checkpoints:
         state, rows, programs = _start(own, run, checkpoints)
         if watch is not None:
             for row in rows:
@@ -78,7 +78,7 @@ def train(
         best = checkpoints.restore(best_epoch, like)
     trained = Trained(config, dataset, best_epoch, own.model, best)
     summary = results.about_run(config, dataset, own.model)
-    summary |= {"best_epoch": best_epoch, "epochs": epochs, **_costs(rows)}
+    summary |= results.of_epoch(config, best_epoch) | {"epochs": epochs, **_costs(rows)}
     summary |= {"compile_seconds": programs.compile_seconds}
     summary |= results.not_modelled(trained, splits)
     summary |= results.score_splits(trained, splits)

@@ -6,6 +6,7 @@ from typing import Any
 import rich.markup
 from rich.table import Table
 
+from mmssl_jax import models
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.checks import cold
@@ -66,7 +67,13 @@ def evaluate_run(config: Config, dataset: Dataset, run: RunFolder) -> dict[str, 
     scores |= groups.scores_of(rankings, dataset)
     scores |= not_modelled(trained)
     about = about_run(config, dataset, trained.model)
-    return about | {"best_epoch": trained.epoch} | scores
+    return about | of_epoch(config, trained.epoch) | scores
+
+
+def of_epoch(config: Config, best_epoch: int) -> dict[str, Any]:
+    """The best epoch, and what it chose where epochs try values of a setting."""
+    chosen = models.chosen(config, best_epoch)
+    return {"best_epoch": best_epoch} | ({"chosen": chosen} if chosen else {})
 
 
 def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
@@ -132,6 +139,8 @@ def title(dataset: Dataset, config: Config, best_epoch: int) -> str:
     modalities = ", ".join(dataset.features) or "none"
     variant = f" ({config.model.variant})" if config.model.variant else ""
     epoch = f"best validation epoch {best_epoch}"
+    for field, value in models.chosen(config, best_epoch).items():
+        epoch += f" by {field}={value}"
     if dataset.final:
         epoch = f"all pairs trained on, {best_epoch} epoch{'s' if best_epoch > 1 else ''}"
     return rich.markup.escape(

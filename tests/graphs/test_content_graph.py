@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmssl_jax.graphs.content_graph import content_graph, whitened
+from mmssl_jax.graphs.content_graph import content_graph, nearest, similarity, whitened
 
 ITEMS, K = 90, 6
 SHARPNESS = 7.0
@@ -25,8 +25,9 @@ def dense(features, present, rank):
         own = present.get(name, np.ones(ITEMS, bool))
         rows = values[own].astype(np.float64)
         rows = (rows - rows.mean(0)) / rows.std(0)
-        left = np.zeros((ITEMS, min(rank, values.shape[1])))
-        left[own] = np.linalg.svd(rows, full_matrices=False)[0][:, :rank]
+        kept = min(rank, own.sum() // 8, values.shape[1])
+        left = np.zeros((ITEMS, kept))
+        left[own] = np.linalg.svd(rows, full_matrices=False)[0][:, :kept]
         lengths = np.linalg.norm(left, axis=1, keepdims=True)
         left = left / np.where(lengths > 0, lengths, 1)
         total += left @ left.T
@@ -100,3 +101,30 @@ def test_whitened_columns_without_variance_have_no_part(features):
     known = np.ones(ITEMS, bool)
     assert whitened(wide, known, 64).shape == (ITEMS, values.shape[1])
     assert whitened(np.full((ITEMS, 4), 2.0, np.float32), known, 64).shape == (ITEMS, 0)
+
+
+def test_some_items_get_neighbours_among_others(features):
+    of, among = np.array([7, 3, 80]), np.arange(ITEMS) % 3 > 0
+    similar = similarity(features, {}, sharpness=SHARPNESS, rank=5, tie_order=np.arange(ITEMS))
+    found = nearest(similar, K, of=of, among=among)
+    allowed = np.where(among[None, :], dense(features, {}, 5), 0)[of]
+    expected = np.where(allowed >= np.sort(allowed, axis=1)[:, -K][:, None], allowed, 0)
+    matrix = np.zeros((len(of), ITEMS))
+    np.put_along_axis(matrix, np.asarray(found.items), np.asarray(found.weights), axis=1)
+    np.testing.assert_allclose(matrix, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("items", [40, 60, 100])
+def test_a_few_items_are_near_those_of_their_topic(items):
+    rng = np.random.default_rng(7)
+    topics = np.arange(items) % 5
+    features = rng.normal(size=(5, 128))[topics] + 0.7 * rng.normal(size=(items, 128))
+    near = content_graph(
+        {"image": features.astype(np.float32)},
+        {},
+        sharpness=11.0,
+        rank=64,
+        neighbors=5,
+        tie_order=np.arange(items),
+    ).items
+    assert np.mean(topics[np.asarray(near)] == topics[:, None]) > 0.9

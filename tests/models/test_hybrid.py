@@ -117,7 +117,7 @@ def test_scores_are_those_of_a_dense_computation(members, graph, content, monkey
 
 def test_weights_of_content_take_turns_by_validation():
     own = prepared(
-        hybrid__content=(0.4, 0.0, 0.8), train__steps_per_epoch=3, train__evaluate_every=2
+        hybrid__content=(0.4, 0.2, 0.8), train__steps_per_epoch=3, train__evaluate_every=2
     )
     params, without = own.model.init(jax.random.key(1)), prepared(hybrid__content=(0.0,))
     users, model, held = jnp.arange(USERS), own.model, own.model.held
@@ -129,7 +129,7 @@ def test_weights_of_content_take_turns_by_validation():
             scores = model.score(model.embed(params, model.inputs, held), users)
             content.append(np.delete(scores - plain, COLD, axis=1))
     assert np.abs(content[0]).max() > 0.1
-    for found, share in zip(content, (1, 0, 2, 1, 0), strict=True):
+    for found, share in zip(content, (1, 0.5, 2, 1, 0.5), strict=True):
         np.testing.assert_allclose(found, share * content[0], atol=1e-5)
 
 
@@ -289,6 +289,45 @@ def test_missing_features_are_left_out_or_propagated():
         found = own.model.inputs.content.neighbors
         np.testing.assert_array_equal(found.items, expected.items)
         np.testing.assert_array_equal(found.weights, expected.weights)
+
+
+def test_cold_items_inherit_of_others_alone():
+    """Though the nearest of each are the other cold ones, with the same features."""
+    dataset, cold = uneven(), np.arange(20, 30)
+    train = dataset.train.tolil()
+    train[:, cold] = 0
+    features = {name: values.copy() for name, values in dataset.features.items()}
+    for values in features.values():
+        values[cold] = values[cold[0]]
+    dataset = dataclasses.replace(dataset, train=train.tocsr(), features=features, present={})
+    content = prepared(dataset).model.inputs.content
+    assert set(np.asarray(content.neighbors.items)[cold[0]]) <= set(cold)
+    np.testing.assert_array_equal(content.cold, np.append(COLD, cold))
+    assert np.all(dataset.train[:, np.asarray(content.inherited.items).ravel()].sum(axis=0) > 0)
+    shares = np.asarray(content.inherited.weights)
+    assert np.all(shares > 0)
+    assert np.all(shares.sum(axis=1) < 1)
+
+
+def test_the_average_counts_steps_by_their_age():
+    own, decay = prepared(hybrid__average=0.9), 0.9
+    model, held = own.model, own.model.held
+    steps = [model.init(jax.random.key(step)) for step in range(4)]
+    for step, params in enumerate(steps):
+        held = model.refresh(params, model.inputs, held, jnp.int32(step))
+    weights = decay ** np.arange(4)[::-1]
+    expected = sum(
+        weight * params["items"]["item_embedding"]
+        for weight, params in zip(weights / weights.sum(), steps, strict=True)
+    )
+    np.testing.assert_allclose(held.average["items"]["item_embedding"], expected, atol=1e-6)
+
+
+def test_patience_ends_no_turn():
+    with pytest.raises(InputError, match=r"'train\.patience' is 1, less than the 2 values"):
+        prepared(train__patience=1)
+    features = dataclasses.replace(uneven(), features={}, present={})
+    assert prepared(features, train__patience=1).model.inputs.content is None
 
 
 def test_features_are_not_learned():

@@ -176,18 +176,20 @@ def test_ease_takes_the_lambda_of_the_best_epoch(tmp_path, capsys):
 
 
 def test_the_hybrid_takes_the_weight_of_content_of_the_best_epoch(tmp_path, capsys):
-    place, flag = Place(tmp_path), "--config.model.name=hybrid"
-    line = refused("train", place.argv("--final", flag, "--config.train.epochs=2"), capsys)
+    place = Place(tmp_path)
+    flags = ("--config.model.name=hybrid", "--config.data.modalities=image")
+    line = refused("train", place.argv("--final", *flags, "--config.train.epochs=2"), capsys)
     assert line.startswith("config field 'hybrid.content' has 2 values, and without validation")
     assert not place.run.exists()
-    place.train(flag, "--config.hybrid.content=(0.0,0.1,0.2)", "--config.train.steps_per_epoch=2")
+    place.train(*flags, "--config.hybrid.content=(0.1,0.2,0.3)", "--config.train.steps_per_epoch=2")
     best = place.results["best_epoch"]
+    assert place.results["chosen"] == {"hybrid.content": [(0.1, 0.2, 0.3)[(best - 1) % 3]]}
     served = Place(tmp_path / "other")
     served.train(f"--final-from={place.run}", f"--workdir={served.run}")
     assert served.results["epochs"] == best
     for own in (place, served):
         (weight,) = (x for name, x in own.arrays(best).items() if ".held.content" in name)
-        assert weight == np.float32((best - 1) % 3 * 0.1)
+        assert weight == np.float32((0.1, 0.2, 0.3)[(best - 1) % 3])
 
 
 def test_a_killed_final_run_ends_as_the_run_that_was_not(tmp_path):

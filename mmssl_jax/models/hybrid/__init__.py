@@ -1,11 +1,11 @@
 """Hybrid: item vectors, a graph and the items' content, each where it knows most.
 
-A user is the sum of the vectors of his items, and has none of his own, so that a new user is
-served without training. Their scores are joined with those of LightGCN, and with those of content
-in closed form, which counts most where an item has few training pairs.
+A user is the sum of the vectors of their items, so that a new user is served without training. To
+these scores come those of content in closed form, which count most where an item has few training
+pairs, and if wanted those of LightGCN.
 
-How much content counts is chosen on validation: its weights take turns from epoch to epoch, and
-the best epoch has its own.
+How much content counts is chosen on validation: its weights take turns from one validation to the
+next, and the best epoch has its own.
 """
 
 from typing import Any
@@ -35,17 +35,14 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """The hybrid. Without features it has no content, with a `hybrid.graph` of 0 no graph.
 
     Raises:
-      InputError: all pairs are in train, and content has several weights to choose from.
+      InputError: content has several weights, and nothing to choose one by: all pairs are in train,
+        or patience ends before each had its turn.
     """
     own, d = config.hybrid, config.model.embedding_dim
-    if dataset.final and len(own.content) > 1:
-        raise InputError(
-            f"config field 'hybrid.content' has {len(own.content)} values, and without validation "
-            f"none is chosen; give one, such as --config.hybrid.content={own.content[0]:g}, or "
-            "--final-from RUN"
-        )
-    steps = config.train.evaluate_every * steps_per_epoch
+    steps = min(config.train.evaluate_every * steps_per_epoch, 2**31 - 1)
     inputs, players = make_inputs(config, dataset), losses.losses_of(config)
+    if inputs.content is not None:
+        _check_turns(config, dataset)
     sizes = {"users": (dataset.num_users, d), "items": (dataset.num_items, d)}
 
     def init(key: PRNGKeyArray) -> Params:
@@ -79,6 +76,21 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         score_history=scores.score_history,
         batches=own.members,
     )
+
+
+def _check_turns(config: Config, dataset: Dataset) -> None:
+    weights, patience = config.hybrid.content, config.train.patience
+    if dataset.final and len(weights) > 1:
+        raise InputError(
+            f"config field 'hybrid.content' has {len(weights)} values, and without validation "
+            f"none is chosen; give one, such as --config.hybrid.content={weights[0]:g}, or "
+            "--final-from RUN"
+        )
+    if patience < len(weights):
+        raise InputError(
+            f"config field 'train.patience' is {patience}, less than the {len(weights)} values of "
+            "'hybrid.content', which take turns; give more patience or fewer values"
+        )
 
 
 MODEL = Definition(build, DEFAULTS, {"hybrid": Hybrid}, at_epoch=at_epoch)

@@ -5,13 +5,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import interaction_graph, sparse
-from mmssl_jax.graphs.content_graph import content_graph
+from mmssl_jax.graphs import content_graph, interaction_graph, sparse
 from mmssl_jax.graphs.nearest import Neighbors
 from mmssl_jax.graphs.sparse import Graph
 from mmssl_jax.graphs.training_pairs import PairTables, pair_tables
@@ -24,14 +23,15 @@ class Content(NamedTuple):
     its users are drawn alike, each with one of his n items, so it is `k = sum over its users of
     1 / n`. Its content counts by `1 / (1 + k)**hybrid.content_exponent`.
 
-    An item without a training pair inherits the vectors of its neighbours: with edges w, `sum of
-    w k v / (hybrid.shrinkage + sum of w k)`, less the mean vector. What has few that are like it
-    stays near that mean.
+    An item without a training pair inherits the vectors of its neighbours among the others: with
+    edges w, `sum of w k v / (hybrid.shrinkage + sum of w k)`, less the mean vector. What has few
+    that are like it stays near that mean.
     """
 
     neighbors: Neighbors  # of `content_graph`
     item_scale: Float[Array, "items"]  # that number; in a `Representation` by the content's weight
-    inherited: Neighbors  # those shares; 0 for items with a training pair
+    cold: Int[Array, "cold"]  # the items without a training pair
+    inherited: Neighbors  # theirs, with those shares as weights
 
 
 class Inputs(NamedTuple):
@@ -83,25 +83,26 @@ def _content(config: Config, dataset: Dataset) -> Content | None:
     present = dict(dataset.present)
     if config.data.missing == "propagate":  # it has reached the items with a training pair
         present = {name: has | (known > 0) for name, has in present.items()}
-    neighbors = content_graph(
+    similar = content_graph.similarity(
         dataset.features,
         present,
         sharpness=own.sharpness,
         rank=own.rank,
-        neighbors=min(own.neighbors, dataset.num_items - 1),
         tie_order=dataset.tie_order,
     )
-    scale = (1 + known) ** -own.content_exponent
+    cold, count = np.flatnonzero(known == 0), min(own.neighbors, dataset.num_items - 1)
+    warm = content_graph.nearest(
+        similar, min(count, dataset.num_items - len(cold)), of=cold, among=known > 0
+    )
     return Content(
-        neighbors,
-        jnp.asarray(scale, jnp.float32),
-        _inherited(neighbors, jnp.asarray(known, jnp.float32), own.shrinkage),
+        content_graph.nearest(similar, count),
+        jnp.asarray((1 + known) ** -own.content_exponent, jnp.float32),
+        jnp.asarray(cold, jnp.int32),
+        _inherited(warm, jnp.asarray(known, jnp.float32), own.shrinkage),
     )
 
 
-def _inherited(neighbors: Neighbors, known: Float[Array, "items"], shrinkage: float) -> Neighbors:
-    """`Content.inherited`; `known` is k of every item."""
-    weights = jnp.where((known == 0)[:, None], neighbors.weights * known[neighbors.items], 0.0)
-    return neighbors._replace(
-        weights=weights / (shrinkage + jnp.sum(weights, axis=1, keepdims=True))
-    )
+def _inherited(warm: Neighbors, known: Float[Array, "items"], shrinkage: float) -> Neighbors:
+    """`Content.inherited` of the neighbours with training pairs; `known` is k of every item."""
+    weights = warm.weights * known[warm.items]
+    return warm._replace(weights=weights / (shrinkage + jnp.sum(weights, axis=1, keepdims=True)))

@@ -34,9 +34,9 @@ class Representation(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What is ranked of the steps so far."""
+    """What is ranked after a step."""
 
-    average: Params  # of the parameters, moving
+    average: Params  # of the parameters before this step and those before, moving
     content: Float[Array, ""]  # weight of the content's scores
 
 
@@ -81,7 +81,8 @@ def _centred(
     items = jnp.where(trained, items - mean, 0.0)
     spread = jnp.einsum("pid,pie->pde", items, items) / count
     if inputs.content is not None:
-        items = items + jax.lax.map(partial(neighbor_sums, inputs.content.inherited), items)
+        inherited = jax.lax.map(partial(neighbor_sums, inputs.content.inherited), items)
+        items = items.at[:, inputs.content.cold].set(inherited)
     return items, mean, spread
 
 
@@ -143,11 +144,12 @@ def score_history(representation: Representation, items: Int[Array, "n"]) -> Flo
 def held_at(
     step: Int[Array, ""], held: Held, params: Params, *, config: Config, steps: int
 ) -> Held:
-    """What is held from a step on: the average begins with the first, and weights take turns.
+    """What is held from a step on. The steps so far count `hybrid.average**age`, over their sum.
 
     Each validation ranks by the next of `hybrid.content`; `steps` are those of a validation.
     """
-    kept = jnp.where(step == 0, 0.0, config.hybrid.average)
+    decay, done = config.hybrid.average, step.astype(jnp.float32)
+    kept = decay * (1 - decay**done) / (1 - decay ** (done + 1))
     average = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, held.average, params)
     weights = jnp.asarray(config.hybrid.content, jnp.float32)
     return Held(average, weights[step // steps % len(weights)])

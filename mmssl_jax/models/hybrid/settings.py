@@ -2,9 +2,9 @@
 
 from mmssl_jax.config.sections import (
     FRACTION,
-    NONE_NEGATIVE,
     NOT_NEGATIVE,
     POSITIVE,
+    POSITIVE_OR_OFF,
     Section,
     section,
     setting,
@@ -22,7 +22,9 @@ class Hybrid(Section):
     hidden: float = setting(0.5, FRACTION)  # share of pairs whose item is left out of its user
     average: float = setting(0.995, FRACTION)  # decay, by step, of the parameters' moving average
     graph: float = setting(0.0, NOT_NEGATIVE)  # weight of the graph's scores; 0 trains no graph
-    content: tuple[float, ...] = setting((0.2, 0.6), NONE_NEGATIVE)  # weights of content, in turn
+    content: tuple[float, ...] = setting(
+        (0.2, 0.6), POSITIVE_OR_OFF
+    )  # weights, in turn; (0.0,) is without
     content_exponent: float = setting(0.75, NOT_NEGATIVE)  # of `Content.item_scale`
     shrinkage: float = setting(100.0, POSITIVE)  # of what items without a pair inherit: `Content`
     sharpness: float = setting(11.0, POSITIVE)  # of `content_graph`, as the two that follow
