@@ -1,11 +1,13 @@
 """The training pairs on the device: the tables of all, and those of a batch of users."""
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mmssl_jax.errors import InputError
 
@@ -69,6 +71,59 @@ def training_pairs_of(
     source = tables.starts[users[row]] + position - (ends[row] - degrees[row])
     items = jnp.where(valid, tables.items[jnp.where(valid, source, 0)], 0)
     return TrainingPairs(rows, items, valid)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def row_sums(table: Float[Array, "items d"], pairs: TrainingPairs, rows: int) -> Array:
+    """For each row of a batch the sum of its items' rows of a table: [rows, d].
+
+    It works through chunks of pairs, and only as many as the batch has, so that padding costs
+    nothing and no [pairs, d] array exists. Only the table has a gradient.
+    """
+
+    def add(index: Int[Array, ""], sums: Float[Array, "rows d"]) -> Float[Array, "rows d"]:
+        row, item = _chunk(pairs, index, rows)
+        return sums.at[row].add(table[item], mode="drop", indices_are_sorted=True)
+
+    empty = jnp.zeros((rows, table.shape[1]), table.dtype)
+    sums: Array = jax.lax.fori_loop(0, _chunks(pairs), add, empty)
+    return sums
+
+
+def _row_sums_forward(
+    table: Float[Array, "items d"], pairs: TrainingPairs, rows: int
+) -> tuple[Array, tuple[TrainingPairs, Array]]:
+    return row_sums(table, pairs, rows), (pairs, jnp.zeros_like(table))
+
+
+def _row_sums_backward(
+    rows: int, saved: tuple[TrainingPairs, Array], cotangent: Float[Array, "rows d"]
+) -> tuple[Array, None]:
+    pairs, empty = saved
+
+    def add(index: Int[Array, ""], to_table: Float[Array, "items d"]) -> Float[Array, "items d"]:
+        row, item = _chunk(pairs, index, rows)
+        return to_table.at[item].add(cotangent.at[row].get(mode="fill", fill_value=0))
+
+    to_table: Array = jax.lax.fori_loop(0, _chunks(pairs), add, empty)
+    return to_table, None
+
+
+row_sums.defvjp(_row_sums_forward, _row_sums_backward)
+
+_CHUNK = 1024  # pairs
+
+
+def _chunks(pairs: TrainingPairs) -> Int[Array, ""]:
+    """The number of chunks that hold any pair."""
+    return -(-jnp.sum(pairs.valid.astype(jnp.int32)) // _CHUNK)
+
+
+def _chunk(pairs: TrainingPairs, index: Int[Array, ""], rows: int) -> tuple[Array, Array]:
+    """Rows and items of one chunk; past the end of the pairs the row is out of range."""
+    place = index * _CHUNK + jnp.arange(_CHUNK, dtype=jnp.int32)
+    row = pairs.rows.at[place].get(mode="fill", fill_value=rows)
+    return row, pairs.items.at[place].get(mode="fill", fill_value=0)
 
 
 def training_mask(pairs: TrainingPairs, rows: int, num_items: int) -> Bool[Array, "rows items"]:

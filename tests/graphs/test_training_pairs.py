@@ -68,3 +68,20 @@ def test_max_training_pairs_is_the_least_upper_bound(users, distinct):
 
 def test_max_training_pairs_is_at_least_one():
     assert training_pairs.max_training_pairs(scipy.sparse.csr_array(np.zeros((2, 3))), 2) == 1
+
+
+@pytest.mark.parametrize("chunk", [3, 1024])
+def test_row_sums_are_those_of_the_matrix(chunk, monkeypatch):
+    monkeypatch.setattr(training_pairs, "_CHUNK", chunk)
+    rng = np.random.default_rng(8)
+    matrix = scipy.sparse.csr_array((rng.random((20, 11)) < 0.4).astype(np.float32))
+    tables = training_pairs.pair_tables(matrix)
+    users, x = np.array([4, 0, 19, 7]), rng.normal(size=(11, 3)).astype(np.float32)
+    most = training_pairs.max_training_pairs(matrix, 4)
+    pairs = training_pairs.training_pairs_of(tables, jnp.asarray(users, jnp.int32), most)
+    sums, pull = jax.vjp(lambda x: training_pairs.row_sums(x, pairs, 4), jnp.asarray(x))
+    np.testing.assert_allclose(sums, matrix[users] @ x, rtol=1e-5, atol=1e-6)
+    slope = rng.normal(size=(4, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        pull(jnp.asarray(slope))[0], matrix[users].T @ slope, rtol=1e-5, atol=1e-6
+    )

@@ -14,6 +14,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.graphs import training_pairs
 from mmssl_jax.graphs.content_graph import content_graph
+from mmssl_jax.models.hybrid import losses as hybrid_losses
 from mmssl_jax.models.hybrid import scores as hybrid_scores
 from mmssl_jax.models.model import Batch
 from mmssl_jax.training import batches, session
@@ -225,6 +226,33 @@ def test_the_loss_of_item_vectors_is_that_of_a_dense_computation(hidden):
     squares = sum((x**2).sum(axis=1) for x in rows)
     l2 = 0.1 / counts**0.3
     np.testing.assert_allclose(terms["embedding_l2"], (l2 * squares).sum() / 2 / 16, rtol=1e-5)
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_users_are_the_same_by_the_pairs_of_a_batch_and_by_all(members):
+    own = prepared(hybrid__members=members, train__batch_size=8)
+    inputs, table = own.model.inputs, own.model.init(jax.random.key(1))["items"]["item_embedding"]
+    most = hybrid_losses.most_pairs_of(own.config, own.dataset.train)
+    assert 8 < most < own.dataset.train.nnz
+    users = drawn(own, 8 * members).users.reshape(members, 8)
+    weights = jax.random.normal(jax.random.key(3), (members, 8, table.shape[2]))
+
+    def total(table, most):
+        found = hybrid_losses.users_of(table, users, inputs, most)
+        return jnp.sum(weights * found**2), found
+
+    of_both = [
+        jax.jit(jax.value_and_grad(partial(total, most=x), has_aux=True)) for x in (most, None)
+    ]
+    for found, expected in zip(*(jax.tree.leaves(each(table)) for each in of_both), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_few_users_are_summed_by_all_pairs():
+    """Where a batch may have as many pairs as there are, or draws a user twice."""
+    train = uneven().train
+    for size in (len(train.indptr) - 1, 1024):
+        assert hybrid_losses.most_pairs_of(prepared(train__batch_size=size).config, train) is None
 
 
 def test_the_graph_is_trained_as_lightgcn():

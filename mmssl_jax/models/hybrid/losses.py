@@ -9,11 +9,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.graphs import sparse
 from mmssl_jax.graphs.sparse import Graph
+from mmssl_jax.graphs.training_pairs import max_training_pairs, row_sums, training_pairs_of
 from mmssl_jax.models import losses
 from mmssl_jax.models.hybrid.inputs import Inputs
 from mmssl_jax.models.model import Batch, LossFn, Params, Terms
@@ -86,8 +89,41 @@ def bpr_of(
     return sum(map(jnp.sum, terms.values()), jnp.zeros(())), jax.tree.map(jnp.mean, terms)
 
 
+def most_pairs_of(config: Config, train: scipy.sparse.csr_array) -> int | None:
+    """The most training pairs of a member's batch, or None where all pairs are no more work."""
+    size, members = config.train.batch_size, config.hybrid.members
+    degrees = np.diff(train.indptr)
+    sampled = np.count_nonzero((degrees > 0) & (degrees < train.shape[1]))
+    if size * members > sampled:  # users are drawn with replacement
+        return None
+    most = max_training_pairs(train, size)
+    return most if most < train.nnz else None
+
+
+def users_of(
+    table: Tables, users: Int[Array, "members batch"], inputs: Inputs, most_pairs: int | None
+) -> Float[Array, "members batch d"]:
+    """The users of each member's batch, by that member's table; see `most_pairs_of`."""
+    if most_pairs is None:
+        return _rows(product(inputs.user_items, table), users)
+
+    def own(member: tuple[Float[Array, "items d"], Int[Array, "batch"]]) -> Array:
+        pairs = training_pairs_of(inputs.pairs, member[1], most_pairs)
+        return row_sums(member[0], pairs, len(member[1]))
+
+    sums: Array = jax.lax.map(own, (table, users))
+    return inputs.share[users][:, :, None] * sums
+
+
 def items_loss(
-    params: Params, inputs: Inputs, held: Any, batch: Batch, key: PRNGKeyArray, *, config: Config
+    params: Params,
+    inputs: Inputs,
+    held: Any,
+    batch: Batch,
+    key: PRNGKeyArray,
+    *,
+    config: Config,
+    most_pairs: int | None,
 ) -> tuple[Array, Terms]:
     """BPR where a user is the sum of the vectors of his items, weighed by `Inputs.share`.
 
@@ -100,8 +136,7 @@ def items_loss(
     positives = _rows(table, batch.positives)
     hidden = jax.random.bernoulli(key, own.hidden, batch.users.shape) | inputs.single[batch.users]
     left_out = jnp.where(hidden, inputs.share[batch.users], 0.0)
-    users = _rows(product(inputs.user_items, table), batch.users)
-    users = users - left_out[:, :, None] * positives
+    users = users_of(table, batch.users, inputs, most_pairs) - left_out[:, :, None] * positives
     rows = users, positives, _rows(table, batch.negatives)
     return bpr_of(rows, l2_of(batch.users, inputs, config))
 
@@ -124,9 +159,10 @@ def graph_loss(
     return bpr_of(rows, l2_of(batch.users, inputs, config))
 
 
-def losses_of(config: Config) -> dict[str, LossFn]:
+def losses_of(config: Config, train: scipy.sparse.csr_array) -> dict[str, LossFn]:
     """The players: the item vectors, and the graph where it has a weight."""
-    players: dict[str, LossFn] = {"items": partial(items_loss, config=config)}
+    most = most_pairs_of(config, train)
+    players: dict[str, LossFn] = {"items": partial(items_loss, config=config, most_pairs=most)}
     if config.hybrid.graph:
         players["graph"] = partial(graph_loss, config=config)
     return players
