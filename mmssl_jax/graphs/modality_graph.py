@@ -32,19 +32,58 @@ def neighbor_graphs(
     item = jnp.take_along_axis(neighbors, order, axis=1).reshape(-1).astype(jnp.int32)
     weight = jnp.take_along_axis(is_edge, order, axis=1).reshape(-1).astype(jnp.float32)
     user = jnp.repeat(jnp.arange(users, dtype=jnp.int32), k)
+    shape = users, num_items
+    return _sorted_graphs(user, item, weight, shape, unique=True, symmetric=symmetric)
+
+
+def edge_graphs(
+    users: Int[Array, "edges"],
+    items: Int[Array, "edges"],
+    weights: Float[Array, "edges"],
+    shape: tuple[int, int],
+    *,
+    symmetric: bool = False,
+) -> BipartiteGraphs:
+    """Both propagation graphs of weighted edges in any order; what is there twice counts twice.
+
+    Args:
+      users: of the edges.
+      items: of the edges.
+      weights: 0 for what is no edge.
+      shape: the numbers of users and of items.
+      symmetric: as for `bipartite_graphs`.
+    """
+    order = jnp.lexsort((items, users))
+    edges = users[order], items[order], weights[order]
+    return _sorted_graphs(*edges, shape, unique=False, symmetric=symmetric)
+
+
+def _sorted_graphs(
+    user: Int[Array, "edges"],
+    item: Int[Array, "edges"],
+    weight: Float[Array, "edges"],
+    shape: tuple[int, int],
+    *,
+    unique: bool,
+    symmetric: bool,
+) -> BipartiteGraphs:
+    """`edge_graphs` of edges sorted by user and item."""
+    users, items = shape
     by_item = jnp.argsort(item, stable=True)
     user_scale = (jax.ops.segment_sum(weight, user, users) + 1e-8) ** -0.5
-    item_scale = (jax.ops.segment_sum(weight, item, num_items) + 1e-8) ** -0.5
+    item_scale = (jax.ops.segment_sum(weight, item, items) + 1e-8) ** -0.5
     user_first = jnp.stack([user, item], axis=1)
     item_first = jnp.stack([item, user], axis=1)[by_item]
-    user_starts = jnp.arange(users + 1, dtype=jnp.int32) * k
-    every_item = jnp.arange(num_items + 1, dtype=jnp.int32)
-    item_starts = jnp.searchsorted(item_first[:, 0], every_item).astype(jnp.int32)
+
+    def starts(rows: Int[Array, "edges"], count: int) -> Int[Array, "starts"]:
+        return jnp.searchsorted(rows, jnp.arange(count + 1, dtype=jnp.int32)).astype(jnp.int32)
+
+    user_starts, item_starts = starts(user, users), starts(item_first[:, 0], items)
 
     def graph(values: Float[Array, "edges"]) -> Graph:
         return Graph(
-            sorted_bcoo(values, user_first, (users, num_items)),
-            sorted_bcoo(values[by_item], item_first, (num_items, users)),
+            sorted_bcoo(values, user_first, shape, unique=unique),
+            sorted_bcoo(values[by_item], item_first, shape[::-1], unique=unique),
             user_starts,
             item_starts,
         )

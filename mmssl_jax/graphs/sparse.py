@@ -98,7 +98,12 @@ def _starts(csr: scipy.sparse.csr_array) -> Int[Array, "starts"]:
 
 
 def sorted_bcoo(
-    data: Float[Array, "edges"], indices: Int[Array, "edges 2"], shape: tuple[int, int]
+    data: Float[Array, "edges"],
+    indices: Int[Array, "edges 2"],
+    shape: tuple[int, int],
+    *,
+    unique: bool = True,
 ) -> sparse.BCOO:
-    """A matrix of `shape` whose (row, column) `indices` are in row order, no two alike."""
-    return sparse.BCOO((data, indices), shape=shape, indices_sorted=True, unique_indices=True)
+    """A matrix of `shape` whose (row, column) `indices` are in row order, and no two alike if
+    `unique`."""
+    return sparse.BCOO((data, indices), shape=shape, indices_sorted=True, unique_indices=unique)

@@ -30,6 +30,14 @@ def hold_nothing(params: Params, inputs: Any, held: Any, step: Int[Array, ""]) -
     return held
 
 
+def collect_nothing(
+    params: Params, inputs: Any, held: Any, batch: Batch, keys: Mapping[str, PRNGKeyArray]
+) -> Any:
+    """The `collect` of a model that keeps nothing of its batches."""
+    del params, inputs, batch, keys
+    return held
+
+
 def dot_scores(embeddings: tuple[Array, Array], users: Int[Array, "block"]) -> Array:
     """Scores [block, items] as inner products of (user [U, d], item [I, d]) embeddings."""
     user, item = embeddings
@@ -56,6 +64,8 @@ class Model(NamedTuple):
       score: (representation, users [b]) -> scores [b, items].
       held: what the model keeps between steps besides parameters, such as learned graphs.
       refresh: (params, inputs, held, step) -> held, called at the start of every step.
+      collect: (params, inputs, held, batch, keys) -> held, called at every step after `refresh`,
+        with the batch and the keys that the players' losses then get.
       optimisers: player -> its own optimiser; the others share the one of the config's `train`.
       scores_cold_items: True if features give an item without a training pair a meaningful score;
         otherwise its score is random.
@@ -71,6 +81,7 @@ class Model(NamedTuple):
     score: Callable[[Any, Array], Array] = dot_scores
     held: Any = ()
     refresh: Callable[[Params, Any, Any, Array], Any] = hold_nothing
+    collect: Callable[[Params, Any, Any, Batch, Mapping[str, PRNGKeyArray]], Any] = collect_nothing
     optimisers: Mapping[str, Adam] = MappingProxyType({})
     scores_cold_items: bool = False
     score_history: Callable[[Any, Array], Array] | None = None

@@ -40,18 +40,19 @@ def train_step(
         jax.random.fold_in(run_key, state.step), 1 + len(model.losses)
     )
     batch = devices.split_batch(batches.sample(sample_key, tables, rows), mesh)
+    keys = dict(zip(model.losses, player_keys, strict=True))
     held = model.refresh(state.params, inputs, state.held, state.step)
+    held = model.collect(state.params, inputs, held, batch, keys)
     params, optimiser_states, history = state.params, state.optimiser_states, {}
-    for (player, loss_fn), key in zip(model.losses.items(), player_keys, strict=True):
+    for player, loss_fn in model.losses.items():
 
         def player_loss(
             own: Any,
             player: str = player,
             loss_fn: LossFn = loss_fn,
             params: Params = params,
-            key: PRNGKeyArray = key,
         ) -> tuple[Array, Terms]:
-            return loss_fn(params | {player: own}, inputs, held, batch, key)
+            return loss_fn(params | {player: own}, inputs, held, batch, keys[player])
 
         (loss, terms), gradients = jax.value_and_grad(player_loss, has_aux=True)(params[player])
         updates, optimiser_state = transforms[player].update(

@@ -19,6 +19,11 @@ USERS, ITEMS = 31, 43  # no other size is either of them
 SETTINGS = {name: {"model.name": name} for name in MODELS} | {
     "mmssl, paper": {"model.name": "mmssl", "model.variant": "paper", "mmssl.graph_items": 3},
     "mmssl, observed": {"model.name": "mmssl", "mmssl.modality_graph": "observed"},
+    "mmssl, released graphs": {
+        "model.name": "mmssl",
+        "mmssl.modality_graph": "released",
+        "mmssl.graph_rate": 0.1,
+    },
     "micro, ngcf": {"model.name": "micro", "item_graph.backbone": "ngcf"},
     "hybrid, members": {"model.name": "hybrid", "hybrid.members": 2, "hybrid.graph": 0.5},
     "hybrid, without content": {"model.name": "hybrid", "hybrid.content": (0.0,)},

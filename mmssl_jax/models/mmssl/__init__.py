@@ -18,7 +18,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.graphs import interaction_graph, modality_graph, training_pairs
 from mmssl_jax.models import missing
-from mmssl_jax.models.mmssl import losses
+from mmssl_jax.models.mmssl import losses, released_graphs
 from mmssl_jax.models.mmssl.generator import Embeddings, Inputs, forward, init_generator
 from mmssl_jax.models.mmssl.settings import DEFAULTS, MMSSL, VARIANTS, Critic
 from mmssl_jax.models.model import Adam, Batch, Definition, Model, Terms
@@ -32,6 +32,7 @@ class Parts(NamedTuple):
     critic: critics.Critic
     max_pairs: int  # training pairs of a batch, at most
     game: ModuleType  # has `critic_loss` and `generator_loss`
+    released: released_graphs.Rules | None  # None where the modality graphs are others
 
     @property
     def widths(self) -> dict[str, int]:
@@ -64,7 +65,8 @@ def build(
     pairs = training_pairs.max_training_pairs(
         dataset.train, config.train.batch_size, distinct=distinct
     )
-    parts = Parts(config, dataset, _critic(config, dataset), pairs, game)
+    released = _released(config, dataset, steps_per_epoch)
+    parts = Parts(config, dataset, _critic(config, dataset), pairs, game, released)
     players, optimisers = {"generator": partial(generator_loss, parts)}, {}
     if parts.adversarial:
         players = {"critic": partial(critic_loss, parts)} | players  # the critic moves first
@@ -72,7 +74,12 @@ def build(
         optimisers["critic"] = Adam(rates.learning_rate, rates.beta1, rates.beta2)
     model = Model(inputs, partial(init, parts), players, partial(embed, parts), held={})
     model = model._replace(optimisers=optimisers)
-    if not (config.mmssl.modality_graph == "top_k" and dataset.features):
+    if not dataset.features:
+        return model
+    if parts.released is not None:
+        views = partial(embeddings_of, parts)
+        return released_graphs.kept_by(model, parts.released, dataset, views, pairs)
+    if config.mmssl.modality_graph != "top_k":
         return model
     rebuilt = partial(rebuild, parts, modality_graph.user_blocks(dataset.train))
     shapes = jax.eval_shape(lambda key: rebuilt(init(parts, key), inputs), jax.random.key(0))
@@ -105,6 +112,16 @@ def _check_sizes(config: Config, dataset: Dataset) -> None:
         )
     if k * dataset.num_users >= 2**31:
         raise InputError(f"mmssl.graph_items = {k} makes more edges than int32 can count")
+
+
+def _released(
+    config: Config, dataset: Dataset, steps_per_epoch: int
+) -> released_graphs.Rules | None:
+    """How the release's modality graphs evolve; None if they do not."""
+    if config.mmssl.modality_graph != "released":
+        return None
+    rules = released_graphs.rules_of(config, dataset, steps_per_epoch)
+    return rules if rules.steps > rules.every else None
 
 
 def _critic(config: Config, dataset: Dataset) -> critics.Critic:
@@ -142,9 +159,13 @@ def embeddings_of(
     parts: Parts, params: dict[str, Any], inputs: Inputs, held: Any, key: PRNGKeyArray | None
 ) -> Embeddings:
     """The generator's forward pass; a key of None turns dropout off."""
-    observed = parts.config.mmssl.modality_graph == "observed"
+    generator, config = params["generator"], parts.config
+    if parts.released is not None and inputs.features:
+        return forward(generator, inputs, held.graphs, config, key, held.filled)
+    # The release's graphs are the training pairs for good where no epoch has a rebuild.
+    observed = config.mmssl.modality_graph in ("observed", "released")
     modality_graphs = dict.fromkeys(inputs.features, inputs.interactions) if observed else held
-    return forward(params["generator"], inputs, modality_graphs, parts.config, key)
+    return forward(generator, inputs, modality_graphs, config, key)
 
 
 def critic_loss(

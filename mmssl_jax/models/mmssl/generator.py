@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.graphs import training_pairs
@@ -90,6 +90,7 @@ def forward(
     modality_graphs: Mapping[str, BipartiteGraphs],
     config: Config,
     key: PRNGKeyArray | None = None,
+    filled: Bool[Array, ""] | bool = True,
 ) -> Embeddings:
     """All embeddings of a generator (MMSSL, sections 3.1 to 3.3).
 
@@ -99,10 +100,11 @@ def forward(
       modality_graphs: modality -> its graphs; empty for none.
       config: the run's config.
       key: for the dropout of the projected features; None turns dropout off.
+      filled: False says that the modality graphs have no edge, which saves their products.
     """
     user_item, item_user = inputs.interactions.user_item, inputs.interactions.item_user
     user_views, item_views = {}, {}
-    ids = id_views(params, modality_graphs)
+    ids = id_views(params, modality_graphs, filled)
     all_features = missing.replaced(inputs.features, inputs.present, params.get("missing", {}))
     for index, (modality, features) in enumerate(all_features.items()):
         projection = params["projection"][modality]
@@ -135,17 +137,29 @@ def forward(
 
 
 def id_views(
-    params: dict[str, Any], modality_graphs: Mapping[str, BipartiteGraphs]
+    params: dict[str, Any],
+    modality_graphs: Mapping[str, BipartiteGraphs],
+    filled: Bool[Array, ""] | bool,
 ) -> dict[str, tuple[Float[Array, "users d"], Float[Array, "items d"]]]:
     """For each modality: ID embeddings passed once over its graph, each side receiving the other's.
 
-    Modalities with the same graph share the products.
+    Modalities with the same graph share the products. Without edges they are zero.
     """
+    users, items = params["user_embedding"], params["item_embedding"]
+
+    def passed(graph: BipartiteGraphs) -> tuple[Array, Array]:
+        return spmm(graph.user_item, items), spmm(graph.item_user, users)
+
     products = {}
     for graph in modality_graphs.values():
         if id(graph) not in products:
-            users = spmm(graph.user_item, params["item_embedding"])
-            products[id(graph)] = users, spmm(graph.item_user, params["user_embedding"])
+            products[id(graph)] = (
+                passed(graph)
+                if filled is True
+                else jax.lax.cond(
+                    filled, passed, lambda _: (jnp.zeros_like(users), jnp.zeros_like(items)), graph
+                )
+            )
     return {modality: products[id(graph)] for modality, graph in modality_graphs.items()}
 
 

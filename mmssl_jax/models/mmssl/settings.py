@@ -22,9 +22,12 @@ class MMSSL(Section):
     modality_weight: float = setting(0.55, NOT_NEGATIVE)  # omega: propagated features added last
     heads: int = setting(4, POSITIVE)  # of the cross-modal attention
     normalization: str = setting("one_sided", one_of("one_sided", "symmetric"))  # of the graphs
-    modality_graph: str = setting(None, one_of("none", "observed", "top_k"))
+    modality_graph: str = setting(None, one_of("none", "observed", "top_k", "released"))
     graph_items: int = setting(10, POSITIVE)  # top_k: k
-    graph_refresh: int = setting(0, NOT_NEGATIVE)  # top_k: steps between rebuilds; 0: an epoch
+    graph_rate: float = setting(1e-4, FRACTION)  # released: k as a share of the items
+    graph_refresh: int = setting(
+        0, NOT_NEGATIVE
+    )  # steps between rebuilds; 0: top_k 1 epoch, released 1
     attention: bool = setting(None)  # across modalities; the release's softmax runs over constants
     last_softmax: bool = setting(None)  # over the embedding axis in the last propagation layer
     contrast_fused: bool = setting(None)  # contrast with the fused users, not with the final ones
@@ -70,9 +73,8 @@ DEFAULTS = {
 
 # Every place in which MMSSL's public release and its paper differ, as the values of fields that
 # nobody set; design choices that neither makes, such as a symmetric norm, are fields as well.
-# The release builds modality graphs from the critic's rows, but with its own defaults they are
-# empty from the third step on and at every evaluation. With those it gives for TikTok, Sports and
-# Allrecipes it keeps a graph of one batch's users for a few steps; that is not ported.
+# With the release's own defaults its modality graphs are empty from the third step on and at every
+# evaluation, which `none` saves; `released` has them as they are.
 VARIANTS = {
     "released": {
         "mmssl.modality_graph": "none",
