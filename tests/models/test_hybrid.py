@@ -232,7 +232,7 @@ def test_the_loss_of_item_vectors_is_that_of_a_dense_computation(hidden):
 def test_users_are_the_same_by_the_pairs_of_a_batch_and_by_all(members):
     own = prepared(hybrid__members=members, train__batch_size=8)
     inputs, table = own.model.inputs, own.model.init(jax.random.key(1))["items"]["item_embedding"]
-    most = hybrid_losses.most_pairs_of(own.config, own.dataset.train)
+    most = hybrid_losses.most_pairs_of(own.config, inputs, own.dataset.train)
     assert 8 < most < own.dataset.train.nnz
     users = drawn(own, 8 * members).users.reshape(members, 8)
     weights = jax.random.normal(jax.random.key(3), (members, 8, table.shape[2]))
@@ -252,7 +252,8 @@ def test_few_users_are_summed_by_all_pairs():
     """Where a batch may have as many pairs as there are, or draws a user twice."""
     train = uneven().train
     for size in (len(train.indptr) - 1, 1024):
-        assert hybrid_losses.most_pairs_of(prepared(train__batch_size=size).config, train) is None
+        own = prepared(train__batch_size=size)
+        assert hybrid_losses.most_pairs_of(own.config, own.model.inputs, train) is None
 
 
 def test_the_graph_is_trained_as_lightgcn():

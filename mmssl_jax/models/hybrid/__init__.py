@@ -40,7 +40,8 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """
     own, d = config.hybrid, config.model.embedding_dim
     steps = min(config.train.evaluate_every * steps_per_epoch, 2**31 - 1)
-    inputs, players = make_inputs(config, dataset), losses.losses_of(config, dataset.train)
+    inputs = make_inputs(config, dataset)
+    players = losses.losses_of(config, inputs, dataset.train)
     if inputs.content is not None:
         _check_turns(config, dataset)
     sizes = {"users": (dataset.num_users, d), "items": (dataset.num_items, d)}

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import scipy.sparse
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -89,12 +88,10 @@ def bpr_of(
     return sum(map(jnp.sum, terms.values()), jnp.zeros(())), jax.tree.map(jnp.mean, terms)
 
 
-def most_pairs_of(config: Config, train: scipy.sparse.csr_array) -> int | None:
+def most_pairs_of(config: Config, inputs: Inputs, train: scipy.sparse.csr_array) -> int | None:
     """The most training pairs of a member's batch, or None where all pairs are no more work."""
     size, members = config.train.batch_size, config.hybrid.members
-    degrees = np.diff(train.indptr)
-    sampled = np.count_nonzero((degrees > 0) & (degrees < train.shape[1]))
-    if size * members > sampled:  # users are drawn with replacement
+    if size * members > len(inputs.pairs.users):  # users are drawn with replacement
         return None
     most = max_training_pairs(train, size)
     return most if most < train.nnz else None
@@ -159,9 +156,9 @@ def graph_loss(
     return bpr_of(rows, l2_of(batch.users, inputs, config))
 
 
-def losses_of(config: Config, train: scipy.sparse.csr_array) -> dict[str, LossFn]:
+def losses_of(config: Config, inputs: Inputs, train: scipy.sparse.csr_array) -> dict[str, LossFn]:
     """The players: the item vectors, and the graph where it has a weight."""
-    most = most_pairs_of(config, train)
+    most = most_pairs_of(config, inputs, train)
     players: dict[str, LossFn] = {"items": partial(items_loss, config=config, most_pairs=most)}
     if config.hybrid.graph:
         players["graph"] = partial(graph_loss, config=config)
