@@ -17,7 +17,7 @@ from worlds import mmssl, world
 from mmssl_jax.data import load
 from mmssl_jax.data.arrays import torch_file
 from mmssl_jax.data.checks import doctor
-from mmssl_jax.data.features import files
+from mmssl_jax.data.features import files, folder
 from mmssl_jax.errors import InputError
 
 VALUES = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
@@ -33,6 +33,10 @@ def lines(*ids, header=""):
 
 def frame(**columns):
     return pl.DataFrame(columns | {f"c{place}": VALUES[:, place] for place in range(3)})
+
+
+def test_every_kind_that_is_named_beside_npy_has_a_reader():
+    assert set(folder.OTHER_KINDS) == set(files._READERS)
 
 
 WRITE = {

@@ -87,4 +87,3 @@ _READERS: dict[str, Callable[[Path, bool], Rows]] = {
     **dict.fromkeys((".csv", ".tsv", ".txt"), tables.read_text),
     ".parquet": lambda path, _: tables.read_parquet(path),
 }
-SUFFIXES = tuple(_READERS)

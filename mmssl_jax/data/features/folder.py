@@ -8,7 +8,6 @@ import numpy as np
 
 from mmssl_jax.data.arrays import npy
 from mmssl_jax.data.checks.findings import Findings
-from mmssl_jax.data.features import files
 from mmssl_jax.errors import InputError
 
 NONE = "none"
@@ -16,6 +15,8 @@ SUFFIX = "_feat.npy"
 MASK_SUFFIX = "_present.npy"
 _STEM = "_feat"
 _ARRAYS = (".npy", ".npz", ".pt", ".pth", ".h5", ".hdf5", ".mat", ".safetensors")
+# Beside .npy, what an import reads as features; `files` has a reader for each.
+OTHER_KINDS = (".npz", ".pt", ".pth", ".pkl", ".pickle", ".csv", ".tsv", ".txt", ".parquet")
 _PACKED = (".zip", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar")
 _TEXTS = (".md", ".py", ".sh", ".ipynb", ".yaml", ".yml", ".log", ".html", ".png", ".pdf")
 
@@ -37,7 +38,7 @@ def beside(folder: Path) -> dict[str, Path]:
     paths = {
         path.stem.removesuffix(_STEM): path
         for path in sorted(folder.glob(f"[!.]*{_STEM}.*"), reverse=True)
-        if path.suffix.lower() in files.SUFFIXES and path.stem.endswith(_STEM)
+        if path.suffix.lower() in OTHER_KINDS and path.stem.endswith(_STEM)
     }
     taken = find(folder)
     return {
@@ -54,7 +55,7 @@ def warn_of_unread(folder: Path, findings: Findings, but: Iterable[Path] = ()) -
         if path in taken:
             name = path.stem.removesuffix(_STEM)
             hint = f"--modality {name}={path} of import takes it, as import of its folder does"
-        elif path.suffix.lower() in (".npy", *files.SUFFIXES):
+        elif path.suffix.lower() in (".npy", *OTHER_KINDS):
             hint = "--modality NAME=FILE of import takes it as features"
         elif path.suffix.lower() in _PACKED:
             hint = f"unpack it to <modality>{SUFFIX}"

@@ -19,7 +19,7 @@ from mmssl_jax.data.importing.options import (
     ImportOptions,
 )
 from mmssl_jax.data.splits import SPLITS
-from mmssl_jax.data.tables import interactions, presplit, time_split, unpacked
+from mmssl_jax.data.tables import interactions, split_column, time_split, unpacked
 from mmssl_jax.errors import InputError
 
 _FRACTIONS = (0.8, 0.1, 0.1)
@@ -47,7 +47,7 @@ def read(
         _warn_of_unseen(table, labels, options.path, findings)
     if given and isinstance(path, Path):
         column = table.columns["split"]
-        presplit.check_full(options.path, labels, column, options.val_from_train)
+        split_column.check_full(options.path, labels, column, options.val_from_train)
     source = {
         "layout": TABLE,
         "columns": table.columns,

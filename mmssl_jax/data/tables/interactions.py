@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from mmssl_jax.data.splits import SPLITS
-from mmssl_jax.data.tables import id_spelling, indices, likes, presplit, titles
+from mmssl_jax.data.tables import id_spelling, indices, likes, split_column, titles
 from mmssl_jax.data.tables import pairs as table_pairs
 from mmssl_jax.data.tables import parts as table_parts
 from mmssl_jax.data.tables import times as table_times
@@ -142,7 +142,7 @@ def _read_likes(
     times, dated = _times(where, frame, taken, warnings)
     labels = None
     if SPLIT in taken:
-        labels, unused = presplit.given(
+        labels, unused = split_column.given(
             where, frame[SPLIT], taken[SPLIT], split_anew, bool(columns.get(SPLIT)), warnings
         )
         if labels is None:
