@@ -5,7 +5,6 @@ import json
 import pathlib
 
 import numpy as np
-import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = (ROOT / "tests/golden", ROOT.parent / "shared/golden")  # of equals, the first one's
@@ -13,6 +12,8 @@ FOLDERS = (ROOT / "tests/golden", ROOT.parent / "shared/golden")  # of equals, t
 
 def files(name: str) -> list:
     """One pytest parameter per golden file of `name`, its id the file's stem."""
+    import pytest  # here, as the benchmark of parity does without
+
     return [pytest.param(path, id=path.stem) for path in paths(name, FOLDERS)]
 
 
@@ -52,7 +53,16 @@ class Golden:
     def check(self, name: str, actual) -> None:
         """rtol 1e-5, plus 1e-6 of the largest magnitude in the array's group."""
         largest = max(np.abs(value).max() for value in self.group(name.split("/")[0]).values())
-        np.testing.assert_allclose(
-            np.asarray(actual), self[name], rtol=1e-5, atol=1e-6 * float(largest), err_msg=name
-        )
+        self.compare(name, actual, 1e-6 * float(largest))
         self.checked.add(name)
+
+    def check_scalar(self, name: str, actual) -> None:
+        """A loss to rtol 1e-5 alone: the group's largest magnitude would hide the small ones."""
+        self.compare(name, actual, 0.0)
+        self.checked.add(name)
+
+    def compare(self, name: str, actual, atol: float) -> None:
+        """Asserts that an array is the one of that name, to rtol 1e-5 and `atol`."""
+        np.testing.assert_allclose(
+            np.asarray(actual), self[name], rtol=1e-5, atol=atol, err_msg=name
+        )

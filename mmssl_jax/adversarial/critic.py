@@ -168,11 +168,11 @@ def critic_loss(
     real_score = jnp.mean(head(critic, params, at_real, real_key))
     at_mixed = alpha * at_real + (1 - alpha) * at_fake
     gradient = jax.grad(lambda x: jnp.sum(head(critic, params, x, mixed_key)))(at_mixed)
-    penalty = gradient_penalty(
-        squared_norms(gradient, params["dense0"]["kernel"], critic.precision)
-    )
+    squared = squared_norms(gradient, params["dense0"]["kernel"], critic.precision)
+    penalty = gradient_penalty(squared)
     loss = fake_score - real_score + penalty_weight * penalty
-    return loss, {"fake": fake_score, "real": real_score, "penalty": penalty}
+    terms = {"fake": fake_score, "real": real_score, "penalty": penalty}
+    return loss, terms | {"gradient_norm": jnp.mean(gradient_norms(squared))}
 
 
 def generator_loss(
@@ -225,11 +225,12 @@ def _gram_backward(
 _gram_squared_norms.defvjp(_gram_forward, _gram_backward)
 
 
-def gradient_penalty(squared_norms: Float[Array, "rows"]) -> Float[Array, ""]:
-    """`mean((|g| - 1)^2)` from the squared norms |g|^2 (Gulrajani et al., WGAN-GP, 2017).
-
-    Where |g| is 0 the gradient is taken as 0, where that of a plain root would be NaN.
-    """
+def gradient_norms(squared_norms: Float[Array, "rows"]) -> Float[Array, "rows"]:
+    """`|g|` from |g|^2. Its gradient at 0 is taken as 0, where that of a plain root is NaN."""
     nonzero = squared_norms > 0
-    norms = jnp.where(nonzero, jnp.sqrt(jnp.where(nonzero, squared_norms, 1.0)), 0.0)
-    return jnp.mean((norms - 1.0) ** 2)
+    return jnp.where(nonzero, jnp.sqrt(jnp.where(nonzero, squared_norms, 1.0)), 0.0)
+
+
+def gradient_penalty(squared_norms: Float[Array, "rows"]) -> Float[Array, ""]:
+    """`mean((|g| - 1)^2)` from |g|^2 (Gulrajani et al., WGAN-GP, 2017)."""
+    return jnp.mean((gradient_norms(squared_norms) - 1.0) ** 2)

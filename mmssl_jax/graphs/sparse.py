@@ -50,13 +50,23 @@ def row_product(
 ) -> Float[Array, "rows d"]:
     """`matrix @ x`. On a CPU it uses compressed rows, for which XLA has a native product."""
 
+    def by_segments(x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
+        return segment_product(matrix, x)
+
     def by_rows(x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
         rows = sparse.BCSR((matrix.data, matrix.indices[:, 1], starts), shape=matrix.shape)
         product: Array = rows @ x
         return product
 
-    product: Array = jax.lax.platform_dependent(x, cpu=by_rows, default=lambda x: matrix @ x)
+    product: Array = jax.lax.platform_dependent(x, cpu=by_rows, default=by_segments)
     return product
+
+
+def segment_product(matrix: sparse.BCOO, x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
+    """`matrix @ x` as a sum over rows in order, which is the fastest product on a GPU."""
+    rows, columns = matrix.indices.T
+    entries = matrix.data[:, None] * x.at[columns].get(mode="fill", fill_value=0)
+    return jax.ops.segment_sum(entries, rows, matrix.shape[0], indices_are_sorted=True)
 
 
 def _spmm_forward(graph: Graph, x: Array) -> tuple[Array, Graph]:

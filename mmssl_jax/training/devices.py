@@ -51,6 +51,16 @@ def check_devices() -> None:
         ) from error
 
 
+def compute_in_float32() -> None:
+    """Has products of float32 made in float32: jax's default rounds their factors on GPUs and TPUs.
+
+    What somebody has told jax stays (JAX_DEFAULT_MATMUL_PRECISION).
+    """
+    settings: Any = jax.config
+    if settings.jax_default_matmul_precision is None:
+        settings.update("jax_default_matmul_precision", "float32")
+
+
 def make_mesh(config: configs.Mesh) -> Mesh:
     """The mesh of a config.
 

@@ -97,6 +97,7 @@ def prepare(config: Config, dataset: Dataset) -> Session:
     Raises:
       InputError: the config does not fit the data.
     """
+    devices.compute_in_float32()
     if not dataset.final:
         candidates.check_cutoffs(dataset, config.evaluation)
     steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)

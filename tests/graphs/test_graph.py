@@ -67,6 +67,8 @@ def test_spmm_is_the_dense_product_in_value_and_gradient(matrix):
     on_device = partial(jnp.asarray, dtype=jnp.float32)
     close(spmm(graph, on_device(x)), matrix @ x)
     close(spmm(graph.T, on_device(y)), matrix.T @ y)
+    # What other processors than a CPU take.
+    close(jax.jit(sparse.segment_product)(graph.matrix, on_device(x)), matrix @ x)
     close(pulled_back(graph, on_device(x), on_device(y)), matrix.T @ y)
     close(pulled_back(graph.T, on_device(y), on_device(x)), matrix @ x)
     check_order(graph)

@@ -6,11 +6,11 @@ import sys
 
 import jax
 import pytest
-from worlds import ROOT, Place
+from worlds import ROOT, Place, config_of, world
 
 from mmssl_jax.commands import call
 from mmssl_jax.errors import InputError
-from mmssl_jax.training import devices
+from mmssl_jax.training import devices, session
 
 SPACE = """
 
@@ -97,3 +97,21 @@ def test_float64_is_one_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: jax is told to compute in float64 (JAX_ENABLE_X64)")
     assert not (tmp_path / "run").exists()
+
+
+def test_float32_products_are_made_in_float32_unless_somebody_said_otherwise():
+    def dot() -> str:
+        ones = jax.ShapeDtypeStruct((2, 2), "float32")
+        return jax.jit(lambda a, b: a @ b).lower(ones, ones).as_text()
+
+    before = jax.config.jax_default_matmul_precision
+    try:
+        jax.config.update("jax_default_matmul_precision", None)
+        assert "HIGHEST" not in dot()
+        session.prepare(config_of("lightgcn"), world())
+        assert "precision = [HIGHEST, HIGHEST]" in dot()
+        jax.config.update("jax_default_matmul_precision", "tensorfloat32")
+        session.prepare(config_of("lightgcn"), world())
+        assert jax.config.jax_default_matmul_precision == "tensorfloat32"
+    finally:
+        jax.config.update("jax_default_matmul_precision", before)
