@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from mmssl_jax.adversarial import critic as critics
-from mmssl_jax.adversarial.critic import gradient_penalty
+from mmssl_jax.adversarial.critic import gradient_norms, gradient_penalty
 from mmssl_jax.adversarial.relation_rows import RelationRows
 
 
@@ -49,9 +49,11 @@ def critic_loss(
     real_score = jnp.mean(critics.head(critic, params, at_real, real_key))
     mixed = alpha * jnp.tile(real, (copies, 1)) + (1 - alpha) * fake
     gradient = jax.grad(lambda rows: jnp.sum(score(critic, params, rows, mixed_key)))(mixed)
-    penalty = gradient_penalty(jnp.sum(gradient**2, axis=1))
+    squared = jnp.sum(gradient**2, axis=1)
+    penalty = gradient_penalty(squared)
     loss = fake_score - real_score + penalty_weight * penalty
-    return loss, {"fake": fake_score, "real": real_score, "penalty": penalty}
+    terms = {"fake": fake_score, "real": real_score, "penalty": penalty}
+    return loss, terms | {"gradient_norm": jnp.mean(gradient_norms(squared))}
 
 
 def generator_loss(

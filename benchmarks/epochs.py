@@ -18,15 +18,16 @@ from rich.table import Table
 from benchmarks.shapes import SHAPES, random_dataset
 from benchmarks.step import Step, once, peak_bytes
 from mmssl_jax import config as configs
+from mmssl_jax import models
 from mmssl_jax.training.session import protocol_steps
 
 TRAINED = ("mf", "vbpr", "lightgcn", "hybrid", "ngcf", "lattice", "micro", "mmssl")
 
 
-def measure(shape: str, models: list[str], repeats: int) -> list[dict[str, Any]]:
+def measure(shape: str, names: list[str], repeats: int) -> list[dict[str, Any]]:
     """A row for each model; the fastest of the repeats, after one that is not counted."""
     dataset, rows = random_dataset(SHAPES[shape]), []
-    for name in models:
+    for name in names:
         config = configs.Config()
         config.data.path, config.model.name, config.critic.enabled = "RANDOM", name, False
         step = Step(models.resolve(config), dataset)

@@ -82,7 +82,13 @@ class Step:
         return terms
 
 
-def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) -> dict[str, Any]:
+def measure(
+    shape: str,
+    repeats: int,
+    critic: dict[str, Any],
+    with_dense: bool,
+    without_critic: bool,
+) -> dict[str, Any]:
     """All figures, by their flat keys.
 
     Args:
@@ -90,6 +96,7 @@ def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) 
       repeats: calls of which the median is taken.
       critic: fields of the config's critic section.
       with_dense: also times the dense formulation.
+      without_critic: also times the step and the epoch without a critic.
     """
     config = configs.Config()
     config.data.path = "RANDOM"
@@ -100,6 +107,7 @@ def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) 
     batch, items = config.train.batch_size, dataset.num_items
     rows, width = batch * len(dataset.features), config.critic.hidden or items // 4
 
+    devices.compute_in_float32()
     left, right = jnp.ones((rows, items)), jnp.ones((items, width))
     product = jax.jit(jnp.matmul)
     rate = 2 * rows * items * width / seconds(lambda: product(left, right), repeats)
@@ -148,9 +156,12 @@ def measure(shape: str, repeats: int, critic: dict[str, Any], with_dense: bool) 
         del plain
         gc.collect()
 
+    if not without_critic:
+        return figures
     without = configs.unflatten(configs.flatten(config) | {"critic.enabled": False})
     generator = Step(models.resolve(without), dataset)
     figures["generator_step_s"] = seconds(lambda: generator.run(10), repeats) / 10
+    evaluate(generator)  # compiles
     figures["generator_epoch_s"] = once(lambda: (generator.run(steps), evaluate(generator)))
     return figures
 
@@ -171,6 +182,7 @@ def main() -> None:
     parser.add_argument("--item-block", type=int, default=0, help="critic.item_block")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--skip-dense", action="store_true", help="do not time the dense step")
+    parser.add_argument("--critic-only", action="store_true", help="nor the step without critic")
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures to a file")
     options = parser.parse_args()
     critic = {
@@ -178,7 +190,8 @@ def main() -> None:
         "item_block": options.item_block,
         "precision": options.precision,
     }
-    figures = measure(options.shape, options.repeats, critic, not options.skip_dense)
+    with_dense, without_critic = not options.skip_dense, not options.critic_only
+    figures = measure(options.shape, options.repeats, critic, with_dense, without_critic)
     table = Table("figure", "value", title=f"one step at {options.shape}'s size, RANDOM data")
     for name, value in figures.items():
         table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
