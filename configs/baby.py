@@ -4,7 +4,7 @@ python train.py --config configs/baby.py --config.data.path=FOLDER
 python evaluate.py --config configs/baby.py
 
 One setting is not theirs: the softmax of the last layer, which cost a tenth of the validation
-Recall@20 on TikTok (docs/results.md), is off; --config.mmssl.last_softmax=True turns it on.
+Recall@20 on TikTok (docs/results.md), is off. configs/baby_released.py has all of theirs.
 
 Published: test Recall@20 .0962, NDCG@20 .0422 (WWW 2023).
 """

@@ -3,8 +3,7 @@
 python train.py --config configs/tiktok_released.py --config.data.path=FOLDER
 python evaluate.py --config configs/tiktok_released.py
 
-The release's settings of its modality graphs (T, k) have no counterpart here: see VARIANTS
-in mmssl_jax/models/mmssl/settings.py. configs/tiktok.py has other settings.
+configs/tiktok.py has other settings.
 
 Published: test Recall@20 .0921, NDCG@20 .0392 (WWW 2023, all three modalities).
 """
@@ -18,4 +17,5 @@ def get_config() -> Config:
     config.mmssl.learning_rate = 5.4e-4
     config.mmssl.adversarial_weight = 1.8e-3
     config.mmssl.real_temperature = 0.002
+    config.mmssl.graph_rate = 0.01
     return config

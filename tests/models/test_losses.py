@@ -90,6 +90,14 @@ def test_contrastive_of_orthonormal_rows():
     np.testing.assert_allclose(actual, -np.log(own / (own + 2 * (batch - 1))), rtol=1e-5)
 
 
+def test_contrastive_of_a_view_of_zeros_is_a_constant():
+    _, anchor = on_device(*rows(2, 6, 4))
+    constant = losses.contrastive_of_zeros(6)
+    np.testing.assert_allclose(
+        contrastive(jnp.zeros((6, 4)), anchor, temperature=0.2), constant, rtol=1e-6
+    )
+
+
 def test_contrastive_epsilon_bounds_the_loss():
     view = jnp.array([[1.0, 0.0], [1.0, 0.0]])
     actual = contrastive(view, -view, temperature=0.05)

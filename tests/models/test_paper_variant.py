@@ -276,8 +276,8 @@ def test_critic_loss_with_the_slope_of_the_paper():
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
-def test_the_release_has_no_graph_and_a_softmax_in_the_last_layer():
-    config, dataset = make_config("released"), make_dataset(2)
+def test_the_release_without_a_graph_has_a_softmax_in_the_last_layer():
+    config, dataset = make_config("released", modality_graph="none"), make_dataset(2)
     model = mmssl.build(config, dataset, steps_per_epoch=99)
     params = random_params(model)
     assert model.held == {}
@@ -299,7 +299,8 @@ def test_the_release_fuses_by_one_matrix_and_the_paper_by_attention():
         generator = jax.eval_shape(model.init, jax.random.key(0))["generator"]
         return jax.tree.map(lambda x: x.shape, generator.get("fusion"))
 
-    assert fusion("released") is None  # it has nothing to fuse
+    assert fusion("released") == (2 * 8, 8)
+    assert fusion("released", modality_graph="none") is None  # it has nothing to fuse
     assert fusion("released", modality_graph="observed") == (2 * 8, 8)
     assert fusion("released", modality_graph="observed", id_weight=0.0) is None
     assert fusion("paper") == {"query": (8, 8), "key": (8, 8), "value": (8, 8)}
@@ -321,7 +322,7 @@ def test_observed_modality_graphs_are_the_interactions():
 def test_fields_that_are_set_win_over_the_variant():
     config = make_config("released", last_softmax=False, attention=True)
     assert (config.mmssl.last_softmax, config.mmssl.attention) == (False, True)
-    assert config.mmssl.modality_graph == "none"
+    assert config.mmssl.modality_graph == "released"
 
 
 def test_the_release_contrasts_with_the_final_users_and_the_paper_with_the_fused():

@@ -38,7 +38,7 @@ def test_a_killed_run_ends_as_the_run_that_was_not(tmp_path, flags, moments):
     assert "going on after epoch" in errors
     assert_same_run(whole, killed, 6)
     assert ("critic/loss" in whole.metrics[-1]) == (flags == RELEASED)
-    assert any(".held" in name for name in whole.arrays(6)) == (flags != RELEASED)
+    assert any(".held" in name for name in whole.arrays(6))
 
 
 def test_early_stopping_is_the_same_in_a_continued_run(tmp_path):

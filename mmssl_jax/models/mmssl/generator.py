@@ -45,6 +45,7 @@ class Embeddings(NamedTuple):
     user_views: dict[str, View]
     item_views: dict[str, View]
     fused_users: Array | None
+    filled: Bool[Array, ""] | bool = True  # whether the modality graphs have edges
 
 
 def init_generator(
@@ -133,7 +134,7 @@ def forward(
     omega = config.mmssl.modality_weight
     users = users + omega * sum(normalize(view.feature) for view in user_views.values())
     items = items + omega * sum(normalize(view.feature) for view in item_views.values())
-    return Embeddings(users, items, user_views, item_views, fused_users)
+    return Embeddings(users, items, user_views, item_views, fused_users, filled)
 
 
 def id_views(

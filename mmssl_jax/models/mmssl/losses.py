@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -39,17 +40,26 @@ def contrastive_terms(
 ) -> dict[str, Float[Array, ""]]:
     """The contrastive loss of each modality that has a graph; without one it would be a constant.
 
-    Modalities that share a graph share the view, so its loss is computed once.
+    Modalities that share a graph share the view, so its loss is computed once. Views of graphs
+    that have no edges yet, or no more, are zero, and so is the gradient.
     """
     anchor = embeddings.users
     if config.mmssl.contrast_fused and embeddings.fused_users is not None:
         anchor = embeddings.fused_users
     views = {name: view.ids for name, view in embeddings.user_views.items()}
     distinct = {id(ids): ids for ids in views.values() if ids is not None}
-    contrasts = {
-        key: losses.contrastive(ids[users], anchor[users], temperature=config.mmssl.temperature)
-        for key, ids in distinct.items()
-    }
+
+    def contrast(ids: Float[Array, "users d"]) -> Float[Array, ""]:
+        return losses.contrastive(ids[users], anchor[users], temperature=config.mmssl.temperature)
+
+    def of(ids: Float[Array, "users d"]) -> Float[Array, ""]:
+        if embeddings.filled is True:
+            return contrast(ids)
+        constant = losses.contrastive_of_zeros(users.shape[0])
+        value: Array = jax.lax.cond(embeddings.filled, contrast, lambda _: constant, ids)
+        return value
+
+    contrasts = {key: of(ids) for key, ids in distinct.items()}
     return {
         f"contrastive_{name}": contrasts[id(ids)] for name, ids in views.items() if ids is not None
     }

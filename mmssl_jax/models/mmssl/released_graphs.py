@@ -96,7 +96,10 @@ def refresh(rules: Rules, held: Held, step: Int[Array, ""]) -> Held:
 
 
 def settled(rules: Rules, held: Held) -> Held:
-    """The list as the graph, where that is due; the list is then empty."""
+    """The list as the graph, where that is due; the list is then empty.
+
+    An empty list costs nothing once the graph is empty too, as it is at the defaults.
+    """
 
     def rebuilt() -> Held:
         place = jnp.arange(rules.batches * rules.width) // rules.width
@@ -113,7 +116,10 @@ def settled(rules: Rules, held: Held) -> Held:
             graphs=graphs,
         )
 
-    settled: Held = jax.lax.cond(held.due, rebuilt, lambda: held)
+    changes = held.due & (held.filled | (held.size > 0))
+    settled: Held = jax.lax.cond(
+        changes, rebuilt, lambda: held._replace(due=jnp.zeros_like(held.due))
+    )
     return settled
 
 

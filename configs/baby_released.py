@@ -1,0 +1,18 @@
+"""Amazon-Baby (19445 users, 7050 items; image 4096, text 1024): the authors' published settings.
+
+python train.py --config configs/baby_released.py --config.data.path=FOLDER
+python evaluate.py --config configs/baby_released.py
+
+Published: test Recall@20 .0962, NDCG@20 .0422 (WWW 2023).
+"""
+
+from mmssl_jax.config import Config
+
+
+def get_config() -> Config:
+    config = Config()
+    config.data.path = "data/baby"
+    config.mmssl.learning_rate = 5.5e-4
+    config.mmssl.adversarial_weight = 1e-4
+    config.mmssl.real_temperature = 0.005
+    return config
