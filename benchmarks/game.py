@@ -32,11 +32,9 @@ from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import batches, session
 
 ROOT = pathlib.Path(__file__).parents[1]
-RELEASED = {"mmssl.modality_graph": "released", "mmssl.graph_rate": 0.01, "mmssl.graph_refresh": 1}
-PAPER = {"model.variant": "paper"}
 ROWS = {
-    f"{variant} {width}": settings | critic
-    for variant, settings in (("released", RELEASED), ("paper", PAPER))
+    f"{variant} {width}": {"model.variant": variant} | critic
+    for variant in ("released", "paper")
     for width, critic in (
         ("full", {}),
         ("128", {"critic.hidden": 128}),
@@ -145,6 +143,34 @@ def play(row: str, data: str, seed: int, workdir: pathlib.Path) -> dict[str, Any
     return found
 
 
+CURVES = (
+    *("epoch", "val/recall@20", "critic/real", "critic/fake", "critic/gradient_norm"),
+    *("critic/loss", "critic/penalty", "generator/bpr", "generator/adversarial"),
+)
+ABOUT = ("best_epoch", "epochs", "device", "commit", "seconds_per_epoch")
+SCORES = ("val/recall@20", "val/ndcg@20", "test/recall@20", "test/ndcg@20")
+
+
+def ended(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """Of every run that has ended, by row and seed, its scores and its curves by epoch."""
+    found = []
+    for folder in (path for row in ROWS for path in sorted((workdir / row).glob("seed-*"))):
+        run, seen = RunFolder(folder), folder / "game.json"
+        if not run.results.exists():
+            continue
+        results = json.loads(run.results.read_text(encoding="utf-8"))
+        epochs = list(map(json.loads, run.metrics.read_text(encoding="utf-8").splitlines()))
+        curves = {
+            name: [float(f"{epoch[name]:.5g}") for epoch in epochs if name in epoch]
+            for name in CURVES
+        }
+        row = {"row": folder.parent.name, "seed": int(folder.name.removeprefix("seed-"))}
+        row |= {name: results[name] for name in (*ABOUT, *SCORES)} | {"curves": curves}
+        row["look"] = json.loads(seen.read_text("utf-8"))["look"] if seen.exists() else None
+        found.append(row)
+    return found
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -153,11 +179,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many, from --first-seed on")
     parser.add_argument("--first-seed", type=int, default=2022)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
+    parser.add_argument("--json", type=pathlib.Path, help="all runs in the workdir that have ended")
     options = parser.parse_args()
     for row in options.rows.split(","):
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             found = play(row, options.data, seed, options.workdir)
             print(row, seed, found["results"]["best_epoch"], found["look"])
+    if options.json:
+        options.json.write_text(json.dumps(ended(options.workdir)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,10 @@ cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:?where the figures go: bash benchmarks/gpu.sh FOLDER [--dry-run]}")
 python=${PYTHON:-python3}
 small=${2:-}
+if [ -n "$small" ] && [ "$small" != --dry-run ]; then
+  echo "gpu.sh: '$small' is not --dry-run" >&2
+  exit 2
+fi
 mkdir -p "$out"
 : > "$out/log.txt"
 failed=0

@@ -38,12 +38,13 @@ class Measured(golden.Golden):
         group, expected = name.split("/")[0], self[name]
         error = np.abs(np.asarray(actual, np.float64) - expected)
         shares = error / np.maximum(1e-5 * np.abs(expected) + atol, np.finfo(np.float32).tiny)
-        self.errors[group] = max(self.errors.get(group, 0.0), float(np.max(shares)))
+        largest = np.max(np.where(np.isfinite(shares), shares, np.inf))
+        self.errors[group] = max(self.errors.get(group, 0.0), float(largest))
 
 
 def measure(name: str) -> list[dict[str, Any]]:
     """A row for each file and group of arrays: the largest error at both precisions."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path in sorted(golden.FOLDERS[0].glob(f"{name}*.npz")):
         errors = {}
         for precision in PRECISIONS:
@@ -57,6 +58,8 @@ def measure(name: str) -> list[dict[str, Any]]:
             | {precision: errors[precision][group] for precision in PRECISIONS}
             for group in errors[PRECISIONS[0]]
         ]
+    if not rows:
+        sys.exit(f"no golden file begins with {name!r}")
     return rows
 
 

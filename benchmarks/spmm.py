@@ -3,14 +3,15 @@
 python -m benchmarks.spmm [--shape tiktok] [--json FILE]
 
 The matrix is norm(A) of RANDOM interactions of a published size; the dense side is [items, 64].
-Every way multiplies by the stored transpose for the gradient, but for BCOO's own. cuSPARSE is there
-on NVIDIA GPUs alone.
+The gradient is the product with the stored transpose, as in training. cuSPARSE is there on NVIDIA
+GPUs alone.
 """
 
 import argparse
 import json
 import pathlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -36,65 +37,75 @@ def in_a_row(call: Callable[[], Any]) -> Callable[[], list]:
     return lambda: [call() for _ in range(IN_A_ROW)]
 
 
-def segment_sums(operand: tuple, x: jax.Array) -> jax.Array:
-    """The product as a gather and a sum over segments in order."""
-    rows, columns, values, count = operand
-    return jax.ops.segment_sum(values[:, None] * x[columns], rows, count, indices_are_sorted=True)
+def in_segments(matrix: scipy.sparse.csr_array) -> Callable:
+    """x -> the product as a gather and a sum over segments in order."""
+    count = matrix.shape[0]
+    rows = np.repeat(np.arange(count, dtype=np.int32), np.diff(matrix.indptr))
+    entries = tuple(map(jnp.asarray, (rows, matrix.indices.astype(np.int32), matrix.data)))
+
+    @jax.jit
+    def product(entries, x):
+        rows, columns, values = entries
+        summed = values[:, None] * x[columns]
+        return jax.ops.segment_sum(summed, rows, count, indices_are_sorted=True)
+
+    return lambda x: product(entries, x)
 
 
-def ways(matrix: scipy.sparse.csr_array) -> dict[str, tuple[Callable, Any, Any, bool]]:
-    """Name -> (product, operand, transposed operand, whether cuSPARSE is asked for)."""
-    both = matrix, matrix.T.tocsr()
+def times(operand: Any) -> Callable:
+    """x -> `operand @ x`, compiled with the settings of the first call."""
+    product = jax.jit(lambda operand, x: operand @ x)
+    return lambda x: product(operand, x)
 
-    def bcoo(a):
-        return sparse.BCOO.from_scipy_sparse(a.tocoo()).sort_indices()
 
-    def bcsr(a):
-        parts = (a.data, a.indices.astype(np.int32), a.indptr.astype(np.int32))
-        return sparse.BCSR(tuple(map(jnp.asarray, parts)), shape=a.shape)
+def bcoo(matrix: scipy.sparse.csr_array) -> Callable:
+    return times(sparse.BCOO.from_scipy_sparse(matrix.tocoo()).sort_indices())
 
-    def segments(a):
-        rows = np.repeat(np.arange(a.shape[0], dtype=np.int32), np.diff(a.indptr))
-        return *map(jnp.asarray, (rows, a.indices.astype(np.int32), a.data)), a.shape[0]
 
-    def times(a, x):
-        return a @ x
+def bcsr(matrix: scipy.sparse.csr_array) -> Callable:
+    parts = (matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32))
+    return times(sparse.BCSR(tuple(map(jnp.asarray, parts)), shape=matrix.shape))
 
+
+def ours(matrix: scipy.sparse.csr_array) -> Callable:
+    graph, product = from_scipy(matrix), jax.jit(spmm)
+    return lambda x: product(graph, x)
+
+
+def ways(shape: tuple[int, int]) -> dict[str, tuple[Callable, bool]]:
+    """Name -> (matrix -> its product, whether cuSPARSE is asked for)."""
     found = {
-        "BCOO": (times, *map(bcoo, both), False),
-        "BCSR": (times, *map(bcsr, both), False),
-        "segments": (segment_sums, *map(segments, both), False),
+        "scipy": (lambda matrix: lambda x: matrix @ np.asarray(x), False),
+        "this package": (ours, False),
+        "BCOO": (bcoo, False),
+        "BCSR": (bcsr, False),
+        "segments": (in_segments, False),
     }
     if jax.default_backend() == "gpu":
-        found["cuSPARSE, BCOO"] = (times, *map(bcoo, both), True)
-        found["cuSPARSE, BCSR"] = (times, *map(bcsr, both), True)
-    if 4 * matrix.shape[0] * matrix.shape[1] <= DENSE_BYTES:
-        found["dense"] = (times, *(jnp.asarray(a.toarray()) for a in both), False)
+        found |= {"cuSPARSE, BCOO": (bcoo, True), "cuSPARSE, BCSR": (bcsr, True)}
+    if 4 * shape[0] * shape[1] <= DENSE_BYTES:
+        found["dense"] = (lambda matrix: times(jnp.asarray(matrix.toarray())), False)
     return found
 
 
 def measure(shape: str, width: int, repeats: int) -> dict[str, Any]:
-    """Seconds of the product with the matrix and with its transpose, by way."""
+    """Seconds of the product with the matrix, and with its transpose as for a gradient, by way."""
     devices.compute_in_float32()
     matrix = interaction_graph.normalized(random_dataset(SHAPES[shape]).train).astype(np.float32)
     transpose = matrix.T.tocsr()
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((matrix.shape[1], width), np.float32)
-    cotangent = rng.standard_normal((matrix.shape[0], width), np.float32)
-    dense, pulled = jnp.asarray(x), jnp.asarray(cotangent)
-    graph, exact = from_scipy(matrix), matrix.astype(np.float64) @ x.astype(np.float64)
-    figures: dict[str, Any] = {
-        "shape": shape,
-        "device": jax.devices()[0].device_kind,
-        "jax": jax.__version__,
-        "bytes": 4 * width * (matrix.nnz + matrix.shape[0]) + 8 * matrix.nnz,  # gathered, written
-        "ways": [],
-    }
-
-    def note(name: str, forward: Callable, backward: Callable) -> None:
-        value = np.asarray(forward())
-        again = np.asarray(forward())
-        figures["ways"].append(
+    x = jnp.asarray(rng.standard_normal((matrix.shape[1], width)), jnp.float32)
+    cotangent = jnp.asarray(rng.standard_normal((matrix.shape[0], width)), jnp.float32)
+    exact = matrix.astype(np.float64) @ np.asarray(x, np.float64)
+    rows = []
+    for name, (product_of, cusparse) in ways(matrix.shape).items():
+        jax.config.update("jax_bcoo_cusparse_lowering", cusparse)
+        forward, backward = (
+            partial(product_of(matrix), x),
+            partial(product_of(transpose), cotangent),
+        )
+        value, again = np.asarray(forward()), np.asarray(forward())
+        rows.append(
             {
                 "way": name,
                 "value_s": seconds(in_a_row(forward), repeats) / IN_A_ROW,
@@ -103,33 +114,9 @@ def measure(shape: str, width: int, repeats: int) -> dict[str, Any]:
                 "repeats_bit_for_bit": bool(np.array_equal(value, again)),
             }
         )
-
-    note("scipy", lambda: matrix @ x, lambda: transpose @ cotangent)
-    ours = jax.jit(spmm)
-
-    @jax.jit
-    def gradient(graph, x, pulled):
-        return jax.vjp(lambda x: spmm(graph, x), x)[1](pulled)
-
-    note("this package", lambda: ours(graph, dense), lambda: gradient(graph, dense, pulled))
-    for name, (product, operand, transposed, cusparse) in ways(matrix).items():
-        jax.config.update("jax_bcoo_cusparse_lowering", cusparse)
-        static = tuple(operand[3:]) if isinstance(operand, tuple) else ()
-
-        def compiled(operand, product=product, static=static):
-            if not static:
-                return jax.jit(product), operand
-            return jax.jit(lambda parts, x: product((*parts, operand[3]), x)), operand[:3]
-
-        forward, left = compiled(operand)
-        backward, right = compiled(transposed)
-        note(
-            name,
-            lambda f=forward, left=left: f(left, dense),
-            lambda f=backward, right=right: f(right, pulled),
-        )
     jax.config.update("jax_bcoo_cusparse_lowering", False)
-    return figures
+    about = {"shape": shape, "device": jax.devices()[0].device_kind, "jax": jax.__version__}
+    return about | {"ways": rows}
 
 
 def main() -> None:

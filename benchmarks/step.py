@@ -82,40 +82,42 @@ class Step:
         return terms
 
 
-def measure(
-    shape: str,
-    repeats: int,
-    critic: dict[str, Any],
-    with_dense: bool,
-    without_critic: bool,
-) -> dict[str, Any]:
-    """All figures, by their flat keys.
+def step_seconds(step: Step, repeats: int) -> float:
+    """The median time of a step; of short ones many are taken in a call, as training does."""
+    jax.block_until_ready(step.run(1))
+    steps = 1 if once(lambda: step.run(1)) > 0.1 else 20
+    return seconds(lambda: step.run(steps), repeats) / steps
 
-    Args:
-      shape: a key of SHAPES.
-      repeats: calls of which the median is taken.
-      critic: fields of the config's critic section.
-      with_dense: also times the dense formulation.
-      without_critic: also times the step and the epoch without a critic.
-    """
-    config = configs.Config()
-    config.data.path = "RANDOM"
-    for name, value in critic.items():
-        setattr(config.critic, name, value)
-    config = models.resolve(config)
-    dataset = random_dataset(SHAPES[shape])
+
+class Evaluation:
+    """The ranking of the test split of a data set."""
+
+    def __init__(self, config, dataset):
+        self.cutoffs = config.evaluation.cutoffs
+        block = config.evaluation.user_block
+        self.task = full_ranking.ranking_task(dataset.train, dataset.test, block)
+
+    def of(self, step: Step):
+        """A call that ranks what a step's state gives; the first one compiles."""
+        embed = jax.jit(step.model.embed)
+
+        def evaluate():
+            representation = embed(step.state.params, step.model.inputs, step.state.held)
+            return full_ranking.evaluate(representation, self.task, self.cutoffs, step.model.score)
+
+        evaluate()
+        return evaluate
+
+
+def machine(config, dataset, repeats: int) -> dict[str, Any]:
+    """Where it runs, the rate of the floor's product, and the floor."""
     batch, items = config.train.batch_size, dataset.num_items
     rows, width = batch * len(dataset.features), config.critic.hidden or items // 4
-
     devices.compute_in_float32()
     left, right = jnp.ones((rows, items)), jnp.ones((items, width))
     product = jax.jit(jnp.matmul)
     rate = 2 * rows * items * width / seconds(lambda: product(left, right), repeats)
-    del left, right
-    figures = {
-        "shape": shape,
-        "data": "RANDOM",
-        "critic": critic,
+    return {
         "device": jax.devices()[0].device_kind,
         "cores": provenance.cores(),
         "jax": jax.__version__,
@@ -125,44 +127,59 @@ def measure(
         "floor_s": floor_flops(rows, batch, items, width) / rate,
     }
 
-    fast = Step(config, dataset)
-    figures["compile_s"] = fast.compile_seconds
-    figures["fast_step_s"] = seconds(lambda: fast.run(1), repeats)
-    steps = protocol_steps(config, dataset)
-    task = full_ranking.ranking_task(dataset.train, dataset.test, config.evaluation.user_block)
-    embed = jax.jit(fast.model.embed)
 
-    def evaluate(step):
-        representation = embed(step.state.params, step.model.inputs, step.state.held)
-        return full_ranking.evaluate(
-            representation, task, config.evaluation.cutoffs, step.model.score
-        )
-
-    evaluation_s = seconds(lambda: evaluate(fast), repeats)
-    figures["eval_users_per_s"] = len(task.users) / evaluation_s
+def with_critic(config, dataset, repeats: int) -> dict[str, Any]:
+    """The full step, an epoch of it, and the evaluation."""
+    fast, evaluation = Step(config, dataset), Evaluation(config, dataset)
+    steps, evaluate = protocol_steps(config, dataset), evaluation.of(fast)
+    figures = {"compile_s": fast.compile_seconds, "fast_step_s": step_seconds(fast, repeats)}
+    evaluation_s = seconds(evaluate, repeats)
+    figures["eval_users_per_s"] = len(evaluation.task.users) / evaluation_s
     figures["epoch_s"] = steps * figures["fast_step_s"] + evaluation_s
     figures["epoch_is"] = "computed from the step and the evaluation"
     if figures["epoch_s"] < 60:
-        figures["epoch_s"] = once(lambda: (fast.run(steps), evaluate(fast)))
+        figures["epoch_s"] = once(lambda: (fast.run(steps), evaluate()))
         figures["epoch_is"] = "measured"
-    figures["peak_bytes"] = peak_bytes()
-    del fast
-    gc.collect()
+    return figures | {"peak_bytes": peak_bytes()}
 
-    figures["dense_step_s"] = None
-    if with_dense:
-        plain = Step(config, dataset, dense)
-        figures["dense_step_s"] = seconds(lambda: plain.run(1), repeats)
-        del plain
-        gc.collect()
 
-    if not without_critic:
-        return figures
+def without_critic(config, dataset, repeats: int) -> dict[str, Any]:
+    """The step and an epoch of the generator alone."""
     without = configs.unflatten(configs.flatten(config) | {"critic.enabled": False})
     generator = Step(models.resolve(without), dataset)
-    figures["generator_step_s"] = seconds(lambda: generator.run(10), repeats) / 10
-    evaluate(generator)  # compiles
-    figures["generator_epoch_s"] = once(lambda: (generator.run(steps), evaluate(generator)))
+    steps, evaluate = protocol_steps(config, dataset), Evaluation(config, dataset).of(generator)
+    return {
+        "generator_step_s": step_seconds(generator, repeats),
+        "generator_epoch_s": once(lambda: (generator.run(steps), evaluate())),
+    }
+
+
+def measure(
+    shape: str, repeats: int, critic: dict[str, Any], *, plain: bool, generator: bool
+) -> dict[str, Any]:
+    """All figures, by their flat keys.
+
+    Args:
+      shape: a key of SHAPES.
+      repeats: calls of which the median is taken.
+      critic: fields of the config's critic section.
+      plain: also times the dense formulation.
+      generator: also times the step and the epoch without a critic.
+    """
+    config = configs.Config()
+    config.data.path = "RANDOM"
+    for name, value in critic.items():
+        setattr(config.critic, name, value)
+    config = models.resolve(config)
+    dataset = random_dataset(SHAPES[shape])
+    figures = {"shape": shape, "data": "RANDOM", "critic": critic, "dense_step_s": None}
+    figures |= machine(config, dataset, repeats) | with_critic(config, dataset, repeats)
+    gc.collect()
+    if plain:
+        figures["dense_step_s"] = step_seconds(Step(config, dataset, dense), repeats)
+        gc.collect()
+    if generator:
+        figures |= without_critic(config, dataset, repeats)
     return figures
 
 
@@ -182,7 +199,9 @@ def main() -> None:
     parser.add_argument("--item-block", type=int, default=0, help="critic.item_block")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--skip-dense", action="store_true", help="do not time the dense step")
-    parser.add_argument("--critic-only", action="store_true", help="nor the step without critic")
+    parser.add_argument(
+        "--critic-only", action="store_true", help="do not time the step without critic"
+    )
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures to a file")
     options = parser.parse_args()
     critic = {
@@ -190,8 +209,13 @@ def main() -> None:
         "item_block": options.item_block,
         "precision": options.precision,
     }
-    with_dense, without_critic = not options.skip_dense, not options.critic_only
-    figures = measure(options.shape, options.repeats, critic, with_dense, without_critic)
+    figures = measure(
+        options.shape,
+        options.repeats,
+        critic,
+        plain=not options.skip_dense,
+        generator=not options.critic_only,
+    )
     table = Table("figure", "value", title=f"one step at {options.shape}'s size, RANDOM data")
     for name, value in figures.items():
         table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))

@@ -39,7 +39,7 @@ def folds(folder: Path) -> dict[str, dict[str, Path]]:
         place = places[-1]  # of test-data.train.csv, the last
         split = SPLIT_OF[parts[place]]
         before, after = "".join(parts[:place]).rstrip("._-"), "".join(parts[place + 1 :])
-        fold = found.setdefault((before + after).lstrip("._-") or before, {})
+        fold = found.setdefault((before + after).lstrip("._-"), {})
         if split in fold:
             raise InputError(
                 f"{folder}: {fold[split].name} and {path.name} are both a {split} split; keep one"

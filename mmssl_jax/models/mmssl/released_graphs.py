@@ -165,7 +165,8 @@ def best_items(
     (by default the lowest item) is first; the release leaves that open.
     """
     mask = training_mask(pairs, users.shape[0], items.shape[0])
-    relations = jnp.where(mask, 0.0, users @ items.T) + 0.0  # no -0.0, which would rank below 0.0
+    relations = users @ items.T
+    relations = jnp.where(mask | (relations == 0), 0.0, relations)  # -0.0 would rank below 0.0
     order = jnp.arange(items.shape[0], dtype=jnp.int32) if tie_order is None else tie_order
     places: Array = jax.lax.top_k(relations[:, order], max(rules.k, 1))[1]
     return order[places]
