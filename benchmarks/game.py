@@ -58,10 +58,11 @@ def area(real: jax.Array, fake: jax.Array) -> float:
     return float((ranks.mean() - (len(real) + 1) / 2) / len(fake))
 
 
-def told_apart(parts: mmssl.Parts, params: Any, embeddings: Any, batch: Batch, key) -> dict:
+def told_apart(
+    parts: mmssl.Parts, params: Any, inputs: Any, embeddings: Any, batch: Batch, key
+) -> dict:
     """How well the critic and plainer numbers tell real rows from fake ones."""
-    tables = training_pairs.pair_tables(parts.dataset.train)
-    pairs = training_pairs.training_pairs_of(tables, batch.users, parts.max_pairs)
+    pairs = training_pairs.training_pairs_of(inputs.tables, batch.users, parts.max_pairs)
     noise_key, *score_keys = jax.random.split(key, 3)
     real = mmssl.losses.batch_real_rows(embeddings, batch.users, pairs, noise_key, parts.config)
     groups = mmssl.losses.fake_rows(embeddings, batch.users, pairs)
@@ -82,6 +83,7 @@ def told_apart(parts: mmssl.Parts, params: Any, embeddings: Any, batch: Batch, k
     return {"critic": area(*scores)} | found
 
 
+@partial(jax.jit, static_argnums=0)
 def gradients(parts: mmssl.Parts, params: Any, inputs: Any, held: Any, batch: Batch, key) -> dict:
     """Loss -> parameter -> norm of the gradient of that loss alone, with its weight."""
     nothing = {"bpr": 0.0, "embedding_l2": 0.0, "feature_l2": 0.0}
@@ -93,38 +95,28 @@ def gradients(parts: mmssl.Parts, params: Any, inputs: Any, held: Any, batch: Ba
         total = partial(mmssl.losses.generator_total, config=parts.config)
         return {name: total(nothing | {name: value}) for name, value in terms.items()}
 
-    @jax.jit
-    def norms(generator: Any) -> dict[str, Any]:
-        names = jax.eval_shape(weighted, generator)
-        slopes = {name: jax.grad(lambda x: weighted(x)[name])(generator) for name in names}  # noqa: B023
-        return jax.tree.map(jnp.linalg.norm, slopes)
-
-    return {
-        name: {
-            jax.tree_util.keystr(path, simple=True, separator="/"): float(norm)
-            for path, norm in jax.tree.leaves_with_path(by)
-        }
-        for name, by in norms(params["generator"]).items()
-    }
+    generator = params["generator"]
+    names = jax.eval_shape(weighted, generator)
+    slopes = {name: jax.grad(lambda x: weighted(x)[name])(generator) for name in names}  # noqa: B023
+    return jax.tree.map(jnp.linalg.norm, slopes)
 
 
 def look(trained: session.Trained) -> dict[str, Any]:
     """What can be seen at the best epoch of a run: means over a few batches."""
     model, state = trained.model, trained.state
     parts = model.losses["generator"].args[0]
-    tables = training_pairs.pair_tables(trained.dataset.train)
     out = mmssl.embeddings_of(parts, state.params, model.inputs, state.held, None)
     rows: list[dict[str, float]] = []
     for index in range(BATCHES):
         keys = jax.random.split(jax.random.fold_in(jax.random.key(7), index), 3)
-        batch = batches.sample(keys[0], tables, trained.config.train.batch_size)
+        batch = batches.sample(keys[0], model.inputs.tables, trained.config.train.batch_size)
         seen = {}
         if parts.adversarial:
-            apart = told_apart(parts, state.params["critic"], out, batch, keys[1])
+            apart = told_apart(parts, state.params["critic"], model.inputs, out, batch, keys[1])
             seen = {f"area/{name}": value for name, value in apart.items()}
-        slopes = gradients(parts, state.params, model.inputs, state.held, batch, keys[2])
-        for loss, by in slopes.items():
-            seen |= {f"gradient/{loss}/{name}": norm for name, norm in by.items()}
+        norms = gradients(parts, state.params, model.inputs, state.held, batch, keys[2])
+        for path, norm in jax.tree.leaves_with_path(norms):
+            seen[f"gradient/{jax.tree_util.keystr(path, simple=True, separator='/')}"] = norm
         rows.append(seen)
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
