@@ -33,6 +33,12 @@ class PairTables(NamedTuple):
     num_items: Int[Array, ""]
 
 
+def sampled_users(train: scipy.sparse.csr_array) -> np.ndarray:
+    """The users that a batch is drawn from: with a training pair, and an item outside them."""
+    degrees = np.diff(train.indptr)
+    return np.flatnonzero((degrees > 0) & (degrees < train.shape[1]))
+
+
 def pair_tables(train: scipy.sparse.csr_array) -> PairTables:
     """The tables of a training matrix [users, items] with sorted, unique indices.
 
@@ -42,8 +48,7 @@ def pair_tables(train: scipy.sparse.csr_array) -> PairTables:
     """
     if train.nnz >= 2**31:
         raise InputError(f"{train.nnz} training pairs exceed int32, the most that is supported")
-    degrees = np.diff(train.indptr)
-    users = np.flatnonzero((degrees > 0) & (degrees < train.shape[1]))
+    users = sampled_users(train)
     if not len(users):
         raise InputError(
             "no user has both a training pair and an item outside the training pairs: "
@@ -52,7 +57,7 @@ def pair_tables(train: scipy.sparse.csr_array) -> PairTables:
     return PairTables(
         users=jnp.asarray(users, jnp.int32),
         starts=jnp.asarray(train.indptr[:-1], jnp.int32),
-        degrees=jnp.asarray(degrees, jnp.int32),
+        degrees=jnp.asarray(np.diff(train.indptr), jnp.int32),
         items=jnp.asarray(train.indices, jnp.int32),
         num_items=jnp.asarray(train.shape[1], jnp.int32),
     )

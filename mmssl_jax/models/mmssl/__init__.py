@@ -61,12 +61,7 @@ def build(
     """
     _check_sizes(config, dataset)
     inputs = _inputs(config, dataset)
-    distinct = config.train.batch_size <= len(inputs.tables.users)
-    pairs = training_pairs.max_training_pairs(
-        dataset.train, config.train.batch_size, distinct=distinct
-    )
-    released = _released(config, dataset, steps_per_epoch)
-    parts = Parts(config, dataset, _critic(config, dataset), pairs, game, released)
+    parts = parts_of(config, dataset, steps_per_epoch, game)
     players, optimisers = {"generator": partial(generator_loss, parts)}, {}
     if parts.adversarial:
         players = {"critic": partial(critic_loss, parts)} | players  # the critic moves first
@@ -78,7 +73,7 @@ def build(
         return model
     if parts.released is not None:
         views = partial(embeddings_of, parts)
-        return released_graphs.kept_by(model, parts.released, dataset, views, pairs)
+        return released_graphs.kept_by(model, parts.released, dataset, views, parts.max_pairs)
     if config.mmssl.modality_graph != "top_k":
         return model
     rebuilt = partial(rebuild, parts, modality_graph.user_blocks(dataset.train))
@@ -87,6 +82,18 @@ def build(
         held=jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), shapes),
         refresh=partial(refresh, rebuilt, config.mmssl.graph_refresh or steps_per_epoch),
     )
+
+
+def parts_of(
+    config: Config, dataset: Dataset, steps_per_epoch: int, game: ModuleType = critics
+) -> Parts:
+    """What the functions of this MMSSL share; the arguments are those of `build`."""
+    sampled = len(training_pairs.sampled_users(dataset.train))
+    pairs = training_pairs.max_training_pairs(
+        dataset.train, config.train.batch_size, distinct=config.train.batch_size <= sampled
+    )
+    released = _released(config, dataset, steps_per_epoch)
+    return Parts(config, dataset, _critic(config, dataset), pairs, game, released)
 
 
 def _check_sizes(config: Config, dataset: Dataset) -> None:
