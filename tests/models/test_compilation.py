@@ -15,7 +15,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from mmssl_jax import config as configs
 from mmssl_jax import data, models
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs import training_pairs
+from mmssl_jax.graphs import sparse, training_pairs
 from mmssl_jax.models import MODELS
 from mmssl_jax.models.model import dot_scores
 from mmssl_jax.ranking import full_ranking
@@ -108,6 +108,44 @@ def test_the_program_of_a_training_call_does_not_grow_with_the_data(name):
         instructions(lowered(name, sparse_data(size)).as_text()) for size in (LARGE, SMALLER)
     )
     assert count == small > 5
+
+
+def scattered_rows(text: str) -> list[int]:
+    """Of every scatter of rows of floats in a lowered program, how many rows it adds."""
+    scatter = r"\"stablehlo\.scatter\".*?\}\) : \((.*?)\) ->"
+    updates = (m[1].rsplit("tensor<", 1)[1] for m in re.finditer(scatter, text, re.DOTALL))
+    shapes = (shape.rstrip(">").split("x") for shape in updates)
+    return [
+        int(np.prod([int(n) for n in sizes[:-1]]))
+        for *sizes, kind in shapes
+        if kind.startswith("f") and len(sizes) > 1
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name not in ("lattice", "micro")])
+def test_no_step_scatters_a_row_for_each_training_pair(name):
+    """Additions in any order are slow on a GPU; graph products and their gradients have none.
+
+    The graphs that LATTICE and MICRO learn have some, once an epoch.
+    """
+    dataset = data.load(data.DEMO)
+    rows = scattered_rows(lowered(name, dataset).as_text())
+    of_batch = training_pairs.max_training_pairs(dataset.train, 1024)
+    assert rows or name in ("ease", "popularity")
+    assert all(count <= of_batch < dataset.train.nnz for count in rows)
+
+
+def test_on_a_gpu_a_graph_product_and_its_gradient_add_in_the_order_of_the_rows():
+    graph = sparse.from_scipy(data.load(data.DEMO).train)
+
+    def total(x):
+        return jnp.sum(sparse.spmm(graph, x) ** 2)
+
+    x = jnp.ones((graph.matrix.shape[1], 8))
+    program = jax.jit(jax.grad(total)).trace(x).lower(lowering_platforms=("cuda",)).as_text()
+    assert program.count('"stablehlo.scatter"') == 2
+    ordered = re.findall(r'"stablehlo.scatter"[^\n]*indices_are_sorted = true', program)
+    assert len(ordered) == 2
 
 
 @pytest.mark.usefixtures("no_cache")

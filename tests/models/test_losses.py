@@ -10,9 +10,9 @@ import oracle
 import pytest
 
 from mmssl_jax.adversarial import critic
+from mmssl_jax.dropout import dropout
 from mmssl_jax.graphs import nearest
 from mmssl_jax.models import losses
-from mmssl_jax.models.dropout import dropout
 
 # Compiled once: eager dispatch of every operation would take most of the time.
 bpr = jax.jit(losses.bpr)
@@ -149,3 +149,13 @@ def test_dropout_drops_its_rate_and_keeps_the_mean(rate):
     assert abs(np.mean(found == 0) - rate) <= 5 * deviation
     assert abs(found.mean() - 1) <= 5 * deviation / (1 - rate) + 1e-5
     assert len(np.unique(found[found > 0])) == 1
+
+
+def test_dropout_draws_each_element_on_its_own():
+    # Two elements share the bits of a word; the count of rows is odd, so one word is half used.
+    dropped = np.asarray(dropout(jax.random.key(1), jnp.ones((2001, 101)), 0.5)) == 0
+    assert dropped.shape == (2001, 101)
+    along = dropped.astype(np.float64) - 0.5
+    for shift in (1, 1000, 1001, 1002):  # rows between elements that are compared
+        assert abs(np.mean(along[shift:] * along[:-shift]) * 4) <= 5 / along[shift:].size ** 0.5
+    assert abs(np.mean(along[:, 1:] * along[:, :-1]) * 4) <= 5 / along[:, 1:].size ** 0.5
