@@ -156,6 +156,50 @@ def check_list(run: Release, step: int, held: mmssl.released_graphs.Held) -> Non
         np.testing.assert_array_equal(picks, g[f"steps_topk/{name}"][step])
 
 
+def finals_of_steps(path, dtype) -> list:
+    """Final users and items at every step, computed in a type of floats."""
+
+    def cast(tree, kind=dtype):
+        floats = jnp.float32, jnp.float64
+        return jax.tree.map(lambda x: x.astype(kind) if x.dtype in floats else x, tree)
+
+    run = Release(path)
+    g, found = run.golden, []
+    run.problem.inputs = cast(run.problem.inputs)
+    run.problem.generator = cast(run.problem.generator)
+    run.problem.critic_params = cast(run.problem.critic_params)
+    run.model = run.model._replace(
+        inputs=cast(run.model.inputs), held=cast(run.model.held, jnp.float32)
+    )
+    game = run.start()
+    for step in range(len(g["steps_batch/users"])):
+        names = "users", "pos", "neg"
+        batch = Batch(*(jnp.asarray(g[f"steps_batch/{x}"][step], jnp.int32) for x in names))
+        noise = (
+            jnp.asarray(g[f"steps_noise/{x}"][step], dtype) for x in ("real_uniform", "gp_alpha")
+        )
+        game, (_, _, finals) = run.step(game, jnp.int32(step), batch, *noise)
+        found.append([np.asarray(array) for array in finals])
+        assert all(array.dtype == dtype for array in finals)
+    return found
+
+
+@pytest.mark.parametrize("path", golden.files("mmssl_kt"))
+def test_rounding_hardly_grows_from_step_to_step(path):
+    """Of the release and the package, beside float64: 1e-7 at the first step, 3e-7 in the end."""
+    single = finals_of_steps(path, jnp.float32)
+    with jax.enable_x64(True):
+        double = finals_of_steps(path, jnp.float64)
+    g = golden.Golden(path)
+    assert len(double) >= 10
+    for step, (found, exact) in enumerate(zip(single, double, strict=True)):
+        names = "user_final", "item_final"
+        release = [g[f"steps_out/{name}"][step] for name in names]
+        for arrays in (found, release):
+            for array, of_double in zip(arrays, exact, strict=True):
+                assert np.abs(array - of_double).max() <= 1e-6 * np.abs(of_double).max()
+
+
 @pytest.mark.parametrize("path", FILES)
 def test_every_step_is_that_of_the_release(path):
     run = Release(path)

@@ -55,7 +55,7 @@ def contrastive_terms(
     def of(ids: Float[Array, "users d"]) -> Float[Array, ""]:
         if embeddings.filled is True:
             return contrast(ids)
-        constant = losses.contrastive_of_zeros(users.shape[0])
+        constant = losses.contrastive_of_zeros(users.shape[0]).astype(ids.dtype)
         value: Array = jax.lax.cond(embeddings.filled, contrast, lambda _: constant, ids)
         return value
 
