@@ -17,6 +17,6 @@ def dropout(key: PRNGKeyArray, x: Float[Array, "n d"], rate: float) -> Float[Arr
 
 
 def _bits16(key: PRNGKeyArray, rows: int, columns: int) -> UInt32[Array, "rows columns"]:
-    """Draws of 0 to 2^16 - 1. The two halves of a word are two of them: jax draws a word for each."""
+    """Draws of 0 to 2^16 - 1: the two halves of a word, as jax would draw a word for each."""
     words = jax.random.bits(key, (-(-rows // 2), columns), "uint32")
     return jnp.concatenate([words & 0xFFFF, words >> 16])[:rows]
