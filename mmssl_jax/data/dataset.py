@@ -31,7 +31,9 @@ class Dataset:
     duplicates. `features` maps a modality to float32 [I, d_m], in sorted name order; it is empty
     for a model without content. `user_ids`, `item_ids` and `item_titles` are by index, where known.
     `present` maps a modality that some items lack to bool [I]: whose features are real. The rows of
-    the others are zero, until `content.prepare` puts something there. `synthetic` is true for
+    the others are zero, until `content.prepare` puts something there. `user_features` [U, p] and
+    `attributes` [I, q] are by name, and `augmented` is int64 [n, 3]: a user, at most once, an item
+    that a language model says is liked, and one that is not. `synthetic` is true for
     generated data. `warnings` are for the caller to print and to store. With `repeats`, pairs may
     return in a later split, and what a user has trained on is ranked like the rest. `source` is
     what a config's `data` must say to load it again; it is empty for data in memory alone.
@@ -50,6 +52,9 @@ class Dataset:
     present: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     repeats: bool = False
     source: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    user_features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    attributes: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    augmented: np.ndarray | None = None
 
     @property
     def num_users(self) -> int:

@@ -12,6 +12,7 @@ from mmssl_jax.models import (
     hybrid,
     lattice,
     lightgcn,
+    llmrec,
     mf,
     micro,
     mmssl,
@@ -23,6 +24,7 @@ from mmssl_jax.models.model import Definition, Model
 
 MODELS = {
     "mmssl": mmssl.MODEL,
+    "llmrec": llmrec.MODEL,
     "hybrid": hybrid.MODEL,
     "lattice": lattice.MODEL,
     "micro": micro.MODEL,

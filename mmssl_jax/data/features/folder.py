@@ -8,6 +8,7 @@ import numpy as np
 
 from mmssl_jax.data.arrays import npy
 from mmssl_jax.data.checks.findings import Findings
+from mmssl_jax.data.features import side
 from mmssl_jax.errors import InputError
 
 NONE = "none"
@@ -29,8 +30,8 @@ def find(folder: Path) -> dict[str, Path]:
 
 
 def _can_be_chosen(name: str) -> bool:
-    """Whether `data.modalities`, a list with commas, can name it."""
-    return name != NONE and "," not in name
+    """Whether `data.modalities`, a list with commas, can name it as a modality."""
+    return name != NONE and "," not in name and not side.is_side(name)
 
 
 def beside(folder: Path) -> dict[str, Path]:
@@ -69,7 +70,7 @@ def warn_of_unread(folder: Path, findings: Findings, but: Iterable[Path] = ()) -
 
 def _unread(folder: Path, but: Iterable[Path] = ()) -> list[Path]:
     """The files of a folder that look like features, without those that are read."""
-    read = {path.absolute() for path in (*find(folder).values(), *but)}
+    read = {path.absolute() for path in (*find(folder).values(), *side.files(folder), *but)}
     paths = [path for path in sorted(folder.glob("[!.]*.*")) if path.is_file()]
     return [path for path in paths if path.absolute() not in read and _looks_like_features(path)]
 

@@ -3,6 +3,7 @@
     train.json val.json test.json   user index -> list of item indices
     <modality>_feat.npy             row i is item i
     <modality>_present.npy          boolean for each item: is row i real (optional)
+    user_<name>_feat.npy, attribute_<name>_feat.npy, augmented_edges.npy (optional): `features.side`
     dataset.json                    name, counts, shapes, fingerprints, source (optional)
     users.tsv items.tsv             index, tab, raw id, and for items tab, title (optional)
 
@@ -10,6 +11,7 @@ It is the layout of the public MMSSL and LLMRec folders, which have no dataset.j
 that repeats train.json as a pickle, and item_attribute.csv with titles.
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ from mmssl_jax.data.arrays.pickled_matrix import read_matrix
 from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.data.dataset import Dataset, assemble
 from mmssl_jax.data.features import folder as features
+from mmssl_jax.data.features import side
 from mmssl_jax.data.layouts import attributes
 from mmssl_jax.data.layouts.counts import Counts
 from mmssl_jax.data.layouts.splits_json import Split, read_json_object, read_splits, write_split
@@ -61,7 +64,10 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     items = findings.attempt("ids", _read_table, folder / "items.tsv", shape[1])
     items = items or attributes.read(folder, shape[1], findings)
     values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
-    return assemble(
+    beside = side.Side({}, {}, None)
+    if modalities != features.NONE:
+        beside = side.read(folder, shape, findings)
+    dataset = assemble(
         folder,
         about.get("name", folder.resolve().name),
         shape,
@@ -76,6 +82,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
         recorded=about.get("sha256"),
         findings=findings,
     )
+    return dataclasses.replace(dataset, **beside._asdict())
 
 
 def write(
@@ -125,6 +132,14 @@ def _write_files(dataset: Dataset, folder: Path, source: Mapping[str, Any]) -> N
         np.save(folder / f"{name}{features.SUFFIX}", values, allow_pickle=False)
     for name, mask in dataset.present.items():
         np.save(folder / f"{name}{features.MASK_SUFFIX}", mask, allow_pickle=False)
+    for prefix, arrays in (
+        (side.USER, dataset.user_features),
+        (side.ATTRIBUTE, dataset.attributes),
+    ):
+        for name, values in arrays.items():
+            np.save(folder / f"{prefix}{name}{side.SUFFIX}", values, allow_pickle=False)
+    if dataset.augmented is not None:
+        np.save(folder / side.AUGMENTED, dataset.augmented, allow_pickle=False)
     if dataset.user_ids is not None:
         _write_table(folder / "users.tsv", [dataset.user_ids])
     if dataset.item_ids is not None:

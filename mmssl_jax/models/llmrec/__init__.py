@@ -1,0 +1,161 @@
+"""LLMRec: graph augmentation by language models for recommendation (Wei et al., WSDM 2024).
+
+The model as the training loop wants it. `settings` has what can be set, `encoder` makes the
+embeddings, `losses` has the terms of the loss, `masks` hides side information and restores it. The
+language model's part is data: augmented pairs, users' features and items' attributes of the data
+set. Each is optional.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from mmssl_jax.config import Config
+from mmssl_jax.data import Dataset
+from mmssl_jax.errors import InputError
+from mmssl_jax.graphs import interaction_graph
+from mmssl_jax.models.llmrec import encoder, losses, masks
+from mmssl_jax.models.llmrec.encoder import Embeddings, Inputs, Masks, Side
+from mmssl_jax.models.llmrec.settings import DEFAULTS, VARIANTS, LLMRec
+from mmssl_jax.models.model import Batch, Definition, Model, Params, Terms
+
+_EVALUATION = 2**31 - 1  # folded into the key of the masks; no run has so many steps
+
+
+class Held(NamedTuple):
+    """What is kept between steps where features are hidden."""
+
+    hidden: tuple[Side, Masks] | None  # in place: the features so far, and the masks of the step
+    decoders: masks.Decoders | None  # where they are not trained
+
+
+def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
+    """Builds LLMRec for a data set.
+
+    Raises:
+      InputError: a size in the config or in the side information does not fit.
+    """
+    del steps_per_epoch
+    _check_sizes(config, dataset)
+    inputs = inputs_of(dataset)
+    model = Model(
+        inputs,
+        init=partial(init, config, inputs),
+        losses={"model": partial(loss, config)},
+        embed=partial(embed, config),
+        scores_cold_items=False,
+    )
+    own = config.llmrec
+    if not own.mask_share:
+        return model
+    key = jax.random.key(config.train.seed)
+    decoders = None if own.train_decoders else masks.init_decoders(key, config, inputs.side)
+    if not own.mask_in_place:
+        return model._replace(held=Held(None, decoders))
+    held = Held((inputs.side, _masks_of(config, inputs, 0)), decoders)
+    return model._replace(held=held, refresh=partial(refresh, config))
+
+
+def inputs_of(dataset: Dataset) -> Inputs:
+    """The arrays of a data set on the device."""
+
+    def arrays(of: Any) -> dict[str, Array]:
+        return {name: jnp.asarray(array) for name, array in of.items()}
+
+    pairs = np.full((dataset.num_users, 2), -1, np.int32)
+    if dataset.augmented is not None:
+        users, *items = dataset.augmented.T
+        pairs[users] = np.stack(items, axis=1)
+    return Inputs(
+        interaction_graph.bipartite_graphs(dataset.train),
+        Side(arrays(dataset.features), arrays(dataset.attributes), arrays(dataset.user_features)),
+        jnp.asarray(pairs),
+    )
+
+
+def _check_sizes(config: Config, dataset: Dataset) -> None:
+    """Raises InputError where the config or the side information does not fit."""
+    widths = {name: array.shape[1] for name, array in dataset.attributes.items()}
+    if len(set(widths.values())) > 1:
+        said = ", ".join(f"{name} {width}" for name, width in widths.items())
+        raise InputError(
+            f"'{dataset.name}': the attributes have different widths ({said}); LLMRec projects "
+            "them all by one matrix, so encode them with one encoder"
+        )
+    own, batch = config.llmrec, config.train.batch_size
+    if own.prune != "none" and int((1 - own.pruned) * batch) < 1:
+        raise InputError(
+            f"config field 'llmrec.pruned' is {own.pruned}, which leaves none of "
+            f"{batch} triples; make it smaller, or the batch larger"
+        )
+
+
+def init(config: Config, inputs: Inputs, key: PRNGKeyArray) -> Params:
+    """The parameters; decoders only where they are trained."""
+    key, decoder_key = jax.random.split(key)
+    params = encoder.init_params(key, config, inputs)
+    if config.llmrec.mask_share and config.llmrec.train_decoders:
+        params["decoders"] = masks.init_decoders(decoder_key, config, inputs.side)
+    return {"model": params}
+
+
+def refresh(
+    config: Config, params: Params, inputs: Inputs, held: Held, step: Int[Array, ""]
+) -> Held:
+    """Hides more of what is kept, as the release does in every forward pass."""
+    del params
+    assert held.hidden is not None
+    chosen = _masks_of(config, inputs, step)
+    return held._replace(hidden=(masks.masked(held.hidden[0], chosen), chosen))
+
+
+def _masks_of(config: Config, inputs: Inputs, step: Int[Array, ""] | int) -> Masks:
+    users, items = inputs.interactions.user_item.matrix.shape
+    key = jax.random.fold_in(jax.random.key(config.train.seed), step)
+    return masks.draw(key, config, users, items)
+
+
+def loss(
+    config: Config, params: Params, inputs: Inputs, held: Any, batch: Batch, key: PRNGKeyArray
+) -> tuple[Float[Array, ""], Terms]:
+    """The loss on a batch, and its terms."""
+    forward_key, pair_key, mask_key = jax.random.split(key, 3)
+    drawn = losses.draw_users(pair_key, batch, config)
+    triples = losses.with_augmented(batch, drawn, inputs.augmented, config)
+    own, side, chosen, decoders = params["model"], inputs.side, None, None
+    if isinstance(held, Held):
+        decoders = own.get("decoders", held.decoders)
+    if decoders and held.hidden:
+        side, chosen = held.hidden
+        out = encoder.forward(own, inputs, config, forward_key, side=side)
+    else:
+        if decoders:
+            users, items = inputs.interactions.user_item.matrix.shape
+            chosen = masks.draw(mask_key, config, users, items)
+        out = encoder.forward(own, inputs, config, forward_key, chosen)
+    terms = losses.terms(out, triples, config)
+    if decoders and chosen is not None:
+        terms["restore"] = masks.restore_loss(decoders, out, inputs.side, chosen, config)
+    return losses.total(terms, config), terms
+
+
+def embed(
+    config: Config, params: Params, inputs: Inputs, held: Any
+) -> tuple[Float[Array, "users d"], Float[Array, "items d"]]:
+    """The final embeddings, without dropout.
+
+    Where masks are in place, evaluation hides some more, as the release does; here that is not
+    kept for the next step.
+    """
+    side = None
+    if isinstance(held, Held) and held.hidden:
+        side = masks.masked(held.hidden[0], _masks_of(config, inputs, _EVALUATION))
+    out: Embeddings = encoder.forward(params["model"], inputs, config, side=side)
+    return out.users, out.items
+
+
+MODEL = Definition(build, DEFAULTS, settings={"llmrec": LLMRec}, variants=VARIANTS)
