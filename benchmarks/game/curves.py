@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 COLOURS = ("#1f77b4", "#d9822b", "#2a8a5a")  # of the seeds
 Curve = Callable[[dict[str, list[float]]], Sequence[float]]

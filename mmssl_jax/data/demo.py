@@ -36,13 +36,18 @@ def generate(seed: int, findings: Findings | None = None) -> Dataset:
     together with the content they are not.
     """
     rng = np.random.default_rng(seed)
-    topics = _unit(rng.normal(size=(TOPICS, LATENT)))
-    items = _around(rng, topics, NUM_ITEMS, ITEM_SPREAD)
-    users = _around(rng, items, NUM_USERS, USER_SPREAD)
+    users, items = tastes(rng)
     pairs = _split(rng, _liked(rng, users, items))
-    features = {name: _view(rng, items[:, seen], width) for name, (width, seen) in VIEWS.items()}
+    features = {name: view(rng, items[:, seen], width) for name, (width, seen) in VIEWS.items()}
     shape = (NUM_USERS, NUM_ITEMS)
     return assemble(NAME, NAME, shape, pairs, features, synthetic=True, findings=findings)
+
+
+def tastes(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The places of users [U, latent] and items [I, latent] on the unit sphere."""
+    topics = _unit(rng.normal(size=(TOPICS, LATENT)))
+    items = _around(rng, topics, NUM_ITEMS, ITEM_SPREAD)
+    return _around(rng, items, NUM_USERS, USER_SPREAD), items
 
 
 def _liked(rng: np.random.Generator, users: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -70,7 +75,7 @@ def _split(rng: np.random.Generator, liked: np.ndarray) -> dict[str, Pairs]:
     return pairs
 
 
-def _view(rng: np.random.Generator, part: np.ndarray, width: int) -> np.ndarray:
+def view(rng: np.random.Generator, part: np.ndarray, width: int) -> np.ndarray:
     """One modality, float32 [I, width]: a random map of a part of the latents, bent, with noise."""
     signal = np.tanh(1.5 * part @ rng.normal(size=(part.shape[1], width)))
     return (signal + rng.normal(scale=FEATURE_NOISE, size=signal.shape)).astype(np.float32)

@@ -1,0 +1,25 @@
+"""What each part of LLMRec gives, on data that has them all.
+
+mmssl compare --config configs/llmrec.py --config.data.path=FOLDER \
+    --settings configs/studies/llmrec_parts.py --seeds 5 --workdir runs/studies/llmrec-parts
+"""
+
+from typing import Any
+
+PARTS = {
+    "pairs": {"llmrec.augmented_share": 0.0},
+    "profiles": {"llmrec.profile_weight": 0.0},
+    "attributes": {"llmrec.attribute_weight": 0.0},
+}
+
+
+def get_settings() -> dict[str, dict[str, Any]]:
+    everything = {name: value for part in PARTS.values() for name, value in part.items()}
+    return {
+        "llmrec": {},
+        "without all": everything,
+        **{f"without {name}": values for name, values in PARTS.items()},
+        "paper": {"model.variant": "paper"},
+        "lightgcn": {"model.name": "lightgcn"},
+        "mmssl": {"model.name": "mmssl", "critic.enabled": False},
+    }
