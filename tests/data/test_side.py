@@ -1,9 +1,12 @@
 """Users' features, items' attributes and augmented pairs beside a canonical folder."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from mmssl_jax import data
+from mmssl_jax.data.features.side import ATTRIBUTES, PAIRS, PROFILES
 from mmssl_jax.data.layouts import canonical
 from mmssl_jax.errors import InputError
 
@@ -63,4 +66,91 @@ def test_without_content_none_is_read(folder):
 def test_what_does_not_fit_is_refused(folder, name, array, message):
     np.save(folder / name, array)
     with pytest.raises(InputError, match=f"{name}: .*{message}"):
+        data.load(str(folder))
+
+
+@pytest.fixture(name="published")
+def _published(folder):
+    """The folder with LLMRec's own pickles in the place of the arrays."""
+    dataset = data.load(str(folder))
+    for path in [
+        *folder.glob("user_*"),
+        *folder.glob("attribute_*"),
+        folder / "augmented_edges.npy",
+    ]:
+        path.unlink()
+    write(folder / PROFILES, dict(enumerate(dataset.user_features["profile"].tolist())))
+    attributes = {"title": dict(enumerate(dataset.attributes["title"]))}
+    write(folder / ATTRIBUTES, attributes)
+    pairs = {user: {0: liked, 1: disliked} for user, liked, disliked in dataset.augmented.tolist()}
+    write(folder / PAIRS, pairs)
+    return folder, dataset
+
+
+def write(path, content, protocol=4):
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_pickles_of_llmrec_give_the_same(published, protocol):
+    folder, expected = published
+    for name in (PROFILES, ATTRIBUTES, PAIRS):
+        write(folder / name, pickle.loads((folder / name).read_bytes()), protocol)
+    found = data.load(str(folder))
+    assert not any("is not read" in line for line in found.warnings)
+    np.testing.assert_array_equal(found.augmented, expected.augmented)
+    for kind in ("user_features", "attributes"):
+        ours, theirs = getattr(found, kind), getattr(expected, kind)
+        assert ours.keys() == theirs.keys()
+        for name, array in theirs.items():
+            np.testing.assert_array_equal(ours[name], array)
+
+
+class Hostile:
+    """Pickled as a call of `print`."""
+
+    def __reduce__(self):
+        return print, ("run",)
+
+
+def of_torch():
+    """What a pickled tensor asks for, without torch."""
+    return b"\x80\x02}q\x00K\x00ctorch._utils\n_rebuild_tensor_v2\nq\x01(K\x00tq\x02Rq\x03s."
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (PROFILES, {0: Hostile()}, "refused, and nothing in it was run: .*print"),
+        (PROFILES, of_torch(), "torch.*pickle tensor.tolist"),
+        (PROFILES, {0: [1.0, 2.0], 2: [1.0, 2.0]}, "each of 0 to n - 1"),
+        (PROFILES, {0: [1.0, 2.0], 1: [1.0]}, "vectors of 2 and of 1 numbers"),
+        (PROFILES, {0: [1.0, 2.0]}, "has 1 vectors, but there are .* users"),
+        (PROFILES, {0: ["a"]}, "a list of something other than numbers"),
+        (PROFILES, [1.0, 2.0], "no dict"),
+        (PROFILES, {(1, 2): [1.0]}, "fills something other"),
+        (ATTRIBUTES, {3: {0: [1.0]}}, "no dict of names"),
+        (ATTRIBUTES, {"title": {0: [float("nan")]}}, "NaN or infinite"),
+        (PAIRS, {0: {0: 1}}, r"a liked \(0\) and a disliked \(1\) item"),
+        (PAIRS, {0: {0: 1, 1: 2.5}}, "a liked"),
+        (PAIRS, {"0": {0: 1, 1: 2}}, "not whole numbers"),
+        (PAIRS, {10**9: {0: 1, 1: 2}}, "a user outside"),
+    ],
+)
+def test_other_pickles_are_refused(published, capsys, name, content, message):
+    folder, _ = published
+    if isinstance(content, bytes):
+        (folder / name).write_bytes(content)
+    else:
+        write(folder / name, content)
+    with pytest.raises(InputError, match=message):
+        data.load(str(folder))
+    assert not capsys.readouterr().out
+
+
+def test_a_cut_pickle_is_refused(published):
+    folder, _ = published
+    whole = (folder / PROFILES).read_bytes()
+    (folder / PROFILES).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=f"{PROFILES}: refused"):
         data.load(str(folder))

@@ -7,6 +7,7 @@ small machine that knows only the instructions a pickled array needs and builds 
 in place of the allowed classes. Anything else is refused, by name.
 """
 
+import array
 import dataclasses
 import pickletools
 from collections.abc import Mapping, Sequence
@@ -63,7 +64,9 @@ class Record:
     state: Any = None
 
 
-def interpret(program: bytes, allowed: Names, persistent: bool = False) -> Any:
+def interpret(
+    program: bytes, allowed: Names, persistent: bool = False, *, numbers: bool = False
+) -> Any:
     """What the pickle leaves on the stack: constants, tuples, dicts with text keys, `Record`s.
 
     Nothing of the program runs, and nothing is allocated beyond what is in its bytes.
@@ -73,16 +76,20 @@ def interpret(program: bytes, allowed: Names, persistent: bool = False) -> Any:
       allowed: what the names in it may stand for. A call becomes a Record of that kind.
       persistent: whether it may name objects that are kept elsewhere, which become Records of
         the kind "persistent".
+      numbers: whether dicts may have whole numbers as keys as well, and there may be lists of
+        numbers, which become float32 arrays; as many instructions are then allowed as there are
+        bytes.
 
     Raises:
       Refused: it asks for more than that; a damaged one can raise any Exception.
     """
-    machine = _Machine(allowed, persistent)
+    machine = _Machine(allowed, persistent, numbers)
+    most = max(len(program), MAX_INSTRUCTIONS) if numbers else MAX_INSTRUCTIONS
     for count, (opcode, argument, _) in enumerate(pickletools.genops(program)):
         if opcode.name == "STOP":
             return machine.stack.pop()
-        if count >= MAX_INSTRUCTIONS:
-            raise Refused(f"it has more than {MAX_INSTRUCTIONS} instructions")
+        if count >= most:
+            raise Refused(f"it has more than {most} instructions")
         machine.step(opcode.name, argument)
     raise Refused("it ends without STOP")
 
@@ -90,8 +97,10 @@ def interpret(program: bytes, allowed: Names, persistent: bool = False) -> Any:
 class _Machine:
     """The state of a pickle program: a stack, the stacks set aside at marks, and a memo."""
 
-    def __init__(self, allowed: Names, persistent: bool):
+    def __init__(self, allowed: Names, persistent: bool, numbers: bool):
         self.allowed, self.persistent = allowed, persistent
+        self.keys = (str, int) if numbers else (str,)
+        self.lists = numbers
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -124,7 +133,9 @@ class _Machine:
                 stack.append({})
             case "SETITEM" | "SETITEMS":
                 items = self._pop(2) if op == "SETITEM" else self._to_mark()
-                _set_items(self.stack[-1], items)
+                _set_items(self.stack[-1], items, self.keys)
+            case "EMPTY_LIST" | "APPEND" | "APPENDS" if self.lists:
+                self._list(op)
             case "GLOBAL":
                 stack.append(self._find(argument.replace(" ", ".")))
             case "STACK_GLOBAL":
@@ -142,6 +153,14 @@ class _Machine:
             case _:
                 what = f"{op} {_shown(argument)}" if isinstance(argument, str) else op
                 raise Refused(f"it asks for {what}, which no matrix needs")
+
+    def _list(self, op: str) -> None:
+        """Begins a list of numbers, or lengthens one."""
+        if op == "EMPTY_LIST":
+            self.stack.append(array.array("f"))
+            return
+        numbers = self._pop(1) if op == "APPEND" else self._to_mark()
+        _append(self.stack[-1], numbers)
 
     def _find(self, name: str) -> Allowed:
         if name not in self.allowed:
@@ -184,8 +203,14 @@ def _build(target: Any, state: Any) -> None:
     target.state = state
 
 
-def _set_items(target: Any, items: Sequence[Any]) -> None:
-    # Only text keys: hashing a nested tuple can take for ever.
-    if not isinstance(target, dict) or not all(isinstance(key, str) for key in items[::2]):
+def _append(target: Any, numbers: Sequence[Any]) -> None:
+    if not isinstance(target, array.array) or not all(type(x) in (int, float) for x in numbers):
+        raise Refused("it has a list of something other than numbers")
+    target.extend(numbers)
+
+
+def _set_items(target: Any, items: Sequence[Any], keys: tuple[type, ...]) -> None:
+    # Only plain keys: hashing a nested tuple can take for ever.
+    if not isinstance(target, dict) or not all(type(key) in keys for key in items[::2]):
         raise Refused("it fills something other than the attributes of a matrix")
     target.update(zip(items[::2], items[1::2], strict=True))

@@ -3,6 +3,12 @@
 user_<name>_feat.npy        row i is user i
 attribute_<name>_feat.npy   row i is item i; all are of one width for LLMRec
 augmented_edges.npy         integers [n, 3]: a user, a liked item, a disliked one
+
+LLMRec's public folders have pickles instead, which are read where there is none of these files:
+
+augmented_user_init_embedding         user -> vector; becomes the users' `profile`
+augmented_atttribute_embedding_dict   name -> item -> vector
+augmented_sample_dict                 user -> {0: liked, 1: disliked}
 """
 
 from collections.abc import Mapping
@@ -11,12 +17,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmssl_jax.data.arrays import npy
+from mmssl_jax.data.arrays import npy, pickled_dicts
 from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.errors import InputError
 
 USER, ATTRIBUTE, SUFFIX = "user_", "attribute_", "_feat.npy"
 AUGMENTED = "augmented_edges.npy"
+PROFILES, PROFILE = "augmented_user_init_embedding", "profile"
+ATTRIBUTES = "augmented_atttribute_embedding_dict"  # with three t, as published
+PAIRS = "augmented_sample_dict"
 
 
 class Side(NamedTuple):
@@ -34,8 +43,9 @@ def is_side(name: str) -> bool:
 
 def files(folder: Path) -> list[Path]:
     """The files of a folder that hold side information."""
-    patterns = f"{USER}?*{SUFFIX}", f"{ATTRIBUTE}?*{SUFFIX}", AUGMENTED
-    return [path for pattern in patterns for path in folder.glob(pattern)]
+    patterns = f"{USER}?*{SUFFIX}", f"{ATTRIBUTE}?*{SUFFIX}"
+    found = [path for pattern in patterns for path in folder.glob(pattern)]
+    return found + [folder / name for name in (AUGMENTED, PROFILES, ATTRIBUTES, PAIRS)]
 
 
 def read(folder: Path, shape: tuple[int, int], findings: Findings) -> Side:
@@ -45,12 +55,35 @@ def read(folder: Path, shape: tuple[int, int], findings: Findings) -> Side:
     read.
     """
     users, items = shape
-    augmented = findings.attempt("augmented", read_augmented, folder / AUGMENTED, shape, findings)
-    return Side(
-        _arrays(folder, USER, users, "users", findings),
-        _arrays(folder, ATTRIBUTE, items, "items", findings),
-        augmented,
-    )
+    profiles = _arrays(folder, USER, users, "users", findings)
+    if not profiles:
+        profiles = findings.attempt("features", _profiles, folder / PROFILES, users) or {}
+    attributes = _arrays(folder, ATTRIBUTE, items, "items", findings)
+    if not attributes:
+        attributes = findings.attempt("features", _attributes, folder / ATTRIBUTES, items) or {}
+    augmented = findings.attempt("augmented", read_augmented, folder, shape, findings)
+    return Side(profiles, attributes, augmented)
+
+
+def _profiles(path: Path, users: int) -> dict[str, np.ndarray]:
+    """The users' profiles of LLMRec's pickle; none without it."""
+    if not path.is_file():
+        return {}
+    return {PROFILE: _fitting(path, pickled_dicts.read_vectors(path), users, "users")}
+
+
+def _attributes(path: Path, items: int) -> dict[str, np.ndarray]:
+    """The items' attributes of LLMRec's pickle; none without it."""
+    if not path.is_file():
+        return {}
+    found = pickled_dicts.read_named_vectors(path)
+    return {name: _fitting(path, array, items, "items") for name, array in sorted(found.items())}
+
+
+def _fitting(path: Path, array: np.ndarray, rows: int, kind: str) -> np.ndarray:
+    if len(array) != rows:
+        raise InputError(f"{path}: has {len(array)} vectors, but there are {rows} {kind}")
+    return array
 
 
 def _arrays(
@@ -72,15 +105,24 @@ def _read_rows(path: Path, rows: int, kind: str) -> np.ndarray:
     return npy.read(path)
 
 
-def read_augmented(path: Path, shape: tuple[int, int], findings: Findings) -> np.ndarray | None:
-    """The augmented pairs, int64 [n, 3] sorted by user; None without the file.
+def read_augmented(folder: Path, shape: tuple[int, int], findings: Findings) -> np.ndarray | None:
+    """The augmented pairs, int64 [n, 3] sorted by user; None without a file of them.
 
     Rows with an item that does not exist are dropped, as in LLMRec's release, and so are those
     whose two items are the same; a warning says how many. Raises InputError for any other array,
     and for a user that does not exist or comes twice.
     """
+    path = folder / AUGMENTED
+    if path.is_file():
+        return _checked(path, _rows_of(path), shape, findings)
+    path = folder / PAIRS
     if not path.is_file():
         return None
+    return _checked(path, pickled_dicts.read_pairs(path), shape, findings)
+
+
+def _rows_of(path: Path) -> np.ndarray:
+    """The rows of augmented_edges.npy."""
     header, dtype = npy.checked_header(path)
     if dtype.kind not in "iu" or len(header) != 2 or header[1] != 3:
         raise InputError(
@@ -88,6 +130,13 @@ def read_augmented(path: Path, shape: tuple[int, int], findings: Findings) -> np
             "three columns: a user, an item that is liked, and one that is not"
         )
     rows: np.ndarray = npy.load(path).astype(np.int64)
+    return rows
+
+
+def _checked(
+    path: Path, rows: np.ndarray, shape: tuple[int, int], findings: Findings
+) -> np.ndarray:
+    """The rows that can be used, sorted by user."""
     users = rows[:, 0]
     if len(rows) and not (users.min() >= 0 and users.max() < shape[0]):
         raise InputError(f"{path}: has a user outside 0 to {shape[0] - 1}")
