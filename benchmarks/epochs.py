@@ -21,7 +21,7 @@ from mmssl_jax import config as configs
 from mmssl_jax import models
 from mmssl_jax.training.session import protocol_steps
 
-TRAINED = ("mf", "vbpr", "lightgcn", "hybrid", "ngcf", "lattice", "micro", "mmssl")
+TRAINED = ("mf", "vbpr", "lightgcn", "hybrid", "ngcf", "lattice", "micro", "llmrec", "mmssl")
 
 
 def measure(shape: str, names: list[str], repeats: int) -> list[dict[str, Any]]:

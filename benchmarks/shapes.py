@@ -15,12 +15,15 @@ class Shape(NamedTuple):
     items: int
     pairs: int  # in the training split
     widths: dict[str, int]  # of the modalities' features
+    profile: int = 0  # width of the users' features, for LLMRec; 0 is without
+    attributes: int = 0  # how many, as wide as the profile
 
 
 SHAPES = {
     "demo": Shape(3000, 2000, 24000, {"image": 64, "text": 48, "audio": 32}),
     "tiktok": Shape(9308, 6710, 59541, {"image": 128, "audio": 128}),
     "baby": Shape(19445, 7050, 118551, {"image": 4096, "text": 1024}),
+    "netflix": Shape(13187, 17366, 68933, {"image": 512, "text": 768}, profile=1536, attributes=5),
     "sports": Shape(35598, 18357, 218409, {"image": 4096, "text": 1024}),
 }
 
@@ -46,4 +49,24 @@ def random_dataset(shape: Shape, seed: int = 0) -> Dataset:
         for name, width in shape.widths.items()
     }
     train, val, test = split(shape.pairs), split(shape.users // 2), split(shape.users // 2)
-    return Dataset("RANDOM", train, val, test, features, None, None, synthetic=True, warnings=())
+
+    def side(rows: int, count: int) -> dict[str, np.ndarray]:
+        size = rows, shape.profile
+        return {str(number): rng.standard_normal(size, np.float32) for number in range(count)}
+
+    users = np.arange(shape.users) if shape.profile else np.arange(0)
+    pairs = rng.integers(shape.items, size=(len(users), 2))
+    return Dataset(
+        "RANDOM",
+        train,
+        val,
+        test,
+        features,
+        None,
+        None,
+        synthetic=True,
+        warnings=(),
+        user_features=side(shape.users, int(shape.profile > 0)),
+        attributes=side(shape.items, shape.attributes),
+        augmented=np.column_stack([users, pairs]) if shape.profile else None,
+    )
