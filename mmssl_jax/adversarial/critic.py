@@ -26,7 +26,7 @@ from mmssl_jax.adversarial.relation_rows import Kernel, RelationRows
 from mmssl_jax.dropout import dropout
 
 Params = dict[str, Any]  # the critic's parameters, as flax nests them
-Rows = Float[Array, "batch items"] | Sequence[RelationRows] | BlockedRealRows
+Rows = Float[Array, "_ items"] | Sequence[RelationRows] | BlockedRealRows
 
 
 def project(rows: Rows, kernel: Kernel, precision: Precision) -> Float[Array, "rows hidden"]:
