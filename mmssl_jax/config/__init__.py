@@ -14,6 +14,7 @@ from typing import Any
 
 from mmssl_jax.config.sections import (
     ALL_POSITIVE,
+    FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
     SEED,
@@ -68,6 +69,7 @@ class Train(Section):
     steps_per_epoch: int = setting(None, NOT_NEGATIVE)  # 0: training pairs // batch_size + 1
     steps_per_call: int = setting(10, POSITIVE)  # in one call to the device; no effect on results
     batch_size: int = setting(1024, POSITIVE)
+    augmented_share: float = setting(0.0, FRACTION)  # of a batch, taken from the augmented pairs
     learning_rate: float = setting(None, POSITIVE)
     lr_decay: float = setting(None, POSITIVE)  # factor per epoch
     weight_decay: float = setting(None, NOT_NEGATIVE)  # decoupled, as in AdamW

@@ -31,6 +31,15 @@ class PairTables(NamedTuple):
     degrees: Int[Array, "users"]
     items: Int[Array, "pairs"]  # ascending within a user
     num_items: Int[Array, ""]
+    augmented: Int[Array, "users 2"] | None = None  # from `augmented_table`
+
+
+def augmented_table(augmented: np.ndarray | None, num_users: int) -> Int[Array, "users 2"]:
+    """The liked and the disliked item of every user, of `Dataset.augmented`; -1 without a pair."""
+    table = np.full((num_users, 2), -1, np.int32)
+    if augmented is not None:
+        table[augmented[:, 0]] = augmented[:, 1:]
+    return jnp.asarray(table)
 
 
 def sampled_users(train: scipy.sparse.csr_array) -> np.ndarray:
@@ -39,8 +48,10 @@ def sampled_users(train: scipy.sparse.csr_array) -> np.ndarray:
     return np.flatnonzero((degrees > 0) & (degrees < train.shape[1]))
 
 
-def pair_tables(train: scipy.sparse.csr_array) -> PairTables:
+def pair_tables(train: scipy.sparse.csr_array, augmented: np.ndarray | None = None) -> PairTables:
     """The tables of a training matrix [users, items] with sorted, unique indices.
+
+    With `augmented` pairs (`Dataset.augmented`), batches may take some of their rows from these.
 
     Raises:
       InputError: no user has an item in the training pairs and one outside them, or the training
@@ -60,6 +71,7 @@ def pair_tables(train: scipy.sparse.csr_array) -> PairTables:
         degrees=jnp.asarray(np.diff(train.indptr), jnp.int32),
         items=jnp.asarray(train.indices, jnp.int32),
         num_items=jnp.asarray(train.shape[1], jnp.int32),
+        augmented=None if augmented is None else augmented_table(augmented, train.shape[0]),
     )
 
 

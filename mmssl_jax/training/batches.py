@@ -8,11 +8,14 @@ from mmssl_jax.graphs.training_pairs import PairTables
 from mmssl_jax.models.model import Batch
 
 
-def sample(key: PRNGKeyArray, tables: PairTables, batch_size: int) -> Batch:
+def sample(
+    key: PRNGKeyArray, tables: PairTables, batch_size: int, augmented_rows: int = 0
+) -> Batch:
     """Draws distinct users (with replacement only if there are too few), and two items for each.
 
     The positive is uniform over the items of the user's training pairs, the negative over all
-    others.
+    others. The first `augmented_rows` have the items of their users' augmented pairs instead, where
+    there are any.
     """
     user_key, positive_key, negative_key = jax.random.split(key, 3)
     count = tables.users.shape[0]
@@ -24,7 +27,16 @@ def sample(key: PRNGKeyArray, tables: PairTables, batch_size: int) -> Batch:
     starts, degrees = tables.starts[users], tables.degrees[users]
     positives = tables.items[starts + jax.random.randint(positive_key, users.shape, 0, degrees)]
     rank = jax.random.randint(negative_key, users.shape, 0, tables.num_items - degrees)
-    return Batch(users, positives, _outside(tables.items, starts, degrees, rank))
+    batch = Batch(users, positives, _outside(tables.items, starts, degrees, rank))
+    if tables.augmented is None or not augmented_rows:
+        return batch
+    liked, disliked = tables.augmented[users].T
+    taken = (jnp.arange(batch_size) < augmented_rows) & (liked >= 0)
+    return Batch(
+        users,
+        jnp.where(taken, liked, batch.positives),
+        jnp.where(taken, disliked, batch.negatives),
+    )
 
 
 def _outside(

@@ -53,7 +53,8 @@ class Session(NamedTuple):
 
     def constants(self, run_key: PRNGKeyArray, mesh: Mesh) -> Constants:
         """What every step reads and none changes, on the devices of a mesh."""
-        tables = training_pairs.pair_tables(self.dataset.train)
+        augmented = self.dataset.augmented if self.config.train.augmented_share else None
+        tables = training_pairs.pair_tables(self.dataset.train, augmented)
         placed: Constants = devices.place((tables, self.model.inputs, run_key), mesh)
         return placed
 
@@ -67,6 +68,7 @@ class Session(NamedTuple):
             transforms=self.transforms,
             batch_size=self.config.train.batch_size,
             mesh=mesh,
+            augmented_share=self.config.train.augmented_share,
         )
         return compile_steps(step, state, constants, per_call)
 
@@ -100,6 +102,11 @@ def prepare(config: Config, dataset: Dataset) -> Session:
     devices.compute_in_float32()
     if not dataset.final:
         candidates.check_cutoffs(dataset, config.evaluation)
+    if config.train.augmented_share and dataset.augmented is None:
+        raise InputError(
+            f"config field 'train.augmented_share' is {config.train.augmented_share}, but "
+            f"'{dataset.name}' has no augmented_edges.npy; set it to 0, or see docs/llmrec.md"
+        )
     steps_per_epoch = config.train.steps_per_epoch or protocol_steps(config, dataset)
     prepared = content.prepare(
         dataset,

@@ -32,14 +32,16 @@ def train_step(
     transforms: dict[str, optax.GradientTransformation],
     batch_size: int,
     mesh: Mesh,
+    augmented_share: float = 0.0,
 ) -> tuple[TrainState, Terms]:
     """Draws a batch and updates the players in turn, each with the others' newest parameters."""
     tables, inputs, run_key = constants
     rows = batch_size * model.batches
+    augmented = int(augmented_share * rows)
     sample_key, *player_keys = jax.random.split(
         jax.random.fold_in(run_key, state.step), 1 + len(model.losses)
     )
-    batch = devices.split_batch(batches.sample(sample_key, tables, rows), mesh)
+    batch = devices.split_batch(batches.sample(sample_key, tables, rows, augmented), mesh)
     keys = dict(zip(model.losses, player_keys, strict=True))
     held = model.refresh(state.params, inputs, state.held, state.step)
     held = model.collect(state.params, inputs, held, batch, keys)

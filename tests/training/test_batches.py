@@ -101,3 +101,22 @@ def test_the_key_alone_decides_the_batch():
 
     np.testing.assert_array_equal(batch(1), batch(1))
     assert (batch(1) != batch(2)).any()
+
+
+def test_some_rows_have_the_augmented_pairs_of_their_users():
+    train = scipy.sparse.csr_array(TRAIN.astype(np.float32))
+    augmented = np.array([[2, 4, 0], [4, 1, 3], [6, 2, 4]])  # users 3 and 5 have none
+    tables = training_pairs.pair_tables(train, augmented)
+    liked, disliked = np.full((2, len(TRAIN)), -1)
+    liked[augmented[:, 0]], disliked[augmented[:, 0]] = augmented[:, 1:].T
+    for seed in range(20):
+        plain, found = (
+            Batch(*map(np.asarray, sampled(jax.random.key(seed), tables, 4, augmented_rows=rows)))
+            for rows in (0, 2)
+        )
+        np.testing.assert_array_equal(found.users, plain.users)
+        taken = (np.arange(4) < 2) & (liked[found.users] >= 0)
+        expected = np.where(taken, liked[found.users], plain.positives)
+        np.testing.assert_array_equal(found.positives, expected)
+        expected = np.where(taken, disliked[found.users], plain.negatives)
+        np.testing.assert_array_equal(found.negatives, expected)

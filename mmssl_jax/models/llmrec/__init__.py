@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import interaction_graph
+from mmssl_jax.graphs import interaction_graph, training_pairs
 from mmssl_jax.models.llmrec import encoder, losses, masks
 from mmssl_jax.models.llmrec.encoder import Embeddings, Inputs, Masks, Side
 from mmssl_jax.models.llmrec.settings import DEFAULTS, VARIANTS, LLMRec
@@ -66,14 +65,10 @@ def inputs_of(dataset: Dataset) -> Inputs:
     def arrays(of: Any) -> dict[str, Array]:
         return {name: jnp.asarray(array) for name, array in of.items()}
 
-    pairs = np.full((dataset.num_users, 2), -1, np.int32)
-    if dataset.augmented is not None:
-        users, *items = dataset.augmented.T
-        pairs[users] = np.stack(items, axis=1)
     return Inputs(
         interaction_graph.bipartite_graphs(dataset.train),
         Side(arrays(dataset.features), arrays(dataset.attributes), arrays(dataset.user_features)),
-        jnp.asarray(pairs),
+        training_pairs.augmented_table(dataset.augmented, dataset.num_users),
     )
 
 
@@ -87,6 +82,11 @@ def _check_sizes(config: Config, dataset: Dataset) -> None:
             "them all by one matrix, so encode them with one encoder"
         )
     own, batch = config.llmrec, config.train.batch_size
+    if config.train.augmented_share:
+        raise InputError(
+            "config field 'train.augmented_share' is for the other models; of LLMRec's batches "
+            "'llmrec.augmented_share' is added to the sampled triples"
+        )
     if own.prune != "none" and int((1 - own.pruned) * batch) < 1:
         raise InputError(
             f"config field 'llmrec.pruned' is {own.pruned}, which leaves none of "

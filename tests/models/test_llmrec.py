@@ -1,0 +1,73 @@
+"""LLMRec and its side information in training: every part is optional, every setting runs."""
+
+import numpy as np
+import pytest
+
+from mmssl_jax import config as configs
+from mmssl_jax import data, models, training
+from mmssl_jax.data.layouts import canonical
+from mmssl_jax.errors import InputError
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path):
+    demo = data.load(data.DEMO)
+    canonical.write(demo, tmp_path / "d", {})
+    rng = np.random.default_rng(0)
+    users, items = demo.train.shape
+    np.save(tmp_path / "d/user_profile_feat.npy", rng.normal(size=(users, 5)))
+    np.save(tmp_path / "d/attribute_title_feat.npy", rng.normal(size=(items, 4)))
+    np.save(tmp_path / "d/augmented_edges.npy", [[3, 1, 2], [0, 5, 4], [7, items, 1], [9, 6, 6]])
+    return tmp_path / "d"
+
+
+def trained(folder, tmp_path, **values):
+    config = configs.Config()
+    given = {"data.path": str(folder), "train.epochs": 1, "train.steps_per_epoch": 2} | values
+    config = configs.unflatten(configs.flatten(config) | given)
+    return training.train(models.resolve(config), data.load(str(folder)), tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["lightgcn", "mmssl"])
+def test_other_models_take_the_augmented_pairs(folder, tmp_path, name):
+    values = {"model.name": name, "train.augmented_share": 0.1, "critic.enabled": False}
+    assert trained(folder, tmp_path, **values)["epochs"] == 1
+
+
+def test_a_share_of_pairs_that_are_not_there_is_refused(folder, tmp_path):
+    (folder / "augmented_edges.npy").unlink()
+    values = {"model.name": "lightgcn", "train.augmented_share": 0.1}
+    with pytest.raises(InputError, match=r"has no augmented_edges\.npy; set it to 0"):
+        trained(folder, tmp_path, **values)
+
+
+def test_llmrec_has_a_share_of_its_own(folder, tmp_path):
+    values = {"model.name": "llmrec", "train.augmented_share": 0.1}
+    with pytest.raises(InputError, match=r"llmrec\.augmented_share"):
+        trained(folder, tmp_path, **values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {
+            "llmrec.mask_share": 0.2,
+            "llmrec.mask_in_place": in_place,
+            "llmrec.train_decoders": trained,
+        }
+        for in_place in (True, False)
+        for trained in (True, False)
+    ]
+    + [{"model.variant": "paper"}, {"llmrec.prune": "easiest"}, {"llmrec.prune": "none"}],
+)
+def test_every_setting_of_llmrec_trains(folder, tmp_path, values):
+    assert trained(folder, tmp_path, **{"model.name": "llmrec"} | values)["epochs"] == 1
+
+
+@pytest.mark.parametrize("kind", ["user_", "attribute_", "augmented"])
+def test_each_part_of_the_side_information_is_optional(folder, tmp_path, kind):
+    for path in [*folder.glob("user_*"), *folder.glob("attribute_*"), *folder.glob("augmented*")]:
+        if not path.name.startswith(kind):
+            path.unlink()
+    values = {"model.name": "llmrec", "model.variant": "paper"}
+    assert trained(folder, tmp_path, **values)["epochs"] == 1
