@@ -36,7 +36,21 @@ def renumbered(dataset: Dataset, seed: int) -> Dataset:
     splits = {name: csr_array(getattr(dataset, name)[users][:, items]) for name in SPLITS}
     for matrix in splits.values():
         matrix.sort_indices()
-    dataset = dataclasses.replace(dataset, **splits, user_ids=None, item_ids=None, item_titles=None)
+    new_user, new_item = np.argsort(users), np.argsort(items)
+    pairs = dataset.augmented
+    if pairs is not None:
+        pairs = np.column_stack([new_user[pairs[:, 0]], new_item[pairs[:, 1:]]])
+        pairs = pairs[np.argsort(pairs[:, 0])]
+    dataset = dataclasses.replace(
+        dataset,
+        **splits,
+        user_ids=None,
+        item_ids=None,
+        item_titles=None,
+        user_features={name: rows[users] for name, rows in dataset.user_features.items()},
+        attributes={name: rows[items] for name, rows in dataset.attributes.items()},
+        augmented=pairs,
+    )
     return _with_features_of(dataset, items)
 
 

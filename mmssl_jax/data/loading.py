@@ -11,6 +11,7 @@ from mmssl_jax.data import demo
 from mmssl_jax.data.checks.findings import ERROR_OF_REPEATS, WITHOUT_VAL, Findings, SplitRules
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
+from mmssl_jax.data.features import side
 from mmssl_jax.data.layouts import canonical, diffmm, lattice, lightgcn, mmrec, patterns
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import presplit
@@ -72,8 +73,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     layout = find(folder, findings)
     own = [path for name in layout.FILES for path in patterns.matches(folder, name)]
     features.warn_of_unread(top(layout, folder), findings, but=own)
-    dataset: Dataset = layout.read(folder, modalities, findings)
-    return dataset
+    return side.added(layout.read(folder, modalities, findings), top(layout, folder), findings)
 
 
 def top(layout: ModuleType, folder: Path) -> Path:

@@ -170,9 +170,21 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "items": dataset.num_items,
         "modalities": {name: array.shape[1] for name, array in dataset.features.items()},
         "features": {name: _feature_sha256(dataset, name) for name in dataset.features},
+        "side": {name: _sha256(array) for name, array in _side_of(dataset).items()},
         "ids": _ids_sha256(dataset),
         "warnings": list(dataset.warnings),
     }
+
+
+def _side_of(dataset: Dataset) -> dict[str, np.ndarray]:
+    """What a data set has besides modalities, by the names of its files."""
+    found = {f"user_{name}": array for name, array in dataset.user_features.items()}
+    found |= {f"attribute_{name}": array for name, array in dataset.attributes.items()}
+    return found if dataset.augmented is None else found | {"augmented": dataset.augmented}
+
+
+def _sha256(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def _ids_sha256(dataset: Dataset) -> str:
@@ -196,7 +208,8 @@ def check_dataset(known: dict[str, Any], dataset: Dataset, folder: pathlib.Path)
         raise InputError(
             f"{folder} holds a run that was trained {how} --final; choose another --workdir"
         )
-    for key in ("fingerprint", "modalities", "features", "ids"):
+    known = {"side": {}} | known  # a run of earlier code
+    for key in ("fingerprint", "modalities", "features", "side", "ids"):
         if known.get(key) != now[key]:
             raise InputError(
                 f"the run in {folder} is of another data set: its {key} is {known.get(key)}, that "

@@ -1,12 +1,15 @@
 """Users' features, items' attributes and augmented pairs beside a canonical folder."""
 
+import dataclasses
 import pickle
 
 import numpy as np
 import pytest
 
 from mmssl_jax import data
+from mmssl_jax.commands import main
 from mmssl_jax.data.features.side import ATTRIBUTES, PAIRS, PROFILES
+from mmssl_jax.data.importing import catalogue
 from mmssl_jax.data.layouts import canonical
 from mmssl_jax.errors import InputError
 
@@ -44,11 +47,64 @@ def test_side_information_is_written_and_read_again(folder, tmp_path):
         assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_without_content_none_is_read(folder):
-    np.save(folder / "user_profile_feat.npy", np.zeros((1, 1)))
+def test_without_content_it_is_read_all_the_same(folder):
     dataset = data.load(str(folder), "none")
-    assert not dataset.user_features
-    assert dataset.augmented is None
+    assert not dataset.features
+    assert dataset.user_features.keys() == {"profile"}
+    assert len(dataset.augmented) == 2
+
+
+def test_it_is_read_in_another_layout(folder, tmp_path):
+    demo, other = data.load(str(folder)), tmp_path / "lightgcn"
+    other.mkdir()
+    for split in ("train", "val", "test"):
+        matrix = getattr(demo, split)
+        rows = np.split(matrix.indices, matrix.indptr[1:-1])
+        lines = [" ".join(map(str, [user, *items])) for user, items in enumerate(rows)]
+        (other / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    for path in folder.glob("*.npy"):
+        (other / path.name).write_bytes(path.read_bytes())
+    found = data.load(str(other))
+    np.testing.assert_array_equal(found.augmented, demo.augmented)
+    assert found.attributes.keys() == {"title"}
+
+
+@pytest.mark.parametrize("modality", [[], ["--modality", "image=image.npy"]])
+def test_import_keeps_it(folder, tmp_path, monkeypatch, modality):
+    expected = data.load(str(folder))
+    monkeypatch.chdir(folder)
+    (folder / "image_feat.npy").rename(folder / "image.npy")
+    for path in [folder / "audio_feat.npy", folder / "text_feat.npy"]:
+        path.unlink()
+    arguments = ["data", "import", str(folder), "--to", str(tmp_path / "new"), *modality]
+    main(arguments)
+    found = data.load(str(tmp_path / "new"), "none")
+    np.testing.assert_array_equal(found.augmented, expected.augmented)
+    np.testing.assert_array_equal(found.attributes["title"], expected.attributes["title"])
+
+
+def test_items_that_are_left_out_go_with_their_attributes_and_pairs(folder):
+    dataset = data.load(str(folder))
+    shorter = {name: getattr(dataset, name).copy() for name in ("train", "val", "test")}
+    for matrix in shorter.values():
+        matrix.data[matrix.indices >= 2000] = 0
+        matrix.eliminate_zeros()
+    augmented = np.array([[0, 1, 2], [1, 3, 2100]])
+    found = catalogue.trimmed(dataclasses.replace(dataset, **shorter, augmented=augmented), folder)
+    assert len(found.attributes["title"]) == found.num_items <= 2000
+    np.testing.assert_array_equal(found.augmented, [[0, 1, 2]])
+    assert "with 1 augmented pairs" in found.warnings[-1]
+
+
+def test_a_modality_is_not_called_as_side_information_is(folder, tmp_path, capsys):
+    array = folder / "image_feat.npy"
+    for name in ("user_x", "attribute_x"):
+        arguments = ["data", "import", str(folder), "--to", str(tmp_path / name)]
+        with pytest.raises(SystemExit) as stopped:
+            main([*arguments, "--modality", f"{name}={array}"])
+        assert stopped.value.code == 2
+        assert name in capsys.readouterr().err
+        assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize(

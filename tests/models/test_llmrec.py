@@ -71,3 +71,19 @@ def test_each_part_of_the_side_information_is_optional(folder, tmp_path, kind):
             path.unlink()
     values = {"model.name": "llmrec", "model.variant": "paper"}
     assert trained(folder, tmp_path, **values)["epochs"] == 1
+
+
+@pytest.mark.parametrize("change", ["swap the profiles", "drop the pairs", "add an attribute"])
+def test_a_run_is_of_its_side_information(folder, tmp_path, change):
+    values = {"model.name": "llmrec"}
+    trained(folder, tmp_path, **values)
+    if change == "swap the profiles":
+        path = folder / "user_profile_feat.npy"
+        np.save(path, np.load(path)[::-1])
+    elif change == "drop the pairs":
+        (folder / "augmented_edges.npy").unlink()
+    else:
+        array = np.load(folder / "attribute_title_feat.npy")
+        np.save(folder / "attribute_more_feat.npy", array)
+    with pytest.raises(InputError, match="is of another data set: its side is"):
+        trained(folder, tmp_path, **values, **{"train.epochs": 2})

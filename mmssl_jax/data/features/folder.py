@@ -87,7 +87,7 @@ def _looks_like_features(path: Path) -> bool:
 
 def is_name(name: str) -> bool:
     """Whether new features may be called so: it becomes part of a file's name."""
-    return bool(re.fullmatch(r"\w[\w.-]{0,99}", name)) and name != NONE
+    return bool(re.fullmatch(r"\w[\w.-]{0,99}", name)) and _can_be_chosen(name)
 
 
 def choose(modalities: str, found: Iterable[str], where: Path | str) -> tuple[str, ...]:

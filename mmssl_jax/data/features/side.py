@@ -1,4 +1,4 @@
-"""Side information beside the items' modalities, as LLMRec uses it: read from a canonical folder.
+"""Side information beside the items' modalities, as LLMRec uses it, in a folder of any layout.
 
 user_<name>_feat.npy        row i is user i
 attribute_<name>_feat.npy   row i is item i; all are of one width for LLMRec
@@ -11,6 +11,7 @@ augmented_atttribute_embedding_dict   name -> item -> vector
 augmented_sample_dict                 user -> {0: liked, 1: disliked}
 """
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mmssl_jax.data.arrays import npy, pickled_dicts
-from mmssl_jax.data.checks.findings import Findings
+from mmssl_jax.data.checks.findings import WARNING, Findings
+from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.errors import InputError
 
 USER, ATTRIBUTE, SUFFIX = "user_", "attribute_", "_feat.npy"
@@ -26,6 +28,12 @@ AUGMENTED = "augmented_edges.npy"
 PROFILES, PROFILE = "augmented_user_init_embedding", "profile"
 ATTRIBUTES = "augmented_atttribute_embedding_dict"  # with three t, as published
 PAIRS = "augmented_sample_dict"
+
+
+_REMEDY = (
+    f"files named {USER}..., {ATTRIBUTE}... or {AUGMENTED} are side information (docs/llmrec.md); "
+    "make its rows fit, or rename the file if it is a modality"
+)
 
 
 class Side(NamedTuple):
@@ -39,6 +47,17 @@ class Side(NamedTuple):
 def is_side(name: str) -> bool:
     """Whether `<name>_feat.npy` is no modality of the items."""
     return name.startswith((USER, ATTRIBUTE))
+
+
+def added(dataset: Dataset, folder: Path, findings: Findings) -> Dataset:
+    """The data set with the side information of a folder, of whatever layout.
+
+    Raises InputError as `read` does.
+    """
+    before = len(findings.messages(WARNING))
+    found = read(folder, dataset.train.shape, findings)
+    said = findings.messages(WARNING)[before:]
+    return dataclasses.replace(dataset, **found._asdict(), warnings=(*dataset.warnings, *said))
 
 
 def files(folder: Path) -> list[Path]:
@@ -101,7 +120,7 @@ def _arrays(
 def _read_rows(path: Path, rows: int, kind: str) -> np.ndarray:
     there = npy.read_header(path)[0]
     if there != rows:
-        raise InputError(f"{path}: has {there} rows, but there are {rows} {kind}")
+        raise InputError(f"{path}: has {there} rows, but there are {rows} {kind}; {_REMEDY}")
     return npy.read(path)
 
 
@@ -139,9 +158,11 @@ def _checked(
     """The rows that can be used, sorted by user."""
     users = rows[:, 0]
     if len(rows) and not (users.min() >= 0 and users.max() < shape[0]):
-        raise InputError(f"{path}: has a user outside 0 to {shape[0] - 1}")
+        raise InputError(
+            f"{path}: has a user outside 0 to {shape[0] - 1}; users are indices, as in train.json"
+        )
     if len(np.unique(users)) < len(users):
-        raise InputError(f"{path}: has a user twice; each has one pair")
+        raise InputError(f"{path}: has a user twice; leave one pair of each user")
     inside = ((rows[:, 1:] >= 0) & (rows[:, 1:] < shape[1])).all(axis=1)
     different = rows[:, 1] != rows[:, 2]
     for dropped, why in (

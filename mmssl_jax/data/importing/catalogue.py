@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from mmssl_jax.data.dataset import Dataset, check_counts
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import id_spelling
+from mmssl_jax.errors import InputError
 
 DROP, KEEP = CHOICES = ("drop", "keep")
 
@@ -74,11 +75,16 @@ def trimmed(dataset: Dataset, where: Path) -> Dataset:
         f"{where}: {beyond} of {dataset.num_items} items come after the last that has a pair, and "
         "are left out"
     )
+    pairs = dataset.augmented
+    if pairs is not None and (lost := int((pairs[:, 1:] >= count).any(axis=1).sum())):
+        said += f", with {lost} augmented pairs"
     return dataclasses.replace(
         dataset,
         **_of_width(dataset, count),
         features={name: values[:count] for name, values in dataset.features.items()},
         present={name: mask[:count] for name, mask in dataset.present.items()},
+        attributes={name: values[:count] for name, values in dataset.attributes.items()},
+        augmented=None if pairs is None else pairs[(pairs[:, 1:] < count).all(axis=1)],
         item_ids=dataset.item_ids and dataset.item_ids[:count],
         item_titles=dataset.item_titles and dataset.item_titles[:count],
         warnings=(*dataset.warnings, said),
@@ -88,6 +94,11 @@ def trimmed(dataset: Dataset, where: Path) -> Dataset:
 def _extended(dataset: Dataset, where: Path, count: int, ids: Sequence[str] | None) -> Dataset:
     """The data set with `count` more items, of which nothing but the raw id is known."""
     check_counts(where, dataset.num_users, dataset.num_items + count)
+    if dataset.attributes:
+        raise InputError(
+            f"{where}: {count} items more would have no attributes; leave them out with "
+            "--catalogue drop, or remove the files attribute_*_feat.npy"
+        )
     return dataclasses.replace(
         dataset,
         **_of_width(dataset, dataset.num_items + count),

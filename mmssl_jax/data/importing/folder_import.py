@@ -10,6 +10,7 @@ from mmssl_jax.data import loading
 from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
+from mmssl_jax.data.features import side
 from mmssl_jax.data.importing import added_features, catalogue
 from mmssl_jax.data.importing.options import LAYOUTS, ImportOptions
 from mmssl_jax.data.layouts import canonical, diffmm, lattice, mmrec, patterns
@@ -46,6 +47,7 @@ def read(
     features.warn_of_unread(top, findings, but=read)
     kept = features.find(top).keys() - options.modalities.keys()
     dataset = layout.read(folder, ",".join(sorted(kept)) or features.NONE, findings)
+    dataset = side.added(dataset, top, findings)
     if options.name is not None:
         dataset = dataclasses.replace(dataset, name=options.name)
     if options.catalogue == catalogue.DROP:

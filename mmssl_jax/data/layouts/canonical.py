@@ -11,7 +11,6 @@ It is the layout of the public MMSSL and LLMRec folders, which have no dataset.j
 that repeats train.json as a pickle, and item_attribute.csv with titles.
 """
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,10 +63,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     items = findings.attempt("ids", _read_table, folder / "items.tsv", shape[1])
     items = items or attributes.read(folder, shape[1], findings)
     values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
-    beside = side.Side({}, {}, None)
-    if modalities != features.NONE:
-        beside = side.read(folder, shape, findings)
-    dataset = assemble(
+    return assemble(
         folder,
         about.get("name", folder.resolve().name),
         shape,
@@ -82,7 +78,6 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
         recorded=about.get("sha256"),
         findings=findings,
     )
-    return dataclasses.replace(dataset, **beside._asdict())
 
 
 def write(
