@@ -4,7 +4,8 @@ python -m benchmarks.llmrec_world --to FOLDER [--seed 0]
 
 A user's profile is a noisy view of the user's tastes, an attribute one of a part of the item's
 place. The liked item of a pair is a random one of the hundred that suit the user best, the disliked
-one any other, both outside the training pairs. A fifth of the pairs are the wrong way round.
+one any other, both outside the training pairs, and with no regard to those held out: one liked item
+in forty is such a pair. A fifth of the pairs are the wrong way round.
 """
 
 import argparse

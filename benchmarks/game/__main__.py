@@ -112,6 +112,8 @@ def main() -> None:
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--json", type=pathlib.Path, help="all runs in the workdir that have ended")
     options = parser.parse_args()
+    if unknown := {*filter(None, options.rows.split(","))} - ROWS.keys():
+        parser.error(f"--rows has {min(unknown)!r}; the rows are {', '.join(ROWS)}")
     dataset = load(options.data)
     for row in filter(None, options.rows.split(",")):
         for seed in range(options.first_seed, options.first_seed + options.seeds):

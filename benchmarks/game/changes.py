@@ -24,7 +24,7 @@ from mmssl_jax.models.mmssl.generator import Embeddings, Inputs
 from mmssl_jax.models.model import Batch
 
 Params = dict[str, Any]
-SAMPLED = 16  # training items, and as many other items, of a user
+SAMPLED = 16  # draws of a user's training items, and as many of all items
 
 
 class Shown(NamedTuple):
@@ -158,7 +158,7 @@ def _generator_loss(
 
 
 def gentle(model: Model, parts: mmssl.Parts) -> Model:
-    """The critic begins nearly flat: its last layer is a thousandth of what it would be."""
+    """The critic begins nearly flat: its last kernel is a thousandth of what it would be."""
 
     def init(key: PRNGKeyArray) -> Params:
         params = mmssl.init(parts, key)

@@ -4,6 +4,7 @@ python -m benchmarks.game.curves docs/results/tiktok-game.json docs/results/tikt
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 from collections.abc import Callable, Sequence
@@ -31,13 +32,18 @@ def draw(runs: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
     """One column for each row of the table that has a critic, one line for each seed."""
     rows = list(dict.fromkeys(run["row"] for run in runs if run["curves"]["critic/real"]))
     figure, axes = plt.subplots(
-        len(CURVES), len(rows), figsize=(2.2 * len(rows), 8), sharex="col", sharey="row"
+        len(CURVES),
+        len(rows),
+        figsize=(2.2 * len(rows), 8),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
     )
     for column, row in zip(axes.T, rows, strict=True):
         column[0].set_title(row, fontsize=9)
         column[-1].set_xlabel("epoch")
         of_row = [run for run in runs if run["row"] == row]
-        for run, colour in zip(of_row, COLOURS, strict=False):
+        for run, colour in zip(of_row, itertools.cycle(COLOURS)):
             for place, (name, curve) in zip(column, CURVES.items(), strict=True):
                 values = curve(run["curves"])
                 place.plot(run["curves"]["epoch"][: len(values)], values, color=colour, lw=1)

@@ -47,8 +47,9 @@ def told_apart_by(
     """Name -> a number of each real row and of each fake row: the critic's score, and others."""
     show_key, *score_keys = jax.random.split(key, 3)
     shown = show(parts, inputs, out, batch, show_key)
+    critic = parts.critic.clone(dropout=(0.0, 0.0))  # what it has learned, without its noise
     scores = [
-        critics.head(parts.critic, params, critics.first(parts.critic, params, rows), score_key)
+        critics.head(critic, params, critics.first(critic, params, rows), score_key)
         for rows, score_key in zip(shown, score_keys, strict=True)
     ]
     found = {name: tuple(number(rows) for rows in shown) for name, number in NUMBERS.items()}

@@ -9,12 +9,13 @@ from typing import Any
 PARTS = {
     "pairs": {"llmrec.augmented_share": 0.0},
     "profiles": {"llmrec.profile_weight": 0.0},
-    "attributes": {"llmrec.attribute_weight": 0.0},
+    "attributes": {"llmrec.attribute_weight": 0.0, "llmrec.augmented_loss": 0.0},
 }
 
 
 def get_settings() -> dict[str, dict[str, Any]]:
-    everything = {name: value for part in PARTS.values() for name, value in part.items()}
+    weights = ("augmented_share", "profile_weight", "attribute_weight")
+    everything = {f"llmrec.{name}": 0.0 for name in weights}
     return {
         "llmrec": {},
         "without all": everything,

@@ -58,7 +58,8 @@ def test_llmrec_has_a_share_of_its_own(folder, tmp_path):
         for in_place in (True, False)
         for trained in (True, False)
     ]
-    + [{"model.variant": "paper"}, {"llmrec.prune": "easiest"}, {"llmrec.prune": "none"}],
+    + [{"model.variant": "paper"}, {"llmrec.prune": "easiest"}, {"llmrec.prune": "none"}]
+    + [{"llmrec.mask_share": 0.2, "llmrec.mask_attributes": False}],
 )
 def test_every_setting_of_llmrec_trains(folder, tmp_path, values):
     assert trained(folder, tmp_path, **{"model.name": "llmrec"} | values)["epochs"] == 1
@@ -87,3 +88,14 @@ def test_a_run_is_of_its_side_information(folder, tmp_path, change):
         np.save(folder / "attribute_more_feat.npy", array)
     with pytest.raises(InputError, match="is of another data set: its side is"):
         trained(folder, tmp_path, **values, **{"train.epochs": 2})
+
+
+def test_a_share_that_hides_nobody_is_refused(folder, tmp_path):
+    values = {"model.name": "llmrec", "llmrec.mask_share": 1e-5}
+    with pytest.raises(InputError, match="hides nobody of 2400 users or items"):
+        trained(folder, tmp_path, **values)
+
+
+def test_learned_vectors_for_missing_features_are_refused(folder, tmp_path):
+    with pytest.raises(InputError, match=r"'data\.missing' is 'learned'"):
+        trained(folder, tmp_path, **{"model.name": "llmrec", "data.missing": "learned"})

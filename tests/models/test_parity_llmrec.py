@@ -137,7 +137,7 @@ class Release:
             return encoder.forward(params, self.inputs, self.config, masks=self.masks[which])
         side = self.inputs.side
         for mask in self.masks[: which + 1]:
-            side = masks.masked(side, mask)
+            side = masks.masked(side, mask, self.config)
         return encoder.forward(params, self.inputs, self.config, side=side)
 
     def terms(self, params):
@@ -161,8 +161,8 @@ def test_graphs_masks_and_projections(run):
     g.check("graph/user_item", run.inputs.interactions.user_item.matrix.todense())
     g.check("graph/item_user", run.inputs.interactions.item_user.matrix.todense())
     if run.masks is not None:
-        first = masks.masked(side, run.masks[0])
-        second = masks.masked(first if run.in_place else side, run.masks[1])
+        first = masks.masked(side, run.masks[0], run.config)
+        second = masks.masked(first if run.in_place else side, run.masks[1], run.config)
         for group, found in (("feat_masked", first), ("feat_masked2", second)):
             g.check(f"{group}/profile", found.profiles["profile"])
             for name, array in found.attributes.items():

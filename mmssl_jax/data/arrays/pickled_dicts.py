@@ -4,6 +4,7 @@ They are read through the allow-list of `pickles`: no code of a file runs.
 """
 
 import array as arrays
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,16 +24,20 @@ def read_vectors(path: Path) -> np.ndarray:
 
     A vector is a list of floats or a numpy array. Raises InputError for anything else.
     """
-    return npy.as_features(path, _read(path, lambda content: _vectors(content, "it")))
+    return npy.as_features(path, _read(path, lambda found, most: _vectors(found, "it", most)))
 
 
 def read_named_vectors(path: Path) -> dict[str, np.ndarray]:
     """Name -> float32 [n, width], of a dict of such dicts; raises InputError as `read_vectors`."""
 
-    def named(content: Any) -> dict[str, np.ndarray]:
+    def named(content: Any, most: int) -> dict[str, np.ndarray]:
         if not (_is_dict(content) and all(isinstance(name, str) for name in content)):
             raise Refused("it holds no dict of names")
-        return {name: _vectors(vectors, ascii(name)) for name, vectors in content.items()}
+        for name in content:
+            if not re.fullmatch(r"\w[\w.-]{0,99}", name):  # it becomes part of a file's name
+                raise Refused(f"the name {name[:80]!a} has other than letters, digits and ._-")
+        each = most // max(len(content), 1)
+        return {name: _vectors(vectors, ascii(name), each) for name, vectors in content.items()}
 
     found = _read(path, named)
     return {name: npy.as_features(path, values) for name, values in found.items()}
@@ -44,7 +49,8 @@ def read_pairs(path: Path) -> np.ndarray:
     Raises InputError for anything else.
     """
 
-    def pairs(content: Any) -> np.ndarray:
+    def pairs(content: Any, most: int) -> np.ndarray:
+        del most
         if not _is_dict(content):
             raise Refused("it holds no dict of users")
         rows = [(user, *_pair(pair)) for user, pair in content.items() if _id(user)]
@@ -69,13 +75,16 @@ def _is_dict(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _vectors(content: Any, name: str) -> np.ndarray:
+def _vectors(content: Any, name: str, most: int) -> np.ndarray:
+    """The vectors as one array, of at most so many numbers: they may all be one object."""
     if not _is_dict(content) or set(content) != set(range(len(content))) or not content:
         raise Refused(f"{name} holds no dict with a vector for each of 0 to n - 1")
     first = _vector(content[0], name)
+    if len(content) * len(first) > most:
+        raise Refused(f"{name} has more numbers than the file has room for")
     found = np.empty((len(content), len(first)), np.float32)
     for index in range(len(content)):
-        vector = _vector(content.pop(index), name)
+        vector = _vector(content[index], name)
         if vector.shape != first.shape:
             raise Refused(f"{name} has vectors of {len(first)} and of {len(vector)} numbers")
         with np.errstate(over="ignore"):  # the infinities are found by who reads them
@@ -93,14 +102,17 @@ def _vector(value: Any, name: str) -> np.ndarray:
     raise Refused(f"{name} has a vector that is neither a list of numbers nor a numpy array")
 
 
-def _read(path: Path, understood: Callable[[Any], _T]) -> _T:
+def _read(path: Path, understood: Callable[[Any, int], _T]) -> _T:
+    """What is understood of a file, and of how many numbers of two bytes it has room for."""
     try:
-        return understood(interpret(content(path, MAX_FEATURES), ARRAYS, numbers=True))
+        program = content(path, MAX_FEATURES)
+        return understood(interpret(program, ARRAYS, numbers=True), len(program) // 2)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # garbage can fail anywhere, and must always end as one line
         reason = str(error) if isinstance(error, Refused) else f"it is damaged ({error!r:.150})"
-        hint = "; pickle tensor.tolist() instead of a tensor" if "torch" in reason else ""
+        other = any(word in reason for word in ("torch", "multiarray.scalar"))
+        hint = "; pickle plain numbers, by x.tolist() of a tensor or an array" if other else ""
         raise InputError(
             f"{path}: refused, and nothing in it was run: {' '.join(reason.split())}{hint}"
         ) from error

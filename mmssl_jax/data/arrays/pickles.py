@@ -210,7 +210,10 @@ def _append(target: Any, numbers: Sequence[Any]) -> None:
 
 
 def _set_items(target: Any, items: Sequence[Any], keys: tuple[type, ...]) -> None:
-    # Only plain keys: hashing a nested tuple can take for ever.
+    # Only plain keys: hashing a nested tuple can take for ever, and large numbers can all have
+    # one hash.
     if not isinstance(target, dict) or not all(type(key) in keys for key in items[::2]):
         raise Refused("it fills something other than the attributes of a matrix")
+    if not all(0 <= key < 1 << 31 for key in items[::2] if type(key) is int):
+        raise Refused("it has numbers that are no index")
     target.update(zip(items[::2], items[1::2], strict=True))

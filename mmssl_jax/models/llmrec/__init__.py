@@ -81,7 +81,18 @@ def _check_sizes(config: Config, dataset: Dataset) -> None:
             f"'{dataset.name}': the attributes have different widths ({said}); LLMRec projects "
             "them all by one matrix, so encode them with one encoder"
         )
+    if config.data.missing == "learned":
+        raise InputError(
+            "config field 'data.missing' is 'learned', which LLMRec has no vectors for; choose "
+            "another"
+        )
     own, batch = config.llmrec, config.train.batch_size
+    fewest = min(dataset.num_users, dataset.num_items)
+    if own.mask_share and int(own.mask_share * fewest) < 1:
+        raise InputError(
+            f"config field 'llmrec.mask_share' is {own.mask_share}, which hides nobody of {fewest} "
+            "users or items; make it larger, or 0"
+        )
     if config.train.augmented_share:
         raise InputError(
             "config field 'train.augmented_share' is for the other models; of LLMRec's batches "
@@ -110,7 +121,7 @@ def refresh(
     del params
     assert held.hidden is not None
     chosen = _masks_of(config, inputs, step)
-    return held._replace(hidden=(masks.masked(held.hidden[0], chosen), chosen))
+    return held._replace(hidden=(masks.masked(held.hidden[0], chosen, config), chosen))
 
 
 def _masks_of(config: Config, inputs: Inputs, step: Int[Array, ""] | int) -> Masks:
@@ -153,7 +164,7 @@ def embed(
     """
     side = None
     if isinstance(held, Held) and held.hidden:
-        side = masks.masked(held.hidden[0], _masks_of(config, inputs, _EVALUATION))
+        side = masks.masked(held.hidden[0], _masks_of(config, inputs, _EVALUATION), config)
     out: Embeddings = encoder.forward(params["model"], inputs, config, side=side)
     return out.users, out.items
 

@@ -95,6 +95,8 @@ def projected(
         "profiles": params["profiles"],
     }
     hidden = {} if masks is None else {"attributes": masks.items, "profiles": masks.users}
+    if not config.llmrec.mask_attributes:
+        hidden.pop("attributes", None)
     result: dict[str, Arrays] = {}
     index = 0
     for kind, arrays in side._asdict().items():

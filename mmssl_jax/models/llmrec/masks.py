@@ -17,24 +17,24 @@ Decoders = dict[str, Arrays]  # "user" and "item" -> kernel and bias
 def draw(key: PRNGKeyArray, config: Config, users: int, items: int) -> Masks:
     """Distinct users and items, `mask_share` of each; the share is rounded down."""
     user_key, item_key = jax.random.split(key)
-    share, attributes = config.llmrec.mask_share, config.llmrec.mask_attributes
-    hidden_items = int(share * items) if attributes else 0
+    share = config.llmrec.mask_share
     return Masks(
         jax.random.permutation(user_key, users)[: int(share * users)],
-        jax.random.permutation(item_key, items)[:hidden_items],
+        jax.random.permutation(item_key, items)[: int(share * items)],
     )
 
 
-def masked(side: Side, masks: Masks) -> Side:
+def masked(side: Side, masks: Masks, config: Config) -> Side:
     """The raw side information with the mean of each array in the place of what is hidden."""
 
     def hide(arrays: Arrays, rows: Array) -> Arrays:
         means = {name: jnp.mean(array, axis=0) for name, array in arrays.items()}
         return {name: x.at[rows].set(means[name][None, :]) for name, x in arrays.items()}
 
-    return side._replace(
-        attributes=hide(side.attributes, masks.items), profiles=hide(side.profiles, masks.users)
-    )
+    attributes = side.attributes
+    if config.llmrec.mask_attributes:
+        attributes = hide(attributes, masks.items)
+    return side._replace(attributes=attributes, profiles=hide(side.profiles, masks.users))
 
 
 def init_decoders(key: PRNGKeyArray, config: Config, side: Side) -> Decoders:
@@ -65,7 +65,8 @@ def difference(
     x, y = normalize(x), normalize(y)
     if config.llmrec.restore_loss == "mse":
         return jnp.mean((x - y) ** 2)
-    return jnp.mean((1 - jnp.sum(x * y, axis=1)) ** config.llmrec.restore_power)
+    distance = jnp.maximum(1 - jnp.sum(x * y, axis=1), 0.0)  # rounding can make it negative
+    return jnp.mean(distance**config.llmrec.restore_power)
 
 
 def restore_loss(

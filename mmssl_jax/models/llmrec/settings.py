@@ -3,7 +3,7 @@
 from mmssl_jax.config.sections import (
     FRACTION,
     NOT_NEGATIVE,
-    POSITIVE,
+    Rule,
     Section,
     one_of,
     section,
@@ -33,7 +33,7 @@ class LLMRec(Section):
     mask_in_place: bool = setting(None)  # masks pile up over steps, and in evaluation
     restore_weight: float = setting(None, NOT_NEGATIVE)  # of the loss of decoding hidden features
     restore_loss: str = setting("sce", one_of("sce", "mse"))  # (1 - cosine)^power, or squares
-    restore_power: float = setting(2.0, POSITIVE)
+    restore_power: float = setting(2.0, Rule("1 or greater", lambda value: value >= 1))
     train_decoders: bool = setting(None)  # and let the gradient of the users' part through
     decoder_slope: float = setting(1.0, NOT_NEGATIVE)  # of its leaky ReLU; 1 is the identity
 
@@ -52,7 +52,8 @@ DEFAULTS = {
     "train.patience": 7,
 }
 
-# Every place in which LLMRec's public release and its paper differ.
+# Every place in which LLMRec's public release and its paper differ, but for pruning: the paper's
+# argument is for the easiest, but every public state of its code keeps the hardest.
 VARIANTS = {
     "released": {
         "llmrec.inverse_l2": True,
