@@ -23,7 +23,6 @@ from mmssl_jax.adversarial import relation_rows as relation
 from mmssl_jax.adversarial.precision import Precision, matmul
 from mmssl_jax.adversarial.real_rows import BlockedRealRows
 from mmssl_jax.adversarial.relation_rows import Kernel, RelationRows
-from mmssl_jax.dropout import dropout
 
 Params = dict[str, Any]  # the critic's parameters, as flax nests them
 Rows = Float[Array, "_ items"] | Sequence[RelationRows] | BlockedRealRows
@@ -87,6 +86,7 @@ class Critic(nn.Module):
             nn.BatchNorm, use_running_average=False, epsilon=1e-5, use_fast_variance=False
         )
         self.bn0, self.bn1 = norm(), norm()
+        self.drop0, self.drop1 = (nn.Dropout(rate, deterministic=False) for rate in self.dropout)
 
     def _dot_general(
         self, x: Float[Array, "rows in"], kernel: Kernel, dimensions: Any, **_: Any
@@ -104,11 +104,8 @@ class Critic(nn.Module):
 
     def head(self, x: Float[Array, "rows hidden"]) -> Float[Array, "rows"]:
         """The scores of outputs of the first layer."""
-        first_rate, second_rate = self.dropout
-        x = self.bn0(nn.leaky_relu(x, self.slope))
-        x = dropout(self.make_rng("dropout"), x, first_rate)
-        x = self.bn1(nn.leaky_relu(self.dense1(x), self.slope))
-        x = dropout(self.make_rng("dropout"), x, second_rate)
+        x = self.drop0(self.bn0(nn.leaky_relu(x, self.slope)))
+        x = self.drop1(self.bn1(nn.leaky_relu(self.dense1(x), self.slope)))
         return 100.0 * nn.sigmoid(self.dense2(x))[:, 0]
 
 

@@ -10,11 +10,11 @@ from jaxtyping import Array, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.config.sections import FRACTION, Section, section, setting
 from mmssl_jax.data import Dataset
-from mmssl_jax.dropout import dropout
 from mmssl_jax.graphs import interaction_graph
 from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.graphs.sparse import Graph, spmm
 from mmssl_jax.models import cf
+from mmssl_jax.models.dropout import dropout
 from mmssl_jax.models.model import Definition, Model
 
 DEFAULTS = cf.DEFAULTS | {"model.layers": 3}

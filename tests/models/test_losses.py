@@ -10,9 +10,9 @@ import oracle
 import pytest
 
 from mmssl_jax.adversarial import critic
-from mmssl_jax.dropout import dropout
 from mmssl_jax.graphs import nearest
 from mmssl_jax.models import losses
+from mmssl_jax.models.dropout import dropout
 
 # Compiled once: eager dispatch of every operation would take most of the time.
 bpr = jax.jit(losses.bpr)

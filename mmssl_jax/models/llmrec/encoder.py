@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
-from mmssl_jax.dropout import dropout
 from mmssl_jax.graphs.interaction_graph import BipartiteGraphs
 from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.graphs.sparse import Graph, spmm
 from mmssl_jax.models.cf import linear, mean
+from mmssl_jax.models.dropout import dropout
 
 Arrays = dict[str, Array]  # name -> one array
 

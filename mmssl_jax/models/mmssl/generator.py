@@ -11,13 +11,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
-from mmssl_jax.dropout import dropout
 from mmssl_jax.graphs import training_pairs
 from mmssl_jax.graphs.interaction_graph import BipartiteGraphs
 from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.graphs.sparse import spmm
 from mmssl_jax.models import missing
 from mmssl_jax.models.cf import mean
+from mmssl_jax.models.dropout import dropout
 
 
 class Inputs(NamedTuple):

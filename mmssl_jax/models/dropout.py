@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, PRNGKeyArray
 
 
 def dropout(key: PRNGKeyArray, x: Float[Array, "n d"], rate: float) -> Float[Array, "n d"]:
@@ -13,10 +13,5 @@ def dropout(key: PRNGKeyArray, x: Float[Array, "n d"], rate: float) -> Float[Arr
     kept = max(round((1.0 - rate) * 2**16), 1)  # of as many values of the 16 bits
     if kept == 2**16:
         return x
-    return jnp.where(_bits16(key, *x.shape) < kept, x * (2**16 / kept), 0.0)
-
-
-def _bits16(key: PRNGKeyArray, rows: int, columns: int) -> UInt32[Array, "rows columns"]:
-    """Draws of 0 to 2^16 - 1: the two halves of a word, as jax would draw a word for each."""
-    words = jax.random.bits(key, (-(-rows // 2), columns), "uint32")
-    return jnp.concatenate([words & 0xFFFF, words >> 16])[:rows]
+    bits = jax.random.bits(key, x.shape, "uint16")
+    return jnp.where(bits < kept, x * (2**16 / kept), 0.0)
