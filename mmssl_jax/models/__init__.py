@@ -24,8 +24,8 @@ from mmssl_jax.models.model import Definition, Model
 
 MODELS = {
     "mmssl": mmssl.MODEL,
-    "llmrec": llmrec.MODEL,
     "hybrid": hybrid.MODEL,
+    "llmrec": llmrec.MODEL,
     "lattice": lattice.MODEL,
     "micro": micro.MODEL,
     "lightgcn": lightgcn.MODEL,
