@@ -10,7 +10,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from mmssl_jax import config as configs
-from mmssl_jax import models
+from mmssl_jax import data, models
 from mmssl_jax.commands import call, config_arguments, main
 from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.config import Config
@@ -185,3 +185,15 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
         for path in sorted(folder.rglob("*"))
         if "__pycache__" not in path.parts
     }
+
+
+def with_side_information(folder: Path) -> Path:
+    """The demo data as a folder, with profiles, an attribute, and two pairs that can be used."""
+    demo = data.load(data.DEMO)
+    canonical.write(demo, folder, {})
+    rng = np.random.default_rng(0)
+    users, items = demo.train.shape
+    np.save(folder / "user_profile_feat.npy", rng.normal(size=(users, 5)))
+    np.save(folder / "attribute_title_feat.npy", rng.normal(size=(items, 4)))
+    np.save(folder / "augmented_edges.npy", [[3, 1, 2], [0, 5, 4], [7, items, 1], [9, 6, 6]])
+    return folder

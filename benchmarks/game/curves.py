@@ -51,11 +51,14 @@ def draw(runs: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
                     place.axvline(run["best_epoch"], color=colour, lw=0.5, ls=":")
                 if name in LOGARITHMIC:
                     place.set_yscale("log")
+                    place.minorticks_off()
     for place, name in zip(axes[:, 0], CURVES, strict=True):
         place.set_ylabel(name, fontsize=8)
     figure.align_ylabels()
     figure.tight_layout()
-    plt.rcParams["svg.hashsalt"] = "game"  # the same file again
+    plt.rcParams.update(
+        {"svg.hashsalt": "game", "svg.fonttype": "none"}
+    )  # the same small file again
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 

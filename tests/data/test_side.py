@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from worlds import with_side_information
 
 from mmssl_jax import data
 from mmssl_jax.commands import main
@@ -16,14 +17,7 @@ from mmssl_jax.errors import InputError
 
 @pytest.fixture(name="folder")
 def _folder(tmp_path):
-    demo = data.load(data.DEMO)
-    canonical.write(demo, tmp_path / "d", {})
-    rng = np.random.default_rng(0)
-    users, items = demo.train.shape
-    np.save(tmp_path / "d/user_profile_feat.npy", rng.normal(size=(users, 5)))
-    np.save(tmp_path / "d/attribute_title_feat.npy", rng.normal(size=(items, 4)))
-    np.save(tmp_path / "d/augmented_edges.npy", [[3, 1, 2], [0, 5, 4], [7, items, 1], [9, 6, 6]])
-    return tmp_path / "d"
+    return with_side_information(tmp_path / "d")
 
 
 def test_side_information_is_read_and_is_no_modality(folder):

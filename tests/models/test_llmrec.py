@@ -2,23 +2,16 @@
 
 import numpy as np
 import pytest
+from worlds import with_side_information
 
 from mmssl_jax import config as configs
 from mmssl_jax import data, models, training
-from mmssl_jax.data.layouts import canonical
 from mmssl_jax.errors import InputError
 
 
 @pytest.fixture(name="folder")
 def _folder(tmp_path):
-    demo = data.load(data.DEMO)
-    canonical.write(demo, tmp_path / "d", {})
-    rng = np.random.default_rng(0)
-    users, items = demo.train.shape
-    np.save(tmp_path / "d/user_profile_feat.npy", rng.normal(size=(users, 5)))
-    np.save(tmp_path / "d/attribute_title_feat.npy", rng.normal(size=(items, 4)))
-    np.save(tmp_path / "d/augmented_edges.npy", [[3, 1, 2], [0, 5, 4], [7, items, 1], [9, 6, 6]])
-    return tmp_path / "d"
+    return with_side_information(tmp_path / "d")
 
 
 def trained(folder, tmp_path, **values):

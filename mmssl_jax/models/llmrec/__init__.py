@@ -22,13 +22,15 @@ from mmssl_jax.models.llmrec.encoder import Embeddings, Inputs, Masks, Side
 from mmssl_jax.models.llmrec.settings import DEFAULTS, VARIANTS, LLMRec
 from mmssl_jax.models.model import Batch, Definition, Model, Params, Terms
 
-_EVALUATION = 2**31 - 1  # folded into the key of the masks; no run has so many steps
+# Folded into a key of its own in the place of a step; no run has so many.
+_EVALUATION, _DECODERS = 2**31 - 1, 2**31 - 2
+_OWN = 0x11A3  # tells that key from those of training, which come of the seed itself
 
 
 class Held(NamedTuple):
     """What is kept between steps where features are hidden."""
 
-    hidden: tuple[Side, Masks] | None  # in place: the features so far, and the masks of the step
+    hidden: tuple[Side, Masks] | None  # in place: what is hidden so far, and the step's masks
     decoders: masks.Decoders | None  # where they are not trained
 
 
@@ -51,11 +53,14 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     own = config.llmrec
     if not own.mask_share:
         return model
-    key = jax.random.key(config.train.seed)
-    decoders = None if own.train_decoders else masks.init_decoders(key, config, inputs.side)
+    decoders = None
+    if not own.train_decoders:
+        decoders = masks.init_decoders(_key(config, _DECODERS), config, inputs.side)
     if not own.mask_in_place:
         return model._replace(held=Held(None, decoders))
-    held = Held((inputs.side, _masks_of(config, inputs, 0)), decoders)
+    # Modalities are never hidden, so that checkpoints need not hold them.
+    side = inputs.side._replace(modalities={})
+    held = Held((side, _masks_of(config, inputs, 0)), decoders)
     return model._replace(held=held, refresh=partial(refresh, config))
 
 
@@ -124,10 +129,19 @@ def refresh(
     return held._replace(hidden=(masks.masked(held.hidden[0], chosen, config), chosen))
 
 
+def _side(inputs: Inputs, hidden: Side) -> Side:
+    """The modalities of the inputs with what is kept of the rest."""
+    return hidden._replace(modalities=inputs.side.modalities)
+
+
 def _masks_of(config: Config, inputs: Inputs, step: Int[Array, ""] | int) -> Masks:
     users, items = inputs.interactions.user_item.matrix.shape
-    key = jax.random.fold_in(jax.random.key(config.train.seed), step)
-    return masks.draw(key, config, users, items)
+    return masks.draw(_key(config, step), config, users, items)
+
+
+def _key(config: Config, purpose: Int[Array, ""] | int) -> PRNGKeyArray:
+    """A key of LLMRec's own, for the masks of a step or what is named above."""
+    return jax.random.fold_in(jax.random.key(config.train.seed ^ _OWN), purpose)
 
 
 def loss(
@@ -141,7 +155,7 @@ def loss(
     if isinstance(held, Held):
         decoders = own.get("decoders", held.decoders)
     if decoders and held.hidden:
-        side, chosen = held.hidden
+        side, chosen = _side(inputs, held.hidden[0]), held.hidden[1]
         out = encoder.forward(own, inputs, config, forward_key, side=side)
     else:
         if decoders:
@@ -164,7 +178,8 @@ def embed(
     """
     side = None
     if isinstance(held, Held) and held.hidden:
-        side = masks.masked(held.hidden[0], _masks_of(config, inputs, _EVALUATION), config)
+        chosen = _masks_of(config, inputs, _EVALUATION)
+        side = _side(inputs, masks.masked(held.hidden[0], chosen, config))
     out: Embeddings = encoder.forward(params["model"], inputs, config, side=side)
     return out.users, out.items
 
