@@ -209,5 +209,6 @@ def open_run(workdir: AnyPath, *, data: Dataset | None = None) -> Run:
     else:
         config = models.resolve(stored)
         devices.check_devices()
+        data = models.as_read(config, data)
         check_dataset(known, data, run.folder)
     return Run(run.folder, session.best_of_run(config, data, run))

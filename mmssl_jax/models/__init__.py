@@ -1,11 +1,13 @@
 """The models, each one file. A new model is its file and one line here."""
 
+import dataclasses
 import typing
 from typing import Any
 
 from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.config.sections import Section, check, filled, one_of, unknown, values_of
+from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import (
     ease,
@@ -36,7 +38,7 @@ MODELS = {
     "popularity": popularity.MODEL,
 }
 
-__all__ = ["MODELS", "Definition", "Model", "defined", "fields", "resolve", "up_to"]
+__all__ = ["MODELS", "Definition", "Model", "as_read", "defined", "fields", "resolve", "up_to"]
 
 
 def defined(config: Config) -> Definition:
@@ -129,6 +131,17 @@ def _variant(given: str | None, definition: Definition) -> str | None:
     if not definition.variants:
         return None
     return given or next(iter(definition.variants))
+
+
+def as_read(config: Config, dataset: Dataset) -> Dataset:
+    """The data set without side information that a run of the config does not read.
+
+    Such files may come, change and go without making the data another one for it.
+    """
+    if defined(config).reads_side:
+        return dataset
+    augmented = dataset.augmented if config.train.augmented_share else None
+    return dataclasses.replace(dataset, user_features={}, attributes={}, augmented=augmented)
 
 
 def chosen(config: Config, epoch: int) -> dict[str, Any]:

@@ -102,6 +102,7 @@ class Definition(NamedTuple):
       schedule: config -> epochs and validations, where the model decides on them itself.
       at_epoch: (config, epoch) -> the fields of a run that makes what an epoch made, for a model
         whose epochs try values of a setting in turn.
+      reads_side: whether it reads the users' features, attributes and augmented pairs of a data set.
     """
 
     build: Callable[[Config, Dataset, int], Model]
@@ -110,3 +111,4 @@ class Definition(NamedTuple):
     variants: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     schedule: Callable[[Config], dict[str, Any]] | None = None
     at_epoch: Callable[[Config, int], dict[str, Any]] | None = None
+    reads_side: bool = False

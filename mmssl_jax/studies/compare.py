@@ -19,7 +19,7 @@ from mmssl_jax.config import Config, named
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
-from mmssl_jax.models import MODELS, resolve
+from mmssl_jax.models import MODELS, defined, resolve
 from mmssl_jax.ranking import groups
 from mmssl_jax.runs.folder import RunFolder, changed_fields, check_dataset
 from mmssl_jax.studies import report
@@ -109,8 +109,9 @@ def _plan(
 
 
 def _data_of(config: Config) -> tuple[Any, ...]:
-    """What decides which data set is loaded."""
-    return tuple(getattr(config.data, field) for field in session.LOADED_BY)
+    """What decides which data set is loaded, and how much of it."""
+    loaded = [getattr(config.data, field) for field in session.LOADED_BY]
+    return (*loaded, defined(config).reads_side, config.train.augmented_share > 0)
 
 
 def _datasets(plan: Sequence[Config], say: Say) -> dict[tuple[Any, ...], Dataset]:

@@ -76,7 +76,7 @@ class Session(NamedTuple):
 def load_data(
     config: Config, *, final: bool = False, warn: Callable[[str], None] = lambda line: None
 ) -> Dataset:
-    """The data set of a config.
+    """The data set of a config, as far as the config reads it.
 
     Args:
       config: resolved.
@@ -90,7 +90,7 @@ def load_data(
     dataset = data.load(**{name: getattr(config.data, name) for name in LOADED_BY}, final=final)
     for warning in dataset.warnings:
         warn(warning)
-    return dataset
+    return models.as_read(config, dataset)
 
 
 def prepare(config: Config, dataset: Dataset) -> Session:

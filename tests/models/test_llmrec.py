@@ -83,6 +83,18 @@ def test_a_run_is_of_its_side_information(folder, tmp_path, change):
         trained(folder, tmp_path, **values, **{"train.epochs": 2})
 
 
+def test_side_information_that_a_model_does_not_read_may_come_and_go(folder, tmp_path):
+    values = {"model.name": "lightgcn"}
+    trained(folder, tmp_path, **values)
+    (folder / "user_profile_feat.npy").unlink()
+    assert trained(folder, tmp_path, **values, **{"train.epochs": 2})["epochs"] == 2
+    pairs = {"model.name": "lightgcn", "train.augmented_share": 0.1}
+    trained(folder, tmp_path / "pairs", **pairs)
+    (folder / "augmented_edges.npy").unlink()
+    with pytest.raises(InputError, match="has no augmented_edges"):
+        trained(folder, tmp_path / "pairs", **pairs, **{"train.epochs": 2})
+
+
 def test_a_share_that_hides_nobody_is_refused(folder, tmp_path):
     values = {"model.name": "llmrec", "llmrec.mask_share": 1e-5}
     with pytest.raises(InputError, match="hides nobody of 2400 users or items"):

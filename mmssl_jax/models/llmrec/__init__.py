@@ -184,4 +184,6 @@ def embed(
     return out.users, out.items
 
 
-MODEL = Definition(build, DEFAULTS, settings={"llmrec": LLMRec}, variants=VARIANTS)
+MODEL = Definition(
+    build, DEFAULTS, settings={"llmrec": LLMRec}, variants=VARIANTS, reads_side=True
+)
