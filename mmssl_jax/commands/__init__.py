@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("evaluate", "Score the best epoch of a run on validation and test."),
     "data": ("data", "Make and examine data folders: import, check."),
     "encode": ("encode", "Make item features of texts and images."),
+    "augment": ("augment", "Add what a language model says, for LLMRec."),
     "compare": ("compare", "Compare models, or named settings, over seeds."),
     "tune": ("tune", "Search settings on validation."),
     "recommend": ("recommend", "Print the best items of some users."),

@@ -1,15 +1,12 @@
 """`mmssl encode`: features of the items' texts and images."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
+from mmssl_jax.commands.bars import bar
 from mmssl_jax.commands.help_sections import Command, option, section
 from mmssl_jax.commands.paths import PATH
 from mmssl_jax.data.encoding import encode
@@ -86,7 +83,7 @@ def COMMAND(to: Path, **given: Any) -> None:
     A model is a folder, or a name on the Hugging Face hub.
     """
     try:
-        for made in encode.encode(EncodeOptions(to, **given), _warn, _progress):
+        for made in encode.encode(EncodeOptions(to, **given), _warn, bar):
             print(
                 f"{made.path}: {made.width} numbers for each of {made.present} of {made.items} "
                 f"items, by {made.model}"
@@ -97,14 +94,3 @@ def COMMAND(to: Path, **given: Any) -> None:
 
 def _warn(message: str) -> None:
     print(f"warning: {printable(message)}", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _progress(name: str, done: int, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar, where there is a terminal."""
-    console = Console(stderr=True, highlight=False)
-    if done:
-        console.print(f"{name}: going on after {done} of {total} items", markup=False)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(name, total=total, completed=done)
-        yield lambda done: bar.update(task, completed=done)

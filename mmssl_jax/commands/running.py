@@ -48,9 +48,9 @@ def warn(line: str) -> None:
 
 
 @contextlib.contextmanager
-def goes_on() -> Iterator[None]:
+def goes_on(where: str = "from the last validation") -> Iterator[None]:
     """Around what Ctrl-C may stop: then how to go on is said."""
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command goes on from the last validation") from None
+        raise KeyboardInterrupt(f"the same command goes on {where}") from None

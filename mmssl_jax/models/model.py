@@ -102,7 +102,7 @@ class Definition(NamedTuple):
       schedule: config -> epochs and validations, where the model decides on them itself.
       at_epoch: (config, epoch) -> the fields of a run that makes what an epoch made, for a model
         whose epochs try values of a setting in turn.
-      reads_side: whether it reads the users' features, attributes and augmented pairs of a data set.
+      reads_side: whether it reads users' features, attributes and augmented pairs.
     """
 
     build: Callable[[Config, Dataset, int], Model]

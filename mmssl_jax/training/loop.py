@@ -63,8 +63,7 @@ def train(
       InputError: the folder holds another run, a loss became NaN or infinite, or a split has no
         pair that counts, or val none that the model can score.
     """
-    dataset = models.as_read(config, dataset)
-    splits = () if dataset.final else splits
+    dataset, splits = models.as_read(config, dataset), () if dataset.final else splits
     own, run = session.prepare(config, dataset), RunFolder(folder)
     _check_truths(own, splits)
     with run.open(config, dataset, models.resolve), session.checkpoints_of(run) as checkpoints:

@@ -20,7 +20,7 @@ from worlds import ITEMS, ROOT, Place, mmssl, world
 
 from mmssl_jax import data
 from mmssl_jax.data.encoding import encode as encoding
-from mmssl_jax.data.encoding import encoders
+from mmssl_jax.data.encoding import encoders, rows
 from mmssl_jax.data.layouts import canonical
 from mmssl_jax.errors import InputError
 
@@ -277,7 +277,7 @@ DRIVER = """
 import os, signal
 from stand_in_encoder import Fake
 from mmssl_jax import commands
-from mmssl_jax.data.encoding import encoders
+from mmssl_jax.data.encoding import encoders, rows
 import sys
 
 fake = Fake()
@@ -311,7 +311,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, fake, capsy
     with partial.open("ab") as file:
         file.write(b"torn")  # as a kill within a write leaves it
     encode(killed, *flags)
-    assert "text: going on after 8 of 21 items" in capsys.readouterr().err
+    assert "text: going on after 8 of 21" in capsys.readouterr().err
     assert [len(chunk) for chunk in fake.chunks] == [6, 4]
     encode(whole, *flags)
     assert {path.name: path.read_bytes() for path in killed.iterdir()} == {
@@ -344,7 +344,7 @@ def test_a_kill_between_mask_and_features_leaves_no_features(folder, monkeypatch
 @pytest.mark.parametrize("change", ["text", "model", "batch"])
 def test_what_was_made_from_something_else_is_not_taken(folder, monkeypatch, fake, change, capsys):
     flags = ["--text", "title", "--batch-size", "1"]
-    monkeypatch.setattr(encoding, "_BATCHES", 1)
+    monkeypatch.setattr(rows, "_BATCHES", 1)
     with monkeypatch.context() as patch:
         patch.setattr(encoding, "_write", lambda *_: sys.exit(9))
         with pytest.raises(SystemExit):

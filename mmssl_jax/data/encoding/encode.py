@@ -4,20 +4,17 @@ What is made so far is kept in a hidden file of the folder, so that after a kill
 goes on and ends with the same bytes.
 """
 
-import contextlib
 import dataclasses
-import hashlib
 import io
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from mmssl_jax.data.encoding import encoders, item_table
+from mmssl_jax.data.encoding import encoders, item_table, rows
 from mmssl_jax.data.encoding.item_table import Items, Warn
-from mmssl_jax.data.encoding.partial_rows import PartialRows
+from mmssl_jax.data.encoding.rows import Job, Progress, silent
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.layouts import canonical
 from mmssl_jax.data.layouts.splits_json import read_json_object
@@ -27,17 +24,6 @@ from mmssl_jax.files import atomic
 
 TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 IMAGE_MODEL = "sentence-transformers/clip-ViT-B-32"
-_BATCHES = 4  # at a time: few are lost by a kill, and a model sorts texts by length among them
-
-# Of (name, done, total) makes a context to be in while rows are made; it gives what is told of each
-# further number of rows that are done.
-_Tell = Callable[[int], object]
-Progress = Callable[[str, int, int], contextlib.AbstractContextManager[_Tell]]
-
-
-def silent(name: str, done: int, total: int) -> contextlib.AbstractContextManager[_Tell]:
-    """A `Progress` that says nothing."""
-    return contextlib.nullcontext(lambda done: None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,36 +94,9 @@ def encode(options: EncodeOptions, warn: Warn, progress: Progress = silent) -> I
     jobs = list(_jobs(options, items, warn))
     ready = [encoders.load(job.modality, job.model, job.batch_size, options.device) for job in jobs]
     for job, encoder in zip(jobs, ready, strict=True):
-        path = folder / f".{job.name}{features.SUFFIX}.partial"
-        shape = (len(job.inputs), encoder.width)
-        with PartialRows.open(path, _fingerprint(job, encoder), shape, job.chunk) as rows:
-            with progress(job.name, rows.done, len(job.inputs)) as tell:
-                _encode(job, encoder, rows, tell)
-            values = rows.read()
-            if np.isnan(values).all():
-                rows.remove()
-                raise InputError(
-                    f"{options.images}: none of the images can be read; get them again"
-                )
-            made = _write(folder, job, values, items, warn)
-            rows.remove()
-        yield made
-
-
-class Job(NamedTuple):
-    """A modality to be made: `prepare` maps one of the inputs, None where it is missing."""
-
-    name: str
-    modality: str  # 'text' or 'image'
-    model: str
-    batch_size: int
-    inputs: Sequence[Any]
-    prepare: Callable[[Any], Any]
-
-    @property
-    def chunk(self) -> int:
-        """How many rows are made at a time."""
-        return _BATCHES * self.batch_size
+        with rows.made(folder, job, encoder, progress) as values:
+            encoded = _write(folder, job, values, items, warn)
+        yield encoded
 
 
 def _jobs(options: EncodeOptions, items: Items, warn: Warn) -> Iterator[Job]:
@@ -174,32 +133,6 @@ def _check_some(job: Job, refusal: str, warn: Warn) -> None:
         raise InputError(refusal)
     if lacking:
         warn(f"{lacking} of {len(job.inputs)} items have no {job.modality}: missing in {job.name}")
-
-
-def _fingerprint(job: Job, encoder: encoders.Encoder) -> bytes:
-    """Of all that the rows depend on; an image counts as changed when its time or size is."""
-    state = hashlib.sha256(f"1 {encoder.fingerprint} {encoder.width} {job.chunk}".encode())
-    for each in job.inputs:
-        if isinstance(each, Path):
-            status = each.stat()
-            each = (each.name, status.st_size, status.st_mtime_ns)
-        state.update(json.dumps(each).encode() + b"\n")
-    return state.digest()
-
-
-def _encode(job: Job, encoder: encoders.Encoder, rows: PartialRows, tell: _Tell) -> None:
-    """Adds the rows that are still to be made; those of missing inputs are NaN."""
-    while rows.done < len(job.inputs):
-        part = job.inputs[rows.done : rows.done + job.chunk]
-        ready = [None if each is None else job.prepare(each) for each in part]
-        present = np.array([each is not None for each in ready])
-        values = np.full((len(part), encoder.width), np.nan, np.float32)
-        if present.any():
-            values[present] = encoder.encode([each for each in ready if each is not None])
-        if not np.isfinite(values[present]).all():
-            raise InputError(f"{job.model} gives NaN or infinity; take another model")
-        rows.append(values)
-        tell(rows.done)
 
 
 def _write(folder: Path, job: Job, values: np.ndarray, items: Items, warn: Warn) -> Encoded:

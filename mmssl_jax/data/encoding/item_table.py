@@ -65,6 +65,27 @@ def read(
     return Items(tuple(frame["id"]), tuple(frame["text"]), tuple(frame["title"]))
 
 
+def aligned(
+    where: Path | str,
+    ids: tuple[str, ...],
+    path: Path,
+    id_column: str | None,
+    text: Sequence[str],
+    warn: Warn,
+) -> tuple[str, ...]:
+    """The texts of the items `ids` from a table with a header, '' for those that it lacks.
+
+    Args:
+      where: what the items are of, as messages call it.
+      ids: raw ids by index.
+      path, id_column, text, warn: as in `read`.
+
+    Raises:
+      InputError: the table cannot be read, lacks a column, or has none of the items.
+    """
+    return _aligned(where, ids, path, _read_items(path, id_column, text, True, warn), warn)
+
+
 def _known(folder: Path, own: Path) -> Items | None:
     """The items of a folder, with titles as texts; None where nothing in it says what they are."""
     if loading.is_canonical(folder):
@@ -98,7 +119,7 @@ def _own_items(folder: Path, known: Items | None, text: Sequence[str]) -> Items:
 
 
 def _aligned(
-    folder: Path, ids: tuple[str, ...], path: Path, frame: pl.DataFrame, warn: Warn
+    folder: Path | str, ids: tuple[str, ...], path: Path, frame: pl.DataFrame, warn: Warn
 ) -> tuple[str, ...]:
     """The texts of the items `ids`, '' for those that the table lacks."""
     listed, texts = frame["id"].to_list(), frame["text"].to_list()

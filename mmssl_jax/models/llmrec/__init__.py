@@ -184,6 +184,4 @@ def embed(
     return out.users, out.items
 
 
-MODEL = Definition(
-    build, DEFAULTS, settings={"llmrec": LLMRec}, variants=VARIANTS, reads_side=True
-)
+MODEL = Definition(build, DEFAULTS, settings={"llmrec": LLMRec}, variants=VARIANTS, reads_side=True)

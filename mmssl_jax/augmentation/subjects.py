@@ -1,0 +1,120 @@
+"""What is asked about: users with their histories and candidates, and items in words."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from mmssl_jax.augmentation.options import AugmentOptions
+from mmssl_jax.data import Dataset
+from mmssl_jax.data.encoding import item_table
+from mmssl_jax.data.encoding.item_table import Warn
+from mmssl_jax.errors import InputError
+from mmssl_jax.ranking import ranked_lists
+from mmssl_jax.training.session import Trained
+
+_MOST = 200  # characters of a field
+_FEWEST = 2  # candidates: one that is liked, and another
+
+
+class Items(NamedTuple):
+    """What is known of each item in words: field -> a text of each item, '' where there is none."""
+
+    fields: dict[str, tuple[str, ...]]
+
+    def described(self, item: int) -> str:
+        """An item on one line, the first field plain; '' where nothing is known."""
+        first, *others = self.fields
+        parts = [self.fields[first][item]]
+        texts = {name: self.fields[name][item] for name in others}
+        parts += [f"{name}: {text}" for name, text in texts.items() if text]
+        return "; ".join(filter(None, parts))
+
+
+def users_of(dataset: Dataset) -> np.ndarray:
+    """The users with a training pair, int64: of the others nothing is known."""
+    return np.flatnonzero(np.diff(dataset.train.indptr))
+
+
+def histories(dataset: Dataset, users: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """Items of each user's training pairs, the first `most` in `tie_order`: no numbering counts."""
+    place = np.argsort(dataset.tie_order)
+    for user in users:
+        items = dataset.train.indices[dataset.train.indptr[user] : dataset.train.indptr[user + 1]]
+        yield items[np.argsort(place[items])][:most]
+
+
+def candidates(trained: Trained, users: np.ndarray, count: int) -> np.ndarray:
+    """The best items of each user outside the training pairs, int32 [users, count]; -1 for none.
+
+    Held-out pairs have no part: an item of validation or test is a candidate like any other. Items
+    that the model cannot score are none.
+
+    Raises:
+      InputError: there are too few items.
+    """
+    dataset, model = trained.dataset, trained.model
+    scored = np.bincount(dataset.train.indices, minlength=dataset.num_items) > 0
+    if model.scores_cold_items:
+        scored[:] = True
+    if count > scored.sum():
+        raise InputError(f"--candidates is {count}; there are {scored.sum()} items to choose from")
+    lists = ranked_lists.rank(
+        trained.representation(),
+        model.score,
+        users,
+        count,
+        dataset.train,
+        trained.config.evaluation.user_block,
+        dataset,
+        allowed=scored,
+    )
+    return lists.items
+
+
+def enough(candidates: np.ndarray) -> np.ndarray:
+    """Whether each user has candidates to choose between, bool [users]."""
+    found: np.ndarray = (candidates >= 0).sum(axis=1) >= _FEWEST
+    return found
+
+
+def items_of(dataset: Dataset, options: AugmentOptions, warn: Warn) -> Items:
+    """The items in words, of --items or else by the data's own titles.
+
+    Raises:
+      InputError: nothing is known of any item.
+    """
+    if options.items is None:
+        fields = {"title": dataset.item_titles or ()}
+        remedy = "give --items FILE and --fields COLUMN,..."
+    else:
+        fields = _read(dataset, options, warn)
+        remedy = "give other --fields"
+    if not any(any(texts) for texts in fields.values()):
+        raise InputError(
+            f"nothing is known of the items of '{dataset.name}' in words, which a language model "
+            f"needs; {remedy}"
+        )
+    return Items({name: tuple(map(_line, texts)) for name, texts in fields.items()})
+
+
+def _read(dataset: Dataset, options: AugmentOptions, warn: Warn) -> dict[str, tuple[str, ...]]:
+    assert options.items is not None
+    ids = dataset.item_ids or tuple(map(str, range(dataset.num_items)))
+    said: set[str] = set()  # each column repeats what is said of the rows
+    fields = {
+        name: item_table.aligned(
+            dataset.name, ids, options.items, options.id_column, (name,), said.add
+        )
+        for name in options.fields
+    }
+    for message in sorted(said):
+        warn(message)
+    return fields
+
+
+def _line(text: str) -> str:
+    """Without line breaks and control characters, so that no item can look like two."""
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    return re.sub(r"\s+", " ", plain).strip()[:_MOST]
