@@ -38,7 +38,7 @@ class AugmentOptions:
     budget: int | None = None  # tokens, in and out, of all calls on this data together
     prices: tuple[float, float] | None = None  # dollars for a million tokens in, and out
     text_model: str = TEXT_MODEL
-    text_modality: str = "text"  # of which stand-in profiles are means
+    profile_modality: str = "text"  # of which stand-in profiles are means
     dry_run: bool = False
 
     def __post_init__(self) -> None:

@@ -93,7 +93,7 @@ def note(folder: Path, options: AugmentOptions, found: list[Part], tokens: tuple
         },
     }
     if options.provider == STAND_IN:
-        about["modality"] = options.text_modality
+        about["modality"] = options.profile_modality
     atomic.write_json(folder / FOLDER / "about.json", about)
 
 

@@ -30,7 +30,7 @@ def write(trained: Trained, options: AugmentOptions) -> list[Part]:
         written = (outputs.write_pairs(folder, pairs),)
         found.append(Part(PAIRS, len(users), len(pairs), Counter(), written))
     if PROFILES in options.parts:
-        vectors = profiles(_with(options.text_modality, dataset), options.text_modality)
+        vectors = profiles(_with(options.profile_modality, dataset), options.profile_modality)
         written = (outputs.write_vectors(folder, f"{side.USER}{side.PROFILE}", vectors),)
         answered = int(vectors.any(axis=1).sum())
         found.append(Part(PROFILES, len(users), answered, Counter(), written))
@@ -66,5 +66,5 @@ def _with(modality: str, dataset: Dataset) -> Dataset:
     except InputError as error:
         raise InputError(
             f"stand-in profiles are means of a modality, by default of text ({error}); name one "
-            "with --text-modality, or give --parts pairs"
+            "with --profile-modality, or give --parts pairs"
         ) from error

@@ -67,7 +67,7 @@ def _of(name: str, kind: Any, metavar: str, about: str) -> flags.Decorator:
 @_of("--budget", flags.Number(0, 10**12), "TOKENS", "In and out, for all calls.")
 @_of("--prices", _Prices(), "IN,OUT", "Dollars for a million tokens.")
 @_of("--text-model", flags.TEXT, "MODEL", "That encodes the answers.")
-@_of("--text-modality", flags.TEXT, "NAME", "Of stand-in profiles (default: text).")
+@_of("--profile-modality", flags.TEXT, "NAME", "Of stand-in profiles (default: text).")
 @click.option("--dry-run", is_flag=True, help="Print a prompt of each part, tokens, costs.")
 def augment(given: Given, workdir: pathlib.Path | None, **named: Any) -> None:
     """Asks a language model about the users and items of a run's data.

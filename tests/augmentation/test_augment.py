@@ -182,9 +182,9 @@ def test_stand_ins_need_no_language_model(place, capsys):
     assert about(place)["provider"] == "stand-in"
     assert "of no language model" in capsys.readouterr().out
     line = refused(
-        "augment", place.argv("--provider", "stand-in", "--text-modality", "smell"), capsys
+        "augment", place.argv("--provider", "stand-in", "--profile-modality", "smell"), capsys
     )
-    assert "asks for 'smell', found: image, text); name one with --text-modality" in line
+    assert "asks for 'smell', found: image, text); name one with --profile-modality" in line
 
 
 @pytest.mark.parametrize(
