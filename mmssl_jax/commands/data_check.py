@@ -77,6 +77,8 @@ def _print(
         console.print(_table("split", facts["splits"]))
         if dataset.features:
             console.print(_table("modality", facts["features"]))
+        if facts["side"]:
+            console.print(_table("side information", facts["side"]))
     for level in (ERROR, WARNING):
         messages = findings.messages(level)
         plural = "" if len(messages) == 1 else "s"

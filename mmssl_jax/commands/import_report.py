@@ -63,13 +63,17 @@ def _table(dataset: Dataset) -> Table:
         table.add_row(printable(name), f"{values.shape[0]:,} x {values.shape[1]:,}{missing}")
     if not dataset.features:
         table.add_row("modalities", "none")
+    for name, values in dataset.side_information.items():
+        table.add_row(printable(name), f"{values.shape[0]:,} x {values.shape[1]:,}")
     return table
 
 
 def _next(dataset: Dataset, folder: Path) -> str:
     """The command that trains on the folder, by the config of its name where there is one."""
     config, workdir = folder.name, ""
-    if config not in named.shipped():
+    if dataset.side_information:
+        config, workdir = "llmrec", f" --workdir {shlex.quote(str(Path('runs') / folder.name))}"
+    elif config not in named.shipped():
         config, workdir = "baby", f" --workdir {shlex.quote(str(Path('runs') / folder.name))}"
     content = "" if dataset.features else f" --config.data.modalities={NONE}"
     if dataset.features and _of_cold_items(dataset)["val/unscored_share"] == 1.0:

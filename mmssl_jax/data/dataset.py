@@ -80,6 +80,13 @@ class Dataset:
         """Whether every pair is in train: nothing is left to validate or to test on."""
         return not (self.val.nnz or self.test.nnz)
 
+    @property
+    def side_information(self) -> dict[str, np.ndarray]:
+        """Users' features, attributes and augmented pairs, by the names of their files."""
+        found = {f"user_{name}": array for name, array in self.user_features.items()}
+        found |= {f"attribute_{name}": array for name, array in self.attributes.items()}
+        return found if self.augmented is None else found | {"augmented": self.augmented}
+
     @functools.cached_property
     def split_fingerprints(self) -> dict[str, str]:
         """sha256 of each split's pairs in sorted order, as little-endian int64 [n, 2]."""

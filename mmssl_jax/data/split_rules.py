@@ -28,13 +28,14 @@ def settle(
         under `ERROR` they stay, and `split_checks.check_splits` refuses them.
 
     Raises:
-      InputError: a validation split is asked for, and there is one.
+      InputError: a validation split is asked for, and there is one that is not the test split.
     """
     if findings.rules.final:
         return _all_in_train(given)
     settled = dict(given)
     if findings.rules.val_seed is not None and "train" in given:
-        if "val" in given and given["val"].nnz:
+        # A validation split that is the test split is none; so comes the public Netflix data.
+        if "val" in given and given["val"].nnz and not split_checks.val_is_test(given):
             raise InputError(
                 f"{where}: has {given['val'].nnz} validation pairs already; leave out "
                 "--val-from-train"

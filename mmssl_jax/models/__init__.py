@@ -38,7 +38,17 @@ MODELS = {
     "popularity": popularity.MODEL,
 }
 
-__all__ = ["MODELS", "Definition", "Model", "as_read", "defined", "fields", "resolve", "up_to"]
+__all__ = [
+    "MODELS",
+    "Definition",
+    "Model",
+    "as_read",
+    "defined",
+    "fields",
+    "lacks",
+    "resolve",
+    "up_to",
+]
 
 
 def defined(config: Config) -> Definition:
@@ -142,6 +152,18 @@ def as_read(config: Config, dataset: Dataset) -> Dataset:
         return dataset
     augmented = dataset.augmented if config.train.augmented_share else None
     return dataclasses.replace(dataset, user_features={}, attributes={}, augmented=augmented)
+
+
+def lacks(config: Config, dataset: Dataset) -> str:
+    """The side information that a run of the config would read and the data has not, in words."""
+    if not defined(config).reads_side:
+        return ""
+    parts = {
+        "users' features": dataset.user_features,
+        "attributes of items": dataset.attributes,
+        "augmented pairs": dataset.augmented is not None,
+    }
+    return " and no ".join(name for name, there in parts.items() if not there)
 
 
 def chosen(config: Config, epoch: int) -> dict[str, Any]:

@@ -170,17 +170,10 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "items": dataset.num_items,
         "modalities": {name: array.shape[1] for name, array in dataset.features.items()},
         "features": {name: _feature_sha256(dataset, name) for name in dataset.features},
-        "side": {name: _sha256(array) for name, array in _side_of(dataset).items()},
+        "side": {name: _sha256(array) for name, array in dataset.side_information.items()},
         "ids": _ids_sha256(dataset),
         "warnings": list(dataset.warnings),
     }
-
-
-def _side_of(dataset: Dataset) -> dict[str, np.ndarray]:
-    """What a data set has besides modalities, by the names of its files."""
-    found = {f"user_{name}": array for name, array in dataset.user_features.items()}
-    found |= {f"attribute_{name}": array for name, array in dataset.attributes.items()}
-    return found if dataset.augmented is None else found | {"augmented": dataset.augmented}
 
 
 def _sha256(array: np.ndarray) -> str:

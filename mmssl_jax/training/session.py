@@ -90,6 +90,9 @@ def load_data(
     dataset = data.load(**{name: getattr(config.data, name) for name in LOADED_BY}, final=final)
     for warning in dataset.warnings:
         warn(warning)
+    if lacking := models.lacks(config, dataset):
+        how = f"{config.model.name} trains without (docs/llmrec.md)"
+        warn(f"'{dataset.name}' has no {lacking}; {how}")
     return models.as_read(config, dataset)
 
 

@@ -1,11 +1,12 @@
 """Users' features, items' attributes and augmented pairs beside a canonical folder."""
 
 import dataclasses
+import json
 import pickle
 
 import numpy as np
 import pytest
-from worlds import with_side_information
+from worlds import mmssl, with_side_information
 
 from mmssl_jax import data
 from mmssl_jax.commands import main
@@ -209,3 +210,60 @@ def test_a_cut_pickle_is_refused(published):
     (folder / PROFILES).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=f"{PROFILES}: refused"):
         data.load(str(folder))
+
+
+def test_it_is_listed_by_check_and_import(folder, tmp_path, capsys):
+    mmssl("data", "check", folder)
+    listed = capsys.readouterr().out
+    assert "side information" in listed
+    assert "user_profile" in listed
+    mmssl("data", "check", folder, "--json")
+    facts = json.loads(capsys.readouterr().out)["data"]["side"]
+    assert facts["user_profile"] == {"rows": 3000, "width": 5, "zero": 0}
+    assert facts["augmented"] == {"rows": 2, "width": 3, "zero": 0}
+    mmssl("data", "import", folder, "--to", tmp_path / "new")
+    printed = capsys.readouterr().out
+    assert "attribute_title" in printed
+    assert "next: mmssl train --config llmrec --workdir" in printed
+
+
+def test_what_llmrec_would_read_and_is_not_there_is_said(folder, tmp_path, capsys):
+    (folder / "user_profile_feat.npy").unlink()
+    (folder / "augmented_edges.npy").unlink()
+    argv = ["train", "--config=llmrec", f"--config.data.path={folder}", f"--workdir={tmp_path}/run"]
+    argv += ["--config.train.epochs=1", "--config.train.steps_per_epoch=1"]
+    mmssl(*argv)
+    line = "has no users' features and no augmented pairs; llmrec trains without"
+    assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["augmented_edges.npy", PROFILES, ATTRIBUTES, PAIRS])
+def test_what_is_no_file_is_refused(folder, name):
+    for path in [*folder.glob("user_*"), *folder.glob("attribute_*"), *folder.glob("augmented_*")]:
+        path.unlink()
+    (folder / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: is no file"):
+        data.load(str(folder))
+
+
+def test_the_faults_of_netflix_are_found_and_another_split_is_offered(tmp_path, capsys):
+    """As it is published: val is test, few feature rows are of items that occur, most are cold."""
+    folder, rng = tmp_path / "netflix", np.random.default_rng(0)
+    folder.mkdir()
+    train = {str(user): rng.choice(8, 5, replace=False).tolist() for user in range(20)}
+    held = {str(user): [8 + user % 6] for user in range(20)}
+    for split, pairs in (("train", train), ("val", held), ("test", held)):
+        (folder / f"{split}.json").write_text(json.dumps(pairs))
+    np.save(folder / "image_feat.npy", rng.normal(size=(30, 4)))
+    mmssl("data", "check", folder)
+    said = capsys.readouterr().out
+    assert "val IS THE SAME AS test" in said
+    assert "--val-from-train' holds one out of the training pairs" in said
+    assert "16 of 30 items are in NO SPLIT" in said
+    assert "22 of 30 items have no training pair" in said
+    mmssl("data", "import", folder, "--to", tmp_path / "own", "--val-from-train")
+    own = data.load(str(tmp_path / "own"))
+    assert own.val.nnz == 20
+    assert own.train.nnz == 80
+    assert own.test.nnz == 20
+    assert not any("IS THE SAME" in line for line in own.warnings)

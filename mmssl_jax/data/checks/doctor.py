@@ -70,6 +70,7 @@ def facts(dataset: Dataset) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "splits": splits,
         "features": {name: _feature_facts(dataset, name) for name in dataset.features},
+        "side": {name: _side_facts(array) for name, array in dataset.side_information.items()},
     }
 
 
@@ -81,4 +82,13 @@ def _feature_facts(dataset: Dataset, name: str) -> dict[str, int]:
         "width": values.shape[1],
         "missing": int((~known).sum()),
         "zero": int((known & ~values.any(axis=1)).sum()),
+    }
+
+
+def _side_facts(array: np.ndarray) -> dict[str, int]:
+    """Of the augmented pairs, a row is a user, a liked item and a disliked one."""
+    return {
+        "rows": len(array),
+        "width": array.shape[1],
+        "zero": int((~array.any(axis=1)).sum()),
     }

@@ -14,10 +14,10 @@ ERROR, WARNING = "error", "warning"
 ERROR_OF_REPEATS, DROP, KEEP = REPEATS = ("error", "drop", "keep")
 
 FEW_PAIRS = "--val-from-train takes pairs of users with 3 or more to train on, and there are none"
-WITHOUT_VAL = (
-    "where the data comes without a validation split, 'mmssl data import PATH --to "
-    "data/NAME --val-from-train' holds one out of the training pairs"
+ANOTHER_VAL = (
+    "'mmssl data import PATH --to data/NAME --val-from-train' holds one out of the training pairs"
 )
+WITHOUT_VAL = f"where the data comes without a validation split, {ANOTHER_VAL}"
 TRAIN_ON_ALL = "to train on all pairs for serving, without validation, add --final to mmssl train"
 
 _T = TypeVar("_T")

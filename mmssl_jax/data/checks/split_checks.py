@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from mmssl_jax.data.checks.findings import FEW_PAIRS, TRAIN_ON_ALL, WITHOUT_VAL, Findings
+from mmssl_jax.data.checks.findings import (
+    ANOTHER_VAL,
+    FEW_PAIRS,
+    TRAIN_ON_ALL,
+    WITHOUT_VAL,
+    Findings,
+)
 
 
 def check_splits(
@@ -37,7 +43,7 @@ def check_splits(
         findings.warn(
             "val is test",
             f"{where}: val IS THE SAME AS test, so the model is selected on the data it is tested "
-            "on and the test figures are too good",
+            f"on and the test figures are too good; {ANOTHER_VAL}",
         )
     for one, other in itertools.combinations(splits, 2):
         shared = shared_pairs(splits, one, other)

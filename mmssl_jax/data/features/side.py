@@ -12,6 +12,7 @@ augmented_sample_dict                 user -> {0: liked, 1: disliked}
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -84,16 +85,25 @@ def read(folder: Path, shape: tuple[int, int], findings: Findings) -> Side:
     return Side(profiles, attributes, augmented)
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is a file; InputError for a folder, a pipe or a link to nowhere."""
+    if path.is_file():
+        return True
+    if os.path.lexists(path):
+        raise InputError(f"{path}: is no file; {_REMEDY}")
+    return False
+
+
 def _profiles(path: Path, users: int) -> dict[str, np.ndarray]:
     """The users' profiles of LLMRec's pickle; none without it."""
-    if not path.is_file():
+    if not _is_there(path):
         return {}
     return {PROFILE: _fitting(path, pickled_dicts.read_vectors(path), users, "users")}
 
 
 def _attributes(path: Path, items: int) -> dict[str, np.ndarray]:
     """The items' attributes of LLMRec's pickle; none without it."""
-    if not path.is_file():
+    if not _is_there(path):
         return {}
     found = pickled_dicts.read_named_vectors(path)
     return {name: _fitting(path, array, items, "items") for name, array in sorted(found.items())}
@@ -132,10 +142,10 @@ def read_augmented(folder: Path, shape: tuple[int, int], findings: Findings) -> 
     and for a user that does not exist or comes twice.
     """
     path = folder / AUGMENTED
-    if path.is_file():
+    if _is_there(path):
         return _checked(path, _rows_of(path), shape, findings)
     path = folder / PAIRS
-    if not path.is_file():
+    if not _is_there(path):
         return None
     return _checked(path, pickled_dicts.read_pairs(path), shape, findings)
 
