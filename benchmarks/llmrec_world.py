@@ -50,6 +50,8 @@ def main() -> None:
     parser.add_argument("--to", type=pathlib.Path, required=True, help="a new folder")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if options.to.exists():
+        parser.error(f"{options.to} is there already; name a new folder")
     source = {"generated": "benchmarks.llmrec_world", "seed": options.seed}
     canonical.write(world(options.seed), options.to, source)
 

@@ -173,6 +173,7 @@ def of_torch():
     ("name", "content", "message"),
     [
         (PROFILES, {0: Hostile()}, "refused, and nothing in it was run: .*print"),
+        (PROFILES, pickle.dumps({0: [1.0]}, 0), "write it again by pickle.dump with protocol=4"),
         (PROFILES, of_torch(), r"torch.*by x\.tolist\(\) of a tensor"),
         (PROFILES, {0: [1.0, 2.0], 2: [1.0, 2.0]}, "each of 0 to n - 1"),
         (PROFILES, {0: [1.0, 2.0], 1: [1.0]}, "vectors of 2 and of 1 numbers"),
@@ -202,6 +203,13 @@ def test_other_pickles_are_refused(published, capsys, name, content, message):
     with pytest.raises(InputError, match=message):
         data.load(str(folder))
     assert not capsys.readouterr().out
+
+
+def test_an_import_says_which_pickles_it_read(published, tmp_path):
+    folder, _ = published
+    mmssl("data", "import", folder, "--to", tmp_path / "new")
+    files = json.loads((tmp_path / "new" / "dataset.json").read_text())["source"]["files"]
+    assert {PROFILES, ATTRIBUTES, PAIRS} <= files.keys()
 
 
 def test_a_cut_pickle_is_refused(published):

@@ -111,8 +111,11 @@ def _read(path: Path, understood: Callable[[Any, int], _T]) -> _T:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # garbage can fail anywhere, and must always end as one line
         reason = str(error) if isinstance(error, Refused) else f"it is damaged ({error!r:.150})"
-        other = any(word in reason for word in ("torch", "multiarray.scalar"))
-        hint = "; pickle plain numbers, by x.tolist() of a tensor or an array" if other else ""
+        hint = ""
+        if any(word in reason for word in ("torch", "multiarray.scalar")):
+            hint = "; pickle plain numbers, by x.tolist() of a tensor or an array"
+        elif re.search("asks for (DICT|LIST|INT|LONG|FLOAT)\\b", reason):  # of protocols 0 and 1
+            hint = "; write it again by pickle.dump with protocol=4"
         raise InputError(
             f"{path}: refused, and nothing in it was run: {' '.join(reason.split())}{hint}"
         ) from error

@@ -29,6 +29,7 @@ AUGMENTED = "augmented_edges.npy"
 PROFILES, PROFILE = "augmented_user_init_embedding", "profile"
 ATTRIBUTES = "augmented_atttribute_embedding_dict"  # with three t, as published
 PAIRS = "augmented_sample_dict"
+PICKLES = (PROFILES, ATTRIBUTES, PAIRS)
 
 
 _REMEDY = (
@@ -65,7 +66,7 @@ def files(folder: Path) -> list[Path]:
     """The files of a folder that hold side information."""
     patterns = f"{USER}?*{SUFFIX}", f"{ATTRIBUTE}?*{SUFFIX}"
     found = [path for pattern in patterns for path in folder.glob(pattern)]
-    return found + [folder / name for name in (AUGMENTED, PROFILES, ATTRIBUTES, PAIRS)]
+    return found + [folder / name for name in (AUGMENTED, *PICKLES)]
 
 
 def read(folder: Path, shape: tuple[int, int], findings: Findings) -> Side:

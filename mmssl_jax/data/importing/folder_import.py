@@ -18,7 +18,7 @@ from mmssl_jax.data.layouts.splits_json import read_json_object
 from mmssl_jax.errors import InputError
 
 # What a folder may have beside the files that its layout is known by.
-_BESIDE = ("*.npy", "*.csv", "*.tsv", "*.txt", "train_mat", canonical.ABOUT)
+_BESIDE = ("*.npy", "*.csv", "*.tsv", "*.txt", "train_mat", canonical.ABOUT, *side.PICKLES)
 
 
 def read(
