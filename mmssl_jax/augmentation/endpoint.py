@@ -7,7 +7,7 @@ import os
 import time
 import urllib.parse
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any
 
 from mmssl_jax.augmentation.answer_file import Reply, reply_of
 from mmssl_jax.errors import InputError, printable
@@ -22,11 +22,50 @@ class Failed(Exception):
     """No answer to this question; the text is the reason, the same for all of a kind."""
 
 
-class Endpoint(Protocol):
-    """Where questions go."""
+class Endpoint:
+    """Where questions go, by a client of openai."""
+
+    def __init__(self, client: Any):
+        self._client = client
 
     async def ask(self, request: dict[str, Any]) -> Reply:
-        """The answer to a request; raises Failed, or InputError where no request will succeed."""
+        """The answer to a request.
+
+        Raises:
+          Failed: there is none.
+          InputError: no other request will get one either.
+        """
+        import httpx2
+        import openai
+
+        fields = dict(request)
+        model, messages = fields.pop("model"), fields.pop("messages")
+        chat = self._client.chat.completions.with_raw_response  # what it parses may be anything
+        try:
+            raw = await chat.create(model=model, messages=messages, extra_body=fields)
+        except openai.APIStatusError as error:
+            said = printable(error.message)[:200]
+            if error.status_code in _HOPELESS or error.status_code < 400:
+                raise InputError(
+                    f"{URL} answers with status {error.status_code}: {said}; correct the URL, the "
+                    "key or --model"
+                ) from error
+            raise Failed(f"status {error.status_code}: {said}") from error
+        except openai.APITimeoutError as error:
+            raise Failed("no answer in time") from error
+        except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, httpx2.DecodingError):
+                raise Failed("an answer that is too long") from error
+            raise Failed("no connection, or one that broke off") from error
+        except openai.APIError as error:
+            raise Failed("an answer that is no chat completion") from error
+        response = raw.http_response
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise Failed("an answer that is packed")
+        try:
+            return reply_of(json.loads(response.content))
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise Failed("an answer that is no chat completion") from error
 
 
 def address() -> str:
@@ -80,7 +119,7 @@ async def connected(url: str, timeout: int, concurrency: int) -> AsyncIterator[E
     async with openai.AsyncOpenAI(
         base_url=url, api_key=key, timeout=timeout, max_retries=RETRIES, http_client=http
     ) as client:
-        yield _OpenAI(client)
+        yield Endpoint(client)
 
 
 def _http_client(timeout: int, concurrency: int) -> Any:
@@ -117,43 +156,3 @@ def _http_client(timeout: int, concurrency: int) -> Any:
         limits=httpx2.Limits(max_connections=concurrency),
         timeout=timeout,
     )
-
-
-class _OpenAI:
-    """The endpoint that openai's client is connected to."""
-
-    def __init__(self, client: Any):
-        self._client = client
-
-    async def ask(self, request: dict[str, Any]) -> Reply:
-        import httpx2
-        import openai
-
-        fields = dict(request)
-        model, messages = fields.pop("model"), fields.pop("messages")
-        chat = self._client.chat.completions.with_raw_response  # what it parses may be anything
-        try:
-            raw = await chat.create(model=model, messages=messages, extra_body=fields)
-        except openai.APIStatusError as error:
-            said = printable(error.message)[:200]
-            if error.status_code in _HOPELESS or error.status_code < 400:
-                raise InputError(
-                    f"{URL} answers with status {error.status_code}: {said}; correct the URL, the "
-                    "key or --model"
-                ) from error
-            raise Failed(f"status {error.status_code}: {said}") from error
-        except openai.APITimeoutError as error:
-            raise Failed("no answer in time") from error
-        except openai.APIConnectionError as error:
-            if isinstance(error.__cause__, httpx2.DecodingError):
-                raise Failed("an answer that is too long") from error
-            raise Failed("no connection, or one that broke off") from error
-        except openai.APIError as error:
-            raise Failed("an answer that is no chat completion") from error
-        response = raw.http_response
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise Failed("an answer that is packed")
-        try:
-            return reply_of(json.loads(response.content))
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise Failed("an answer that is no chat completion") from error

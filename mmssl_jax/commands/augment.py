@@ -121,7 +121,7 @@ def _print(console: Console, folder: pathlib.Path, report: Report, options: Augm
     if sum(report.tokens):
         spent = f"{report.tokens[0]} tokens in, {report.tokens[1]} out"
         console.print(f"so far: {spent}{_costs(report.tokens, options)}")
-    for reason, count in report.failed.most_common():
+    for reason, count in report.failed.most_common(5):
         running.warn(f"{count} requests failed: {reason}; the same command asks again")
     if report.out_of_budget:
         running.warn(f"the budget of {options.budget} tokens leaves {report.open} questions open")

@@ -1,0 +1,28 @@
+"""What LLMRec, and its pairs in other models, give on TikTok with stand-ins for a language model.
+
+mmssl train --config tiktok_lightgcn --workdir runs/base
+mmssl augment --config tiktok_lightgcn --workdir runs/base \
+    --config.data.path=data/tiktok-stand-in --provider stand-in --profile-modality image
+mmssl compare --config tiktok_released --config.data.path=data/tiktok-stand-in \
+    --settings configs/studies/llmrec_tiktok.py --seeds 3 --workdir runs/studies/llmrec-tiktok
+
+`data/tiktok-stand-in` is a copy of TikTok's folder. LLMRec has the setting with the best validation
+of 20 trials of configs/studies/search/llmrec.py; the others are configs/tiktok_lightgcn.py and
+configs/tiktok_mmssl.py.
+"""
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+_OF_CONFIG = runpy.run_path(str(Path(__file__).with_name("content.py")))["row"]
+PAIRS = {"train.augmented_share": 0.1}
+
+
+def get_settings() -> dict[str, dict[str, Any]]:
+    lightgcn, mmssl = (_OF_CONFIG(f"tiktok_{name}.py") for name in ("lightgcn", "mmssl"))
+    return {
+        "lightgcn": lightgcn,
+        "lightgcn + pairs": lightgcn | PAIRS,
+        "mmssl": mmssl,
+    }
