@@ -16,12 +16,28 @@ from pathlib import Path
 from typing import Any
 
 _OF_CONFIG = runpy.run_path(str(Path(__file__).with_name("content.py")))["row"]
+LLMREC = {
+    "model.name": "llmrec",
+    "model.variant": "released",
+    "model.embedding_dim": 128,
+    "model.layers": 3,
+    "train.learning_rate": 0.013745,
+    "train.weight_decay": 1.3037e-3,
+    "train.patience": 20,
+    "llmrec.profile_weight": 1.0073,
+    "llmrec.modality_weight": 5.9195e-3,
+    "llmrec.pruned": 0.21375,
+    "llmrec.last_softmax": False,
+}
+WITHOUT = {"llmrec.augmented_share": 0.0, "llmrec.profile_weight": 0.0}
 PAIRS = {"train.augmented_share": 0.1}
 
 
 def get_settings() -> dict[str, dict[str, Any]]:
     lightgcn, mmssl = (_OF_CONFIG(f"tiktok_{name}.py") for name in ("lightgcn", "mmssl"))
     return {
+        "llmrec": LLMREC,
+        "llmrec without stand-ins": LLMREC | WITHOUT,
         "lightgcn": lightgcn,
         "lightgcn + pairs": lightgcn | PAIRS,
         "mmssl": mmssl,
