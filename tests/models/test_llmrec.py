@@ -52,7 +52,13 @@ def test_llmrec_has_a_share_of_its_own(folder, tmp_path):
         for trained in (True, False)
     ]
     + [{"model.variant": "paper"}, {"llmrec.prune": "easiest"}, {"llmrec.prune": "none"}]
-    + [{"llmrec.mask_share": 0.2, "llmrec.mask_attributes": False}],
+    + [{"llmrec.mask_share": 0.2, "llmrec.mask_attributes": False}]
+    + [
+        {"llmrec.mask_share": 0.2, "llmrec.mask_in_place": where, "llmrec.restore": "projected"}
+        | {"llmrec.mask_modalities": modalities, "llmrec.restore_weight": 0.1}
+        for where in (True, False)
+        for modalities in (True, False)
+    ],
 )
 def test_every_setting_of_llmrec_trains(folder, tmp_path, values):
     assert trained(folder, tmp_path, **{"model.name": "llmrec"} | values)["epochs"] == 1
@@ -93,6 +99,12 @@ def test_side_information_that_a_model_does_not_read_may_come_and_go(folder, tmp
     (folder / "augmented_edges.npy").unlink()
     with pytest.raises(InputError, match="has no augmented_edges"):
         trained(folder, tmp_path / "pairs", **pairs, **{"train.epochs": 2})
+
+
+def test_hidden_modalities_have_no_decoder(folder, tmp_path):
+    values = {"model.name": "llmrec", "llmrec.mask_share": 0.2, "llmrec.mask_modalities": True}
+    with pytest.raises(InputError, match="modalities have no decoder"):
+        trained(folder, tmp_path, **values)
 
 
 def test_a_share_that_hides_nobody_is_refused(folder, tmp_path):

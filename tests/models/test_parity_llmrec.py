@@ -16,8 +16,14 @@ from mmssl_jax.models.llmrec import encoder, losses, masks
 from mmssl_jax.models.model import Batch
 from mmssl_jax.ranking import full_ranking
 
-FILES = golden.files("llmrec") + golden.files("extra_llmrec_paper".removesuffix("_paper"))
-FILES = [file for file in FILES if file.id != "extra_llmrec_hist"]
+FILES = golden.files("llmrec") + golden.files("extra_llmrec")
+# An earlier state of the public code hides items alone, their modalities too, and has no decoder.
+HISTORY = {
+    "model.variant": "released",
+    "llmrec.mask_users": False,
+    "llmrec.mask_modalities": True,
+    "llmrec.restore": "projected",
+}
 PARAMS = {"image_trans": ("modalities", "image"), "text_trans": ("modalities", "text")}
 PARAMS |= {"profile_trans": ("profiles", "profile"), "attribute_trans": ("attributes",)}
 
@@ -53,8 +59,10 @@ class Release:
             "llmrec.restore_loss": hyper["feat_loss_type"],
             "llmrec.restore_power": hyper["alpha_l"],
             "llmrec.feature_l2": hyper["feat_reg_decay"],
-            "llmrec.decoder_slope": hyper["decoder_slope"],
+            "llmrec.decoder_slope": hyper.get("decoder_slope", 1.0),
         }
+        if variant == "history":
+            values |= HISTORY
         base = configs.flatten(configs.Config())
         self.config = models.resolve(configs.unflatten(base | values))
         size = hyper["users"], hyper["items"]
@@ -83,7 +91,10 @@ class Release:
         self.masks = None
         if hyper["mask"]:
             self.masks = [
-                encoder.Masks(ints(g[f"{mask}/users"]), ints(g[f"{mask}/items"]))
+                encoder.Masks(
+                    ints(g[f"{mask}/users"] if self.config.llmrec.mask_users else []),
+                    ints(g[f"{mask}/items"]),
+                )
                 for mask in ("mask", "mask2")
             ]
         batch = Batch(*(ints(g[f"batch/{name}"]) for name in ("users", "pos", "neg")))
@@ -107,7 +118,7 @@ class Release:
             place[path[-1]] = {
                 part: jnp.asarray(g[f"{group}/{theirs}/{part}"]) for part in ("kernel", "bias")
             }
-        if self.masks is not None and decoder:
+        if self.masks is not None and decoder and self.config.llmrec.restore == "decoded":
             found["decoders"] = {
                 of: {part: jnp.asarray(g[f"{decoder}/{of}/{part}"]) for part in ("kernel", "bias")}
                 for of in ("user", "item")
@@ -145,8 +156,9 @@ class Release:
         out = self.forward(params)
         found = losses.terms(out, self.triples, self.config)
         if self.masks is not None:
+            rows = masks.rows_of(self.inputs.side, self.masks[0], self.config)
             found["restore"] = masks.restore_loss(
-                params["decoders"], out, self.inputs.side, self.masks[0], self.config
+                params, params.get("decoders"), out, rows, self.masks[0], self.config
             )
         return found | {"total": losses.total(found, self.config)}
 
@@ -164,9 +176,13 @@ def test_graphs_masks_and_projections(run):
         first = masks.masked(side, run.masks[0], run.config)
         second = masks.masked(first if run.in_place else side, run.masks[1], run.config)
         for group, found in (("feat_masked", first), ("feat_masked2", second)):
-            g.check(f"{group}/profile", found.profiles["profile"])
+            if run.config.llmrec.mask_users:
+                g.check(f"{group}/profile", found.profiles["profile"])
             for name, array in found.attributes.items():
                 g.check(f"{group}/attribute/{name}", array)
+            for name, array in found.modalities.items():
+                if f"{group}/{name}" in g.arrays:
+                    g.check(f"{group}/{name}", array)
     else:
         first = side
     hidden = run.masks[0] if run.masks is not None and not run.in_place else None
@@ -270,22 +286,27 @@ def test_restoration_by_both_criteria(run):
         pytest.skip("nothing is masked in this file")
     g, params = run.golden, run.params()
     out, hidden = run.forward(params), run.masks[0]
-    pairs = {
-        "user": (
-            out.at_users.profiles["profile"][hidden.users],
-            run.inputs.side.profiles["profile"][hidden.users],
-        )
-    }
-    for name, array in run.inputs.side.attributes.items():
-        pairs[f"attribute/{name}"] = (
-            out.at_items.attributes[name][hidden.items],
-            array[hidden.items],
-        )
-    for name, (rows, target) in pairs.items():
-        found = masks.decoded(
-            params["decoders"][name.split("/")[0].replace("attribute", "item")], rows, run.config
-        )
-        g.check(f"decoded/{name}", found)
+    side, pairs = run.inputs.side, {}
+    if run.config.llmrec.restore == "projected":
+        raw = encoder.projected(params, side, None, run.config, None)
+        for name, array in raw.modalities.items():
+            g.check(f"raw_proj/{name}", array)
+            pairs[name] = out.at_items.modalities[name][hidden.items], array[hidden.items]
+        for name, array in raw.attributes.items():
+            g.check(f"raw_proj/attribute/{name}", array)
+            found = out.at_items.attributes[name][hidden.items]
+            pairs[f"attribute/{name}"] = found, array[hidden.items]
+    else:
+        at_users, at_items = out.at_users.profiles["profile"], out.at_items.attributes
+        pairs["user"] = "user", at_users[hidden.users], side.profiles["profile"][hidden.users]
+        for name, array in side.attributes.items():
+            rows = at_items[name][hidden.items]
+            pairs[f"attribute/{name}"] = "item", rows, array[hidden.items]
+        for name, (of, rows, target) in pairs.items():
+            found = masks.decoded(params["decoders"][of], rows, run.config)
+            g.check(f"decoded/{name}", found)
+            pairs[name] = found, target
+    for name, (found, target) in pairs.items():
         for criterion in ("sce", "mse"):
             values = configs.flatten(run.config) | {"llmrec.restore_loss": criterion}
             config = models.resolve(configs.unflatten(values))

@@ -24,13 +24,16 @@ from mmssl_jax.models.model import Batch, Definition, Model, Params, Terms
 
 # Folded into a key of its own in the place of a step; no run has so many.
 _EVALUATION, _DECODERS = 2**31 - 1, 2**31 - 2
+_NOTHING = Side({}, {}, {})
 _OWN = 0x11A3  # tells that key from those of training, which come of the seed itself
 
 
 class Held(NamedTuple):
     """What is kept between steps where features are hidden."""
 
-    hidden: tuple[Side, Masks] | None  # in place: what is hidden so far, and the step's masks
+    # In place: side information without what is hidden so far, the step's masks, and the rows that
+    # they hid, where these are to be restored as they were before the step.
+    hidden: tuple[Side, Masks, Side] | None
     decoders: masks.Decoders | None  # where they are not trained
 
 
@@ -54,13 +57,14 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     if not own.mask_share:
         return model
     decoders = None
-    if not own.train_decoders:
+    if not own.train_decoders and own.restore == "decoded":
         decoders = masks.init_decoders(_key(config, _DECODERS), config, inputs.side)
     if not own.mask_in_place:
         return model._replace(held=Held(None, decoders))
-    # Modalities are never hidden, so that checkpoints need not hold them.
-    side = inputs.side._replace(modalities={})
-    held = Held((side, _masks_of(config, inputs, 0)), decoders)
+    # What is never hidden need not be in checkpoints.
+    side = inputs.side if own.mask_modalities else inputs.side._replace(modalities={})
+    _, chosen, rows = _hide(config, side, _masks_of(config, inputs, 0))
+    held = Held((side, chosen, rows), decoders)  # the first step hides
     return model._replace(held=held, refresh=partial(refresh, config))
 
 
@@ -98,6 +102,11 @@ def _check_sizes(config: Config, dataset: Dataset) -> None:
             f"config field 'llmrec.mask_share' is {own.mask_share}, which hides nobody of {fewest} "
             "users or items; make it larger, or 0"
         )
+    if own.mask_modalities and own.restore == "decoded":
+        raise InputError(
+            "config field 'llmrec.mask_modalities' is True, but modalities have no decoder; set "
+            "'llmrec.restore' to 'projected'"
+        )
     if config.train.augmented_share:
         raise InputError(
             "config field 'train.augmented_share' is for the other models; of LLMRec's batches "
@@ -114,7 +123,8 @@ def init(config: Config, inputs: Inputs, key: PRNGKeyArray) -> Params:
     """The parameters; decoders only where they are trained."""
     key, decoder_key = jax.random.split(key)
     params = encoder.init_params(key, config, inputs)
-    if config.llmrec.mask_share and config.llmrec.train_decoders:
+    own = config.llmrec
+    if own.mask_share and own.train_decoders and own.restore == "decoded":
         params["decoders"] = masks.init_decoders(decoder_key, config, inputs.side)
     return {"model": params}
 
@@ -126,12 +136,20 @@ def refresh(
     del params
     assert held.hidden is not None
     chosen = _masks_of(config, inputs, step)
-    return held._replace(hidden=(masks.masked(held.hidden[0], chosen, config), chosen))
+    return held._replace(hidden=_hide(config, held.hidden[0], chosen))
+
+
+def _hide(config: Config, side: Side, chosen: Masks) -> tuple[Side, Masks, Side]:
+    """What is kept of a step that hides more of what is kept."""
+    rows = _NOTHING
+    if config.llmrec.restore == "projected":
+        rows = masks.rows_of(side, chosen, config)
+    return masks.masked(side, chosen, config), chosen, rows
 
 
 def _side(inputs: Inputs, hidden: Side) -> Side:
     """The modalities of the inputs with what is kept of the rest."""
-    return hidden._replace(modalities=inputs.side.modalities)
+    return hidden._replace(modalities=hidden.modalities or inputs.side.modalities)
 
 
 def _masks_of(config: Config, inputs: Inputs, step: Int[Array, ""] | int) -> Masks:
@@ -151,20 +169,22 @@ def loss(
     forward_key, pair_key, mask_key = jax.random.split(key, 3)
     drawn = losses.draw_users(pair_key, batch, config)
     triples = losses.with_augmented(batch, drawn, inputs.augmented, config)
-    own, side, chosen, decoders = params["model"], inputs.side, None, None
-    if isinstance(held, Held):
-        decoders = own.get("decoders", held.decoders)
-    if decoders and held.hidden:
-        side, chosen = _side(inputs, held.hidden[0]), held.hidden[1]
-        out = encoder.forward(own, inputs, config, forward_key, side=side)
+    own, rows = params["model"], _NOTHING
+    if not isinstance(held, Held):
+        out = encoder.forward(own, inputs, config, forward_key)
+    elif held.hidden:
+        side, chosen, rows = held.hidden
+        out = encoder.forward(own, inputs, config, forward_key, side=_side(inputs, side))
     else:
-        if decoders:
-            users, items = inputs.interactions.user_item.matrix.shape
-            chosen = masks.draw(mask_key, config, users, items)
+        users, items = inputs.interactions.user_item.matrix.shape
+        chosen = masks.draw(mask_key, config, users, items)
         out = encoder.forward(own, inputs, config, forward_key, chosen)
     terms = losses.terms(out, triples, config)
-    if decoders and chosen is not None:
-        terms["restore"] = masks.restore_loss(decoders, out, inputs.side, chosen, config)
+    if isinstance(held, Held):
+        if not held.hidden or config.llmrec.restore == "decoded":
+            rows = masks.rows_of(inputs.side, chosen, config)
+        decoders = own.get("decoders", held.decoders)
+        terms["restore"] = masks.restore_loss(own, decoders, out, rows, chosen, config)
     return losses.total(terms, config), terms
 
 

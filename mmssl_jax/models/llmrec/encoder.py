@@ -37,7 +37,7 @@ class Masks(NamedTuple):
     """Users and items whose features are hidden: in their place is the mean over all."""
 
     users: Int[Array, "masked_users"]
-    items: Int[Array, "masked_items"]  # of attributes; modalities are never hidden
+    items: Int[Array, "masked_items"]
 
 
 class Embeddings(NamedTuple):
@@ -64,7 +64,7 @@ def init_params(key: PRNGKeyArray, config: Config, inputs: Inputs) -> dict[str, 
         bias = jax.random.uniform(bias_key, (d,), minval=-(width**-0.5), maxval=width**-0.5)
         return {"kernel": xavier(kernel_key, (width, d)), "bias": bias}
 
-    def projections(key: PRNGKeyArray, arrays: Arrays) -> dict[str, Arrays]:
+    def of_each(key: PRNGKeyArray, arrays: Arrays) -> dict[str, Arrays]:
         folded = enumerate(arrays.items())
         return {name: projection(jax.random.fold_in(key, i), x) for i, (name, x) in folded}
 
@@ -72,9 +72,29 @@ def init_params(key: PRNGKeyArray, config: Config, inputs: Inputs) -> dict[str, 
     return {
         "user_embedding": xavier(user_key, (users, d)),
         "item_embedding": xavier(item_key, (items, d)),
-        "modalities": projections(keys[0], inputs.side.modalities),
-        "profiles": projections(keys[1], inputs.side.profiles),
+        "modalities": of_each(keys[0], inputs.side.modalities),
+        "profiles": of_each(keys[1], inputs.side.profiles),
         "attributes": projection(keys[2], attributes[0]) if attributes else {},
+    }
+
+
+def hidden_rows(masks: Masks, config: Config) -> dict[str, Array]:
+    """The rows that are hidden, by the kinds of `Side` in which anything is."""
+    own = config.llmrec
+    hidden = {
+        "modalities": (own.mask_modalities, masks.items),
+        "attributes": (own.mask_attributes, masks.items),
+        "profiles": (own.mask_users, masks.users),
+    }
+    return {kind: rows for kind, (chosen, rows) in hidden.items() if chosen}
+
+
+def projections(params: Mapping[str, Any], side: Side) -> dict[str, dict[str, Arrays]]:
+    """The linear map of each array, by kind and name; attributes share theirs."""
+    return {
+        "modalities": params["modalities"],
+        "attributes": dict.fromkeys(side.attributes, params["attributes"]),
+        "profiles": params["profiles"],
     }
 
 
@@ -89,14 +109,8 @@ def projected(
 
     What is hidden gets the mean of the projected rows, which is the projection of the mean.
     """
-    own = {
-        "modalities": params["modalities"],
-        "attributes": dict.fromkeys(side.attributes, params["attributes"]),
-        "profiles": params["profiles"],
-    }
-    hidden = {} if masks is None else {"attributes": masks.items, "profiles": masks.users}
-    if not config.llmrec.mask_attributes:
-        hidden.pop("attributes", None)
+    own = projections(params, side)
+    hidden = {} if masks is None else hidden_rows(masks, config)
     result: dict[str, Arrays] = {}
     index = 0
     for kind, arrays in side._asdict().items():

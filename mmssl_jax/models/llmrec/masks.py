@@ -1,6 +1,7 @@
 """Hidden side information, and the loss of restoring it (LLMRec, section 3.3)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.models.cf import init_linear, linear
-from mmssl_jax.models.llmrec.encoder import Arrays, Embeddings, Masks, Side
+from mmssl_jax.models.llmrec import encoder
+from mmssl_jax.models.llmrec.encoder import Arrays, Embeddings, Masks, Side, hidden_rows
 
 Decoders = dict[str, Arrays]  # "user" and "item" -> kernel and bias
 
@@ -27,14 +29,30 @@ def draw(key: PRNGKeyArray, config: Config, users: int, items: int) -> Masks:
 def masked(side: Side, masks: Masks, config: Config) -> Side:
     """The raw side information with the mean of each array in the place of what is hidden."""
 
-    def hide(arrays: Arrays, rows: Array) -> Arrays:
-        means = {name: jnp.mean(array, axis=0) for name, array in arrays.items()}
-        return {name: x.at[rows].set(means[name][None, :]) for name, x in arrays.items()}
+    hidden = hidden_rows(masks, config)
 
-    attributes = side.attributes
-    if config.llmrec.mask_attributes:
-        attributes = hide(attributes, masks.items)
-    return side._replace(attributes=attributes, profiles=hide(side.profiles, masks.users))
+    def hide(x: Array, rows: Array) -> Array:
+        return x.at[rows].set(jnp.mean(x, axis=0)[None, :])
+
+    return Side(
+        **{
+            kind: {
+                name: hide(x, hidden[kind]) if kind in hidden else x for name, x in arrays.items()
+            }
+            for kind, arrays in side._asdict().items()
+        }
+    )
+
+
+def rows_of(side: Side, masks: Masks, config: Config) -> Side:
+    """The rows of the raw side information that are hidden."""
+    hidden = hidden_rows(masks, config)
+    return Side(
+        **{
+            kind: {name: x[hidden[kind]] for name, x in arrays.items()} if kind in hidden else {}
+            for kind, arrays in side._asdict().items()
+        }
+    )
 
 
 def init_decoders(key: PRNGKeyArray, config: Config, side: Side) -> Decoders:
@@ -70,27 +88,35 @@ def difference(
 
 
 def restore_loss(
-    decoders: Decoders, out: Embeddings, raw: Side, masks: Masks, config: Config
+    params: Mapping[str, Any],
+    decoders: Decoders | None,
+    out: Embeddings,
+    raw: Side,
+    masks: Masks,
+    config: Config,
 ) -> Float[Array, ""]:
-    """How far from the hidden features are those decoded from the propagated ones.
+    """How far hidden features, or their projections, are from what was propagated without them.
 
     Args:
-      decoders: of users and of items.
+      params: of the encoder.
+      decoders: of users and of items; None where nothing is decoded.
       out: of a forward pass with these masks.
-      raw: the side information before any was hidden.
+      raw: the hidden rows of the side information, as `rows_of` has them.
       masks: what was hidden.
       config: the run's config.
     """
+    hidden, maps = hidden_rows(masks, config), encoder.projections(params, raw)
+    at = out.at_items._replace(profiles=out.at_users.profiles)._asdict()
     total = jnp.zeros(())
-    for name, array in raw.profiles.items():
-        rows = out.at_users.profiles[name][masks.users]
-        if not config.llmrec.train_decoders:
-            rows = jax.lax.stop_gradient(rows)
-        found = decoded(decoders["user"], rows, config)
-        total = total + difference(found, array[masks.users], config)
-    for name, array in raw.attributes.items():
-        if not config.llmrec.mask_attributes:
-            break
-        found = decoded(decoders["item"], out.at_items.attributes[name][masks.items], config)
-        total = total + difference(found, array[masks.items], config)
+    for kind, arrays in raw._asdict().items():
+        for name, target in arrays.items():
+            found = at[kind][name][hidden[kind]]
+            if decoders is None:
+                target = linear(maps[kind][name], target)
+            else:
+                if kind == "profiles" and not config.llmrec.train_decoders:
+                    found = jax.lax.stop_gradient(found)
+                own = decoders["user" if kind == "profiles" else "item"]
+                found = decoded(own, found, config)
+            total = total + difference(found, target, config)
     return total

@@ -29,9 +29,13 @@ class LLMRec(Section):
     inverse_l2: bool = setting(None)  # of the embeddings: 1 / squares, as the release has it
     feature_l2: float = setting(1e-5, NOT_NEGATIVE)
     mask_share: float = setting(None, FRACTION)  # of users and items whose features are hidden
-    mask_attributes: bool = True  # of the items; the users' features are hidden in any case
+    mask_users: bool = True  # their features are among what is hidden; so are the next
+    mask_attributes: bool = True
+    mask_modalities: bool = False
     mask_in_place: bool = setting(None)  # masks pile up over steps, and in evaluation
     restore_weight: float = setting(None, NOT_NEGATIVE)  # of the loss of decoding hidden features
+    # Hidden features from decoded embeddings, or their projections from embeddings as they are.
+    restore: str = setting("decoded", one_of("decoded", "projected"))
     restore_loss: str = setting("sce", one_of("sce", "mse"))  # (1 - cosine)^power, or squares
     restore_power: float = setting(2.0, Rule("1 or greater", lambda value: value >= 1))
     train_decoders: bool = setting(None)  # and let the gradient of the users' part through
