@@ -24,51 +24,82 @@ class Reply(NamedTuple):
 
 
 class AnswerFile:
-    """The answers in a folder by the key of their question, in the order that they came."""
+    """The answers in a folder by the key of their question: ours, then those of other files."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: BinaryIO | None = None):
         self._file = file
         self._answers: dict[str, list[str]] = defaultdict(list)
         self.tokens = [0, 0]  # in and out, of all answers
-        self.unreadable = 0  # lines
+        self.unreadable: list[str] = []  # file and number of each line that holds no answer
 
     @classmethod
     @contextlib.contextmanager
     def open(cls, folder: Path) -> Iterator["AnswerFile"]:
-        """Reads every answers*.jsonl of a folder; `add` appends to answers.jsonl.
+        """Reads every answers*.jsonl of a folder; `add` appends to answers.jsonl, which is locked.
 
         A line is {"custom_id": key, "answer": text}, or a result of a batch service, with the
-        answer in response.body. Lines that are none are counted as unreadable.
+        answer in response.body.
 
         Raises:
           InputError: the folder cannot be written, or another process does.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with (folder / NAME).open("a+b") as file:
+            file = (folder / NAME).open("a+b")
+        except OSError as error:
+            raise _cannot_write(folder / NAME, error) from error
+        with file:
+            try:
                 locks.lock(file.fileno())
                 _end_the_line(file)
-                answers = cls(file)
-                for path in sorted(folder.glob(PATTERN)):
+            except BlockingIOError as error:
+                raise InputError(f"another process is augmenting {folder}; wait for it") from error
+            except OSError as error:
+                raise _cannot_write(folder / NAME, error) from error
+            yield cls.read(folder, file)
+
+    @classmethod
+    def read(cls, folder: Path, file: BinaryIO | None = None) -> "AnswerFile":
+        """The answers of a folder, which may be missing; without `file` none can be added.
+
+        Raises:
+          InputError: a file cannot be read.
+        """
+        answers = cls(file)
+        others = sorted(path for path in folder.glob(PATTERN) if path.name != NAME)
+        for path in (folder / NAME, *others):
+            if path.is_file():
+                try:
                     answers._read(path)
-                yield answers
-        except BlockingIOError as error:
-            raise InputError(f"another process is augmenting into {folder}; wait for it") from error
-        except OSError as error:
-            raise InputError(
-                f"cannot write {folder}: {error.strerror}; choose a place that can be written"
-            ) from error
+                except OSError as error:
+                    raise InputError(f"cannot read {path}: {error.strerror}") from error
+        return answers
 
     def of(self, key: str) -> list[str]:
-        """The answers to a question, the first first."""
+        """The answers to a question."""
         return self._answers.get(key, [])
 
+    def questions(self) -> set[str]:
+        """The keys of all questions that have an answer."""
+        return set(self._answers)
+
     def add(self, key: str, reply: Reply, model: str) -> None:
-        """Keeps an answer; it is on the disk when this returns."""
+        """Keeps an answer; it is on the disk when this returns.
+
+        Raises:
+          InputError: it cannot be written.
+        """
+        assert self._file is not None
         line = {"custom_id": key, "answer": reply.text, "tokens": reply.tokens, "model": model}
-        self._file.write(json.dumps(line).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(json.dumps(line).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self._file.name}: {error.strerror}; make room and give the same "
+                "command again: what is answered is kept"
+            ) from error
         self._keep(key, reply)
 
     def _keep(self, key: str, reply: Reply) -> None:
@@ -78,42 +109,46 @@ class AnswerFile:
 
     def _read(self, path: Path) -> None:
         with path.open("rb") as file:
+            number = 0
             while line := file.readline(_LONGEST):
-                if not line.endswith(b"\n") and len(line) == _LONGEST:
-                    while line and not line.endswith(b"\n"):
-                        line = file.readline(_LONGEST)
-                    self.unreadable += 1
-                elif line.strip():
-                    self._keep_line(line)
+                number += 1
+                rest = line
+                while len(rest) == _LONGEST and not rest.endswith(b"\n"):
+                    rest = file.readline(_LONGEST)
+                if line.strip() and not (rest is line and self._keep_line(line)):
+                    self.unreadable.append(f"{path.name}, line {number}")
 
-    def _keep_line(self, line: bytes) -> None:
+    def _keep_line(self, line: bytes) -> bool:
+        """Whether a line holds an answer, which is then kept."""
         try:
-            content = json.loads(line)
+            content = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
             key, answer = content["custom_id"], content.get("answer")
+            if isinstance(answer, dict):  # as a person would write it
+                answer = json.dumps(answer)
             if answer is None:  # of a batch service
                 reply = reply_of(content["response"]["body"])
             else:
                 reply = Reply(answer, _tokens(content.get("tokens")))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            self.unreadable += 1
-            return
+            return False
         if isinstance(key, str) and isinstance(reply.text, str):
             self._keep(key, reply)
-        else:
-            self.unreadable += 1
+            return True
+        return False
 
 
 def reply_of(body: Any) -> Reply:
-    """The answer in the body of a chat completion.
+    """The answer in the body of a chat completion; '' where it has none, such as a refusal.
 
     Raises ValueError, LookupError or TypeError for any other body.
     """
     text = body["choices"][0]["message"]["content"]
-    if not isinstance(text, str):
+    if not (text is None or isinstance(text, str)):
         raise TypeError("the answer is no text")
     usage = body.get("usage")
     counts = usage if isinstance(usage, dict) else {}
-    return Reply(text, _tokens([counts.get("prompt_tokens"), counts.get("completion_tokens")]))
+    tokens = _tokens([counts.get("prompt_tokens"), counts.get("completion_tokens")])
+    return Reply(text or "", tokens)
 
 
 def _tokens(counts: Any) -> tuple[int, int] | None:
@@ -130,3 +165,7 @@ def _end_the_line(file: BinaryIO) -> None:
         if file.read(1) != b"\n":
             file.write(b"\n")
             file.flush()
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError:
+    return InputError(f"cannot write {path}: {error.strerror}; choose a place that can be written")

@@ -1,11 +1,14 @@
 """What a language model may answer: anything else is refused, with the reason."""
 
+import itertools
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 _LONGEST = 20_000  # characters of an answer: none needs so many
 _PROFILE, _ATTRIBUTE, _WORDS = 2000, 200, 12
+_BRACES = 20  # at which an object is looked for
 _NOTHING = {"", "unknown", "none", "null", "n/a", "na", "not known", "not available", "unspecified"}
 
 
@@ -58,17 +61,17 @@ def attributes(names: Sequence[str], text: str) -> dict[str, str]:
 
 
 def _object(text: str) -> dict[str, Any]:
-    """The JSON object of an answer, which may have fences or words around it."""
+    """The first JSON object in an answer, which may have fences or words around it."""
     if len(text) > _LONGEST:
         raise Refused("is too long")
-    start, end = text.find("{"), text.rfind("}")
-    try:
-        given = json.loads(text[start : end + 1]) if start >= 0 else None
-    except (ValueError, RecursionError) as error:
-        raise Refused("is no JSON object") from error
-    if not isinstance(given, dict):
-        raise Refused("is no JSON object")
-    return given
+    for match in itertools.islice(re.finditer(r"\{", text), _BRACES):
+        try:
+            given, _ = json.JSONDecoder().raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(given, dict):
+            return given
+    raise Refused("is no JSON object")
 
 
 def _number(value: Any) -> int:

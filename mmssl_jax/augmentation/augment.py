@@ -10,22 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from mmssl_jax.augmentation import asking, endpoint, outputs, parts, prompts, subjects
+from mmssl_jax.augmentation import asking, endpoint, outputs, parts, prompts
+from mmssl_jax.augmentation import folder as folders
 from mmssl_jax.augmentation.answer_file import AnswerFile
+from mmssl_jax.augmentation.folder import Part
 from mmssl_jax.augmentation.options import (
+    ATTRIBUTES,
     ENDPOINT,
     NONE,
-    PAIRS,
+    PARTS,
+    PROFILES,
     AugmentOptions,
 )
-from mmssl_jax.augmentation.parts import FOLDER, Part
-from mmssl_jax.augmentation.prompts import Asked, Question
+from mmssl_jax.augmentation.prompts import Question
+from mmssl_jax.augmentation.subjects import Subjects
 from mmssl_jax.data.encoding.item_table import Warn
 from mmssl_jax.data.encoding.rows import Progress, silent
 from mmssl_jax.errors import InputError
-from mmssl_jax.training.session import Trained
 
 PROMPTS = "prompts.jsonl"
 
@@ -49,41 +50,30 @@ class Plan(NamedTuple):
     tokens: tuple[int, int]  # in, out: at most, when no answer is refused
 
 
-def asked_of(trained: Trained, options: AugmentOptions, warn: Warn) -> Asked:
-    """All that questions are made of.
-
-    Raises:
-      InputError: nothing is known of the items in words, or there are too few of them.
-    """
-    dataset = trained.dataset
-    items, users = subjects.items_of(dataset, options, warn), subjects.users_of(dataset)
-    candidates = np.zeros((0, 0), np.int32)
-    if PAIRS in options.asked:
-        candidates = subjects.candidates(trained, users, options.candidates)
-    return Asked(dataset, items, users, candidates)
-
-
-def plan(folder: Path, asked: Asked, options: AugmentOptions) -> Plan:
-    """What a call would ask; nothing is sent or written but an empty file of answers."""
+def plan(folder: Path, subjects: Subjects, options: AugmentOptions) -> Plan:
+    """What a call would ask; nothing is sent or written."""
     examples: dict[str, Question] = {}
     counts, tokens = Counter[str](), [0, 0]
-    with AnswerFile.open(folder / FOLDER) as answers:
-        for question in _open(asked, options, answers):
-            examples.setdefault(question.part, question)
-            counts[question.part] += 1
-            for place, count in enumerate(asking.estimated(question.request)):
-                tokens[place] += count
+    for question in _open(subjects, options, AnswerFile.read(folder / folders.OWN)):
+        examples.setdefault(question.part, question)
+        counts[question.part] += 1
+        for place, count in enumerate(asking.estimated(question.request)):
+            tokens[place] += count
     return Plan(list(examples.values()), dict(counts), (tokens[0], tokens[1]))
 
 
 def augment(
-    folder: Path, asked: Asked, options: AugmentOptions, warn: Warn, progress: Progress = silent
+    folder: Path,
+    subjects: Subjects,
+    options: AugmentOptions,
+    warn: Warn,
+    progress: Progress = silent,
 ) -> Report:
     """Gets answers, or with --provider none writes the questions, and writes what is answered.
 
     Args:
       folder: of the data, which gets the files.
-      asked: from `asked_of`.
+      subjects: what is asked about.
       options: what is asked, and of whom.
       warn: is told what is suspicious, a line each.
       progress: is told how far it is.
@@ -92,32 +82,52 @@ def augment(
       InputError: the endpoint fails, or a file cannot be written.
     """
     failed, out_of_budget, prompt_file = Counter[str](), False, None
-    with AnswerFile.open(folder / FOLDER) as answers:
-        if answers.unreadable:
-            warn(f"{folder / FOLDER}: {answers.unreadable} lines of answers are none; ignored")
-        still_open = sum(1 for _ in _open(asked, options, answers))
+    texts = outputs.Texts(options, progress)
+    with AnswerFile.open(folder / folders.OWN) as answers:
+        _warn_of_answers(folder, subjects, options, answers, warn)
+        still_open = sum(1 for _ in _open(subjects, options, answers))
         if options.provider == ENDPOINT and still_open:
+            if {PROFILES, ATTRIBUTES} & set(options.asked):
+                texts.load()  # before anything is paid for what could then not be used
             with progress("answers", 0, still_open) as tell:
-                questions = _open(asked, options, answers)
+                questions = _open(subjects, options, answers)
                 done = asking.ask(questions, endpoint.address(), answers, options, tell)
             failed, out_of_budget = done.failed, done.out_of_budget
-            still_open = sum(1 for _ in _open(asked, options, answers))
-        if options.provider == NONE:
-            prompt_file = folder / FOLDER / PROMPTS
-            _write_prompts(prompt_file, _open(asked, options, answers))
-        texts = outputs.Texts(options, progress)
-        found = [parts.made(folder, part, asked, options, answers, texts) for part in options.asked]
-        tokens = (answers.tokens[0], answers.tokens[1])
-        parts.note(folder, options, found, tokens)
+            still_open = sum(1 for _ in _open(subjects, options, answers))
+        (folder / folders.OWN / PROMPTS).unlink(missing_ok=True)
+        if options.provider == NONE and still_open:
+            prompt_file = folder / folders.OWN / PROMPTS
+            _write_prompts(prompt_file, _open(subjects, options, answers))
+        found, tokens = [], (answers.tokens[0], answers.tokens[1])
+        for part in options.asked:
+            found.append(parts.made(folder, part, subjects, options, answers, texts, warn))
+            folders.note(folder, options, found[-1:], tokens)
     return Report(found, tokens, still_open, failed, out_of_budget, prompt_file)
 
 
-def _open(asked: Asked, options: AugmentOptions, answers: AnswerFile) -> Iterator[Question]:
+def _warn_of_answers(
+    folder: Path, subjects: Subjects, options: AugmentOptions, answers: AnswerFile, warn: Warn
+) -> None:
+    """Says which answers have no part in what follows."""
+    if lines := answers.unreadable:
+        warn(f"{folder / folders.OWN}: {len(lines)} lines hold no answer, the first is {lines[0]}")
+    others = set(PARTS) - set(options.asked)
+    left = {key for key in answers.questions() if key.partition("-")[0] not in others}
+    for part in options.asked:
+        left -= {question.key for question in prompts.questions(part, subjects, options)}
+    if left:
+        warn(
+            f"{folder / folders.OWN}: {len(left)} answered questions are not asked now: they "
+            "are of another model, --body, run or prompt"
+        )
+
+
+def _open(subjects: Subjects, options: AugmentOptions, answers: AnswerFile) -> Iterator[Question]:
     """The questions that are still to be asked, each once."""
     tries = options.tries if options.provider == ENDPOINT else None
     seen: set[str] = set()
     for part in options.asked:
-        for question in prompts.questions(part, asked, options):
+        for question in prompts.questions(part, subjects, options):
             if question.key not in seen and asking.is_open(question, answers, tries):
                 seen.add(question.key)
                 yield question

@@ -13,13 +13,19 @@ from mmssl_jax.augmentation.answer_file import Reply, reply_of
 from mmssl_jax.errors import InputError, printable
 
 URL, KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"
+_NO_KEY = "none"
 RETRIES = 5  # with pauses of .5, 1, 2, 4, 8 s, or what a server asks for up to two minutes
 _MOST_BYTES = 2_000_000  # of an answer
-_HOPELESS = {401, 403, 404, 405}  # whatever is asked next
+_OF_ALL = {401, 403, 404, 405}  # a wrong key, model or place, so the same for each question
+_OF_ONE = {400, 413, 422}  # a prompt that is too long, or not to the server's liking
 
 
 class Failed(Exception):
     """No answer to this question; the text is the reason, the same for all of a kind."""
+
+    def __init__(self, reason: str, *, of_all: bool = False, of_one: bool = False):
+        super().__init__(reason)
+        self.of_all, self.of_one = of_all, of_one  # questions, as the server says
 
 
 class Endpoint:
@@ -29,12 +35,7 @@ class Endpoint:
         self._client = client
 
     async def ask(self, request: dict[str, Any]) -> Reply:
-        """The answer to a request.
-
-        Raises:
-          Failed: there is none.
-          InputError: no other request will get one either.
-        """
+        """The answer to a request; raises Failed where there is none."""
         import httpx2
         import openai
 
@@ -44,13 +45,12 @@ class Endpoint:
         try:
             raw = await chat.create(model=model, messages=messages, extra_body=fields)
         except openai.APIStatusError as error:
-            said = printable(error.message)[:200]
-            if error.status_code in _HOPELESS or error.status_code < 400:
-                raise InputError(
-                    f"{URL} answers with status {error.status_code}: {said}; correct the URL, the "
-                    "key or --model"
-                ) from error
-            raise Failed(f"status {error.status_code}: {said}") from error
+            status, said = error.status_code, printable(self._without_key(error.message))[:200]
+            raise Failed(
+                f"status {status}: {said}",
+                of_all=status in _OF_ALL or status < 400,
+                of_one=status in _OF_ONE,
+            ) from error
         except openai.APITimeoutError as error:
             raise Failed("no answer in time") from error
         except openai.APIConnectionError as error:
@@ -63,13 +63,19 @@ class Endpoint:
         if response.headers.get("content-encoding", "identity") != "identity":
             raise Failed("an answer that is packed")
         try:
-            return reply_of(json.loads(response.content))
+            reply = reply_of(json.loads(response.content))
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise Failed("an answer that is no chat completion") from error
+        return reply._replace(text=self._without_key(reply.text))
+
+    def _without_key(self, text: str) -> str:
+        """What a server says, should it repeat the key."""
+        key = self._client.api_key
+        return str(text).replace(key, "***") if len(key) > len(_NO_KEY) else str(text)
 
 
 def address() -> str:
-    """Where the requests go, without credentials; InputError where the environment names nothing.
+    """Where the requests go; InputError where the environment names nothing that can be used.
 
     There is no default: nothing leaves the machine unless somebody says where to.
     """
@@ -87,8 +93,10 @@ def address() -> str:
         usable = False
     if not usable or not url.isascii() or not url.isprintable():
         raise InputError(f"{URL} is no URL of http or https; correct it")
-    if parts.username is not None or parts.password is not None:
-        raise InputError(f"{URL} has a name or password in it; put the key into {KEY}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise InputError(
+            f"{URL} has a name, password or query in it, and is printed; put the key into {KEY}"
+        )
     return url
 
 
@@ -110,7 +118,7 @@ async def connected(url: str, timeout: int, concurrency: int) -> AsyncIterator[E
         raise InputError(
             "--provider endpoint needs the extra: pip install 'mmssl_jax[augment]'"
         ) from error
-    key = os.environ.get(KEY) or "none"  # servers of one's own want none, but the client does
+    key = os.environ.get(KEY) or _NO_KEY  # servers of one's own want none, but the client does
     if not key.isascii() or not key.isprintable():
         raise InputError(f"{KEY} has characters that cannot be sent; correct it")
 

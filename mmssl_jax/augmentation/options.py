@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mmssl_jax.errors import InputError
 ENDPOINT, NONE, STAND_IN = PROVIDERS = ("endpoint", "none", "stand-in")
 PAIRS, PROFILES, ATTRIBUTES = PARTS = ("pairs", "profiles", "attributes")
 # Of the paper (4.1), but for the length; null in --body leaves a field out.
+LIMITS = ("max_tokens", "max_completion_tokens")  # of an answer, as servers call it
 BODY = {"temperature": 0.6, "top_p": 0.1, "max_tokens": 400}
 
 
@@ -42,25 +44,43 @@ class AugmentOptions:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        if unknown := [part for part in self.parts if part not in (PAIRS, PROFILES)]:
-            raise InputError(
-                f"--parts has {unknown[0][:40]!r}; give {PAIRS}, {PROFILES}, or both, and "
-                "--attributes NAME,... for those"
-            )
+        if unknown := [part for part in self.parts if part not in PARTS]:
+            raise InputError(f"--parts has {unknown[0][:40]!r}; it can have {', '.join(PARTS)}")
+        if ATTRIBUTES in self.parts and not self.attributes:
+            raise InputError("--parts has attributes; name them with --attributes NAME,...")
         for name in self.attributes:
             if not features.is_name(name):
                 raise InputError(
                     f"--attributes has {name[:40]!r}; take letters, digits, _ and - for a name"
                 )
+        names = [name.lower() for name in (*map(column_name, self.fields), *self.attributes)]
+        if twice := [name for name in names if names.count(name) > 1 and name in self.attributes]:
+            raise InputError(f"--attributes has {twice[0]!r}, which is there already; leave it out")
+        if len(set(names)) < len(names):
+            raise InputError(
+                "--fields or --attributes have two names that are one as a file's name"
+            )
         if self.items is None and (self.fields or self.id_column):
             raise InputError("--fields and --id-column are of --items FILE, which is not given")
         if self.items is not None and not self.fields:
             raise InputError("--items needs --fields COLUMN,...: what describes an item")
         if self.provider == ENDPOINT and not self.model:
             raise InputError("--provider endpoint needs --model NAME, as the endpoint calls it")
-        if self.provider == STAND_IN and self.attributes:
-            raise InputError("--provider stand-in has nothing for --attributes; leave them out")
+        if self.provider == STAND_IN:
+            self._check_stand_in()
         _ = self.request
+
+    def _check_stand_in(self) -> None:
+        unused = {
+            "--attributes": self.attributes,
+            "--items": self.items,
+            "--model": self.model,
+            "--budget": self.budget,
+            "--prices": self.prices,
+            "--dry-run": self.dry_run,
+        }
+        if given := [name for name, value in unused.items() if value]:
+            raise InputError(f"--provider stand-in has nothing for {given[0]}; leave it out")
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -76,10 +96,23 @@ class AugmentOptions:
             given = json.loads(self.body)
         except (ValueError, RecursionError) as error:
             raise InputError(f"--body is no JSON ({error})") from error
-        if not isinstance(given, dict) or {"messages", "model", "stream"} & given.keys():
+        if not isinstance(given, dict) or {"messages", "model", "stream", "n"} & given.keys():
             raise InputError(
-                "--body must be a JSON object without messages, model and stream, such as "
+                "--body must be a JSON object without messages, model, stream and n, such as "
                 '{"max_tokens": 200}'
             )
-        fields = ({"model": self.model} if self.model else {}) | BODY | given
-        return {name: value for name, value in fields.items() if value is not None}
+        all_fields: dict[str, Any] = {"model": self.model} | BODY | given
+        fields = {name: value for name, value in all_fields.items() if value is not None}
+        for name in LIMITS:
+            if name in fields and not (type(fields[name]) is int and fields[name] > 0):
+                raise InputError(f"--body has {name}: {fields[name]!r:.40}; give a number above 0")
+        try:
+            json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
+        except ValueError as error:
+            raise InputError("--model or --body has what no JSON can hold; correct it") from error
+        return fields
+
+
+def column_name(field: str) -> str:
+    """What a field of --items is called as an attribute, and so as a file."""
+    return re.sub(r"[^\w-]", "_", field)

@@ -1,6 +1,5 @@
 """Writes what training reads: pairs, and vectors of profiles and attributes."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,14 +19,14 @@ def write_pairs(folder: Path, pairs: Mapping[int, tuple[int, int]]) -> Path:
     """Writes augmented_edges.npy of user -> (liked item, disliked item)."""
     path = folder / side.AUGMENTED
     triples = [(user, *items) for user, items in sorted(pairs.items())]
-    _write(path, np.array(triples, np.int64).reshape(-1, 3))
+    atomic.write_array(path, np.array(triples, np.int64).reshape(-1, 3))
     return path
 
 
 def write_vectors(folder: Path, name: str, vectors: np.ndarray) -> Path:
     """Writes `<name>_feat.npy`, float32 [users or items, width]."""
     path = folder / f"{name}{side.SUFFIX}"
-    _write(path, np.asarray(vectors, np.float32))
+    atomic.write_array(path, np.asarray(vectors, np.float32))
     return path
 
 
@@ -36,7 +35,17 @@ class Texts:
 
     def __init__(self, options: AugmentOptions, progress: Progress):
         self._options, self._progress = options, progress
-        self._encoder: Encoder | None = None  # loaded when it is needed first
+        self._encoder: Encoder | None = None
+
+    def load(self) -> Encoder:
+        """The encoder, loaded when it is needed first.
+
+        Raises:
+          InputError: the extra `encode` is not installed, or the encoder cannot be loaded.
+        """
+        if self._encoder is None:
+            self._encoder = encoders.load("text", self._options.text_model, _BATCH, None)
+        return self._encoder
 
     def write(self, folder: Path, name: str, texts: Sequence[str]) -> Path:
         """Writes `<name>_feat.npy`: zeros for an empty text; each text is encoded once.
@@ -44,13 +53,10 @@ class Texts:
         Raises:
           InputError: the extra `encode` is not installed, or the encoder cannot be loaded.
         """
-        model = self._options.text_model
-        if self._encoder is None:
-            self._encoder = encoders.load("text", model, _BATCH, None)
         different = sorted(set(texts) - {""})
         place = {text: row for row, text in enumerate(different)}
-        job = Job(name, "text", model, _BATCH, different, str)
-        with rows.made(folder, job, self._encoder, self._progress) as made:
+        job = Job(name, "text", self._options.text_model, _BATCH, different, str)
+        with rows.made(folder, job, self.load(), self._progress) as made:
             vectors = np.zeros((len(texts), made.shape[1]), np.float32)
             for row, text in enumerate(texts):
                 if text:
@@ -61,9 +67,3 @@ class Texts:
 def write_texts(path: Path, head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> None:
     """Writes texts for people to read: tab-separated, with a header."""
     atomic.write_text(path, "".join("\t".join(line) + "\n" for line in (head, *lines)))
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    content = io.BytesIO()
-    np.save(content, array, allow_pickle=False)
-    atomic.write_bytes(path, content.getvalue())

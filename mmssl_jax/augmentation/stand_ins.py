@@ -8,9 +8,11 @@ from collections import Counter
 
 import numpy as np
 
-from mmssl_jax.augmentation import outputs, parts, subjects
+from mmssl_jax.augmentation import folder as folders
+from mmssl_jax.augmentation import outputs, subjects
+from mmssl_jax.augmentation.answer_file import AnswerFile
+from mmssl_jax.augmentation.folder import Part
 from mmssl_jax.augmentation.options import PAIRS, PROFILES, AugmentOptions
-from mmssl_jax.augmentation.parts import Part
 from mmssl_jax.data import Dataset, loading
 from mmssl_jax.data.features import side
 from mmssl_jax.errors import InputError
@@ -23,18 +25,22 @@ def write(trained: Trained, options: AugmentOptions) -> list[Part]:
     Raises:
       InputError: the data lacks what they are made of, or the folder cannot be written.
     """
-    folder, dataset = parts.folder_of(trained), trained.dataset
+    folder, dataset = folders.of_run(trained), trained.dataset
+    folders.check_free(folder, options)
     users, found = subjects.users_of(dataset), []
-    if PAIRS in options.parts:
-        pairs = pairs_of(users, subjects.candidates(trained, users, options.candidates))
-        written = (outputs.write_pairs(folder, pairs),)
-        found.append(Part(PAIRS, len(users), len(pairs), Counter(), written))
-    if PROFILES in options.parts:
-        vectors = profiles(_with(options.profile_modality, dataset), options.profile_modality)
-        written = (outputs.write_vectors(folder, f"{side.USER}{side.PROFILE}", vectors),)
-        answered = int(vectors.any(axis=1).sum())
-        found.append(Part(PROFILES, len(users), answered, Counter(), written))
-    parts.note(folder, options, found, (0, 0))
+    with AnswerFile.open(folder / folders.OWN) as answers:  # nobody else writes there
+        if PROFILES in options.parts:
+            vectors = profiles(_with(options.profile_modality, dataset), options.profile_modality)
+            folders.claim(folder, PROFILES, options)
+            written = (outputs.write_vectors(folder, f"{side.USER}{side.PROFILE}", vectors),)
+            answered = int(vectors.any(axis=1).sum())
+            found.append(Part(PROFILES, len(users), answered, Counter(), written))
+        if PAIRS in options.parts:
+            pairs = pairs_of(users, subjects.candidates(trained, users, options.candidates))
+            folders.claim(folder, PAIRS, options)
+            written = (outputs.write_pairs(folder, pairs),)
+            found.append(Part(PAIRS, len(users), len(pairs), Counter(), written))
+        folders.note(folder, options, found, (answers.tokens[0], answers.tokens[1]))
     return found
 
 

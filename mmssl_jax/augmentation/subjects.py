@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmssl_jax.augmentation.options import AugmentOptions
+from mmssl_jax.augmentation.options import PAIRS, AugmentOptions
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.encoding import item_table
 from mmssl_jax.data.encoding.item_table import Warn
@@ -15,7 +15,17 @@ from mmssl_jax.ranking import ranked_lists
 from mmssl_jax.training.session import Trained
 
 _MOST = 200  # characters of a field
-_FEWEST = 2  # candidates: one that is liked, and another
+_JOINERS = "\u200c\u200d"  # within words of some scripts, and between emoji
+FEWEST = 2  # candidates: one that is liked, and another
+
+
+class Subjects(NamedTuple):
+    """All that is asked about."""
+
+    dataset: Dataset
+    items: "Items"
+    users: np.ndarray  # [n] with a training pair
+    candidates: np.ndarray  # int32 [n, count], -1 for none; [0, 0] where none are needed
 
 
 class Items(NamedTuple):
@@ -30,6 +40,20 @@ class Items(NamedTuple):
         texts = {name: self.fields[name][item] for name in others}
         parts += [f"{name}: {text}" for name, text in texts.items() if text]
         return "; ".join(filter(None, parts))
+
+
+def find(trained: Trained, options: AugmentOptions, warn: Warn) -> Subjects:
+    """What a run's data has to ask about.
+
+    Raises:
+      InputError: nothing is known of the items in words, or there are too few of them.
+    """
+    dataset = trained.dataset
+    items, users = items_of(dataset, options, warn), users_of(dataset)
+    none = np.zeros((0, 0), np.int32)
+    asked = PAIRS in options.asked
+    found = candidates(trained, users, options.candidates) if asked else none
+    return Subjects(dataset, items, users, found)
 
 
 def users_of(dataset: Dataset) -> np.ndarray:
@@ -75,7 +99,7 @@ def candidates(trained: Trained, users: np.ndarray, count: int) -> np.ndarray:
 
 def enough(candidates: np.ndarray) -> np.ndarray:
     """Whether each user has candidates to choose between, bool [users]."""
-    found: np.ndarray = (candidates >= 0).sum(axis=1) >= _FEWEST
+    found: np.ndarray = (candidates >= 0).sum(axis=1) >= FEWEST
     return found
 
 
@@ -96,7 +120,11 @@ def items_of(dataset: Dataset, options: AugmentOptions, warn: Warn) -> Items:
             f"nothing is known of the items of '{dataset.name}' in words, which a language model "
             f"needs; {remedy}"
         )
-    return Items({name: tuple(map(_line, texts)) for name, texts in fields.items()})
+    items = Items({name: tuple(map(_line, texts)) for name, texts in fields.items()})
+    lacking = sum(not items.described(item) for item in range(dataset.num_items))
+    if lacking:
+        warn(f"nothing is known in words of {lacking} of {dataset.num_items} items: left out")
+    return items
 
 
 def _read(dataset: Dataset, options: AugmentOptions, warn: Warn) -> dict[str, tuple[str, ...]]:
@@ -115,6 +143,7 @@ def _read(dataset: Dataset, options: AugmentOptions, warn: Warn) -> dict[str, tu
 
 
 def _line(text: str) -> str:
-    """Without line breaks and control characters, so that no item can look like two."""
-    plain = "".join(character if character.isprintable() else " " for character in text)
+    """On one line, and without what a model's template may take for the end of a message."""
+    plain = "".join(c if c.isprintable() or c in _JOINERS else " " for c in text)
+    plain = re.sub(r"<(?=[|/\w])", "< ", plain)
     return re.sub(r"\s+", " ", plain).strip()[:_MOST]

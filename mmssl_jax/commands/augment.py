@@ -1,20 +1,22 @@
 """Makes pairs, profiles and attributes of a language model: mmssl augment --config lightgcn"""
 
 import pathlib
+import shlex
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from mmssl_jax.augmentation import augment as augmentation
-from mmssl_jax.augmentation import endpoint, parts, stand_ins
+from mmssl_jax.augmentation import augment, endpoint, stand_ins, subjects
+from mmssl_jax.augmentation import folder as folders
 from mmssl_jax.augmentation.augment import Plan, Report
+from mmssl_jax.augmentation.folder import Part
 from mmssl_jax.augmentation.options import ENDPOINT, NONE, PROVIDERS, STAND_IN, AugmentOptions
-from mmssl_jax.augmentation.parts import Part
 from mmssl_jax.commands import flags, running
 from mmssl_jax.commands.bars import bar
 from mmssl_jax.commands.config_arguments import Given
+from mmssl_jax.data.features import folder as features
 from mmssl_jax.errors import InputError, printable
 
 _EXAMPLE = """\b
@@ -44,7 +46,7 @@ def _of(name: str, kind: Any, metavar: str, about: str) -> flags.Decorator:
     return click.option(name, type=kind, metavar=metavar, help=about)
 
 
-@click.command(cls=flags.ConfigCommand, epilog=_EXAMPLE)
+@click.command("augment", cls=flags.ConfigCommand, epilog=_EXAMPLE)
 @flags.config("runs/<config name>", "here data.path alone")
 @click.option(
     "--provider",
@@ -53,7 +55,7 @@ def _of(name: str, kind: Any, metavar: str, about: str) -> flags.Decorator:
     default=NONE,
     help="Answers: endpoint, at OPENAI_BASE_URL; none, your files (default); stand-in, the run.",
 )
-@_of("--parts", flags.NAMES, "PART,...", "Of pairs,profiles (default: both).")
+@_of("--parts", flags.NAMES, "PART,...", "Of pairs,profiles,attributes (default: the first two).")
 @_of("--attributes", flags.NAMES, "NAME,...", "Of each item, to be asked for.")
 @_of("--items", flags.PATH, "FILE", "A table of the items, CSV or TSV (default: titles).")
 @_of("--id-column", flags.TEXT, "COLUMN", "Raw item ids in --items (default: the first).")
@@ -63,13 +65,13 @@ def _of(name: str, kind: Any, metavar: str, about: str) -> flags.Decorator:
 @_of("--model", flags.TEXT, "NAME", "As the endpoint calls it.")
 @_of("--body", flags.TEXT, "JSON", """More of each request: '{"max_tokens": 99}'.""")
 @_of("--concurrency", flags.Number(1, 256), "N", "Requests at a time (default: 8).")
-@_of("--timeout", flags.Number(1, 3600), "SECONDS", "For an answer (default: 120).")
+@_of("--timeout", flags.Number(1, 3600), "SECONDS", "For one try of a request (default: 120).")
 @_of("--budget", flags.Number(0, 10**12), "TOKENS", "In and out, for all calls.")
 @_of("--prices", _Prices(), "IN,OUT", "Dollars for a million tokens.")
 @_of("--text-model", flags.TEXT, "MODEL", "That encodes the answers.")
 @_of("--profile-modality", flags.TEXT, "NAME", "Of stand-in profiles (default: text).")
 @click.option("--dry-run", is_flag=True, help="Print a prompt of each part, tokens, costs.")
-def augment(given: Given, workdir: pathlib.Path | None, **named: Any) -> None:
+def _augment(given: Given, workdir: pathlib.Path | None, **named: Any) -> None:
     """Asks a language model about the users and items of a run's data.
 
     Its answers go beside the data, for LLMRec: a liked and a disliked one of the run's candidates,
@@ -80,17 +82,18 @@ def augment(given: Given, workdir: pathlib.Path | None, **named: Any) -> None:
     if options.provider == ENDPOINT and not options.dry_run:
         running.say(f"asking {options.model} at {endpoint.address()}")
     trained = flags.trained(given, workdir, "augment")
-    folder = parts.folder_of(trained)
+    folder = folders.of_run(trained)
     if options.provider == STAND_IN:
         console.print(_table(stand_ins.write(trained, options)))
         console.print(printable(f"written into {folder}, of no language model"))
         return
-    asked = augmentation.asked_of(trained, options, running.warn)
+    folders.check_free(folder, options)
+    about = subjects.find(trained, options, running.warn)
     if options.dry_run:
-        _print_plan(console, augmentation.plan(folder, asked, options), options)
+        _print_plan(console, augment.plan(folder, about, options), options)
         return
     with running.goes_on("after the last answer"):
-        report = augmentation.augment(folder, asked, options, running.warn, bar)
+        report = augment.augment(folder, about, options, running.warn, bar)
     _print(console, folder, report, options)
 
 
@@ -124,7 +127,10 @@ def _print(console: Console, folder: pathlib.Path, report: Report, options: Augm
     for reason, count in report.failed.most_common(5):
         running.warn(f"{count} requests failed: {reason}; the same command asks again")
     if report.out_of_budget:
-        running.warn(f"the budget of {options.budget} tokens leaves {report.open} questions open")
+        running.warn(
+            f"the budget of {options.budget} tokens leaves {report.open} questions open; the same "
+            "command with a larger one goes on"
+        )
     if report.prompts is not None and report.open:
         console.print(
             printable(
@@ -135,7 +141,11 @@ def _print(console: Console, folder: pathlib.Path, report: Report, options: Augm
     written = [path for part in report.parts for path in part.written]
     if written:
         console.print(printable(f"written into {folder}: {', '.join(p.name for p in written)}"))
-        console.print(printable(f"next: mmssl train --config llmrec --config.data.path={folder}"))
+        content = "" if features.find(folder) else f" --config.data.modalities={features.NONE}"
+        path = shlex.quote(str(folder))
+        workdir = shlex.quote(f"runs/{folder.name}-llmrec")
+        line = f"mmssl train --config llmrec --config.data.path={path}{content} --workdir {workdir}"
+        console.print(printable(f"next: {line}"))
 
 
 def _table(found: list[Part]) -> Table:
@@ -153,4 +163,4 @@ def _costs(tokens: tuple[int, int], options: AugmentOptions) -> str:
     return f", {dollars:.2f} dollars"
 
 
-COMMAND = augment
+COMMAND = _augment

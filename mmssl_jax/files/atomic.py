@@ -6,8 +6,11 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
 
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import locks
@@ -24,11 +27,20 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
     Raises:
       InputError: the folder cannot be written.
     """
+    _write(path, lambda file: file.write(content))
+
+
+def write_array(path: pathlib.Path, array: npt.ArrayLike) -> None:
+    """`write_bytes` of an array as .npy, without a copy of it."""
+    _write(path, lambda file: np.save(file, array, allow_pickle=False))
+
+
+def _write(path: pathlib.Path, fill: Callable[[BinaryIO], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
-            file.write(content)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -161,7 +161,7 @@ def lacks(config: Config, dataset: Dataset) -> str:
     parts = {
         "users' features": dataset.user_features,
         "attributes of items": dataset.attributes,
-        "augmented pairs": dataset.augmented is not None,
+        "augmented pairs": dataset.augmented is not None and len(dataset.augmented),
     }
     return " and no ".join(name for name, there in parts.items() if not there)
 

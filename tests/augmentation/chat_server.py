@@ -132,7 +132,7 @@ def malformed(handler: Any, number: int, prompt: str) -> None:
         completion(good(prompt)),
         b"not json",
         b'{"choices": []}',
-        b'{"choices": [{"message": {"content": null}}]}',
+        b'{"choices": [{"message": {"content": [1]}}]}',
         b"[" * 100_000,
         completion(7),
     ]

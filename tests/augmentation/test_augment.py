@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +17,9 @@ from stand_in_encoder import Fake
 from worlds import ITEMS, ROOT, USERS, Place, code_of, mmssl, refused, world
 
 from mmssl_jax import data
-from mmssl_jax.augmentation.prompts import Question
+from mmssl_jax.augmentation import prompts
 from mmssl_jax.data.encoding import encoders
+from mmssl_jax.errors import InputError
 
 _IDS = tuple(map(str, range(ITEMS)))
 _TITLES = tuple(f"Title {item}" for item in range(ITEMS))
@@ -75,6 +78,10 @@ def answer(place, answers: dict[str, str], name="answers.jsonl"):
 
 def about(place):
     return json.loads((place.data / "augmentation/about.json").read_text())
+
+
+def pairs_of(place):
+    return np.load(place.data / "augmented_edges.npy").tolist()
 
 
 def test_answers_of_an_endpoint_become_what_llmrec_trains_on(place, server, capsys):
@@ -137,7 +144,7 @@ def test_answers_come_from_files(place, capsys):
     more.write_text(json.dumps(batch) + "\nnonsense\n" + '{"custom_id": 3, "answer": 4}\n')
     augment(place)
     captured = capsys.readouterr()
-    assert "2 lines of answers are none" in captured.err
+    assert "2 lines hold no answer, the first is answers-batch.jsonl, line 2" in captured.err
     assert "1 is no JSON object" in captured.out
     assert len(np.load(place.data / "augmented_edges.npy")) == 4
     assert len(prompts_of(place)) == 2 * USERS - 4
@@ -148,8 +155,8 @@ def test_an_answer_is_of_its_content(place):
     keys = {each["custom_id"] for each in prompts_of(place)}
     augment(place, "--parts", "pairs", "--history", "2")
     assert not keys & {each["custom_id"] for each in prompts_of(place)}
-    question = Question("pairs", 0, {"messages": []}, str)
-    assert question.key == question._replace(subject=1).key
+    keys = {prompts.question("pairs", user, {"messages": []}, str).key for user in (0, 1)}
+    assert len(keys) == 1
 
 
 def test_a_table_describes_the_items(place, tmp_path, capsys):
@@ -179,7 +186,7 @@ def test_stand_ins_need_no_language_model(place, capsys):
     owned = np.flatnonzero(dataset.train.toarray()[7])
     mean = dataset.features["text"][owned].mean(axis=0)
     np.testing.assert_allclose(dataset.user_features["profile"][7], mean, rtol=1e-6)
-    assert about(place)["provider"] == "stand-in"
+    assert about(place)["parts"]["profiles"]["provider"] == "stand-in"
     assert "of no language model" in capsys.readouterr().out
     line = refused(
         "augment", place.argv("--provider", "stand-in", "--profile-modality", "smell"), capsys
@@ -194,7 +201,14 @@ def test_stand_ins_need_no_language_model(place, capsys):
         (["--provider", "endpoint", "--model", "m"], "needs the environment variable OPENAI_BASE"),
         (["--provider", "stand-in", "--attributes", "a"], "has nothing for --attributes"),
         (["--provider", "oracle"], "must be one of endpoint, none, stand-in"),
+        (["--provider", "stand-in", "--dry-run"], "has nothing for --dry-run"),
         (["--parts", "pears"], "--parts has 'pears'"),
+        (["--parts", "attributes"], "name them with --attributes"),
+        (["--attributes", "colour,Colour"], "is there already|make one file"),
+        (["--body", '{"n": 5}'], "without messages, model, stream and n"),
+        (["--body", '{"max_tokens": -5}'], "give a number above 0"),
+        (["--body", '{"temperature": NaN}'], "what no JSON can hold"),
+        (["--body", '{"user": "\\ud800"}'], "what no JSON can hold"),
         (["--attributes", "../x"], "--attributes has '../x'"),
         (["--fields", "name"], "are of --items FILE"),
         (["--items", "nowhere.csv"], "--items needs --fields"),
@@ -208,7 +222,7 @@ def test_stand_ins_need_no_language_model(place, capsys):
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said_in_a_line(place, flags, said, capsys):
-    assert said in refused("augment", place.argv(*flags), capsys)
+    assert re.search(said, refused("augment", place.argv(*flags), capsys))
     assert not (place.data / "augmented_edges.npy").exists()
 
 
@@ -217,7 +231,8 @@ def test_what_cannot_be_is_said_in_a_line(place, flags, said, capsys):
     [
         ("OPENAI_BASE_URL", "ftp://host/v1", "is no URL of http or https"),
         ("OPENAI_BASE_URL", "http://[half", "is no URL of http or https"),
-        ("OPENAI_BASE_URL", "http://me:secret@host/v1", "has a name or password in it"),
+        ("OPENAI_BASE_URL", "http://me:secret@host/v1", "has a name, password or query in it"),
+        ("OPENAI_BASE_URL", "http://host/v1?key=secret", "has a name, password or query in it"),
         ("OPENAI_API_KEY", "ключ", "has characters that cannot be sent"),
     ],
 )
@@ -248,6 +263,7 @@ import sys
 sys.path[:0] = {_PATHS!r}
 from stand_in_encoder import Fake
 from mmssl_jax.data.encoding import encoders
+from mmssl_jax.errors import InputError
 from mmssl_jax.commands import main
 encoders.load = Fake().load
 main(["augment", *sys.argv[1:]])
@@ -281,3 +297,86 @@ def test_a_killed_command_goes_on_and_ends_with_the_same_files(place, monkeypatc
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         mmssl("augment", *argv)
     assert ended == {path.name: path.read_bytes() for path in place.data.glob("*.npy")}
+
+
+def test_a_run_of_all_pairs_is_refused(place, capsys):
+    run = place.run.with_name("final")
+    flags = ("--final", "--config.model.name=popularity", "--config.train.epochs=1")
+    mmssl("train", f"--config={place.config}", f"--workdir={run}", *flags)
+    line = refused("augment", [f"--config={place.config}", f"--workdir={run}"], capsys)
+    assert "was trained on all pairs (--final)" in line
+
+
+def test_a_budget_gives_the_same_however_many_ask_at_once(place, server, capsys):
+    ask(place, "--parts", "pairs", "--budget", "1500", "--concurrency", "8")
+    assert len(pairs_of(place)) == USERS
+    ask(place, "--parts", "profiles", "--budget", "800")
+    assert "with a larger one goes on" in capsys.readouterr().err
+
+
+def test_fewer_answers_do_not_replace_more(place, server, capsys):
+    ask(place, "--parts", "pairs")
+    whole = pairs_of(place)
+    ask(place, "--parts", "pairs", "--history", "3", "--budget", "2000")
+    captured = capsys.readouterr()
+    assert pairs_of(place) == whole
+    assert "augmented_edges.npy: kept from an earlier call" in captured.err
+    assert "answered questions are not asked now" in captured.err
+    assert about(place)["parts"]["pairs"]["answered"] == USERS
+
+
+@pytest.mark.parametrize("provider", ["none", "stand-in"])
+def test_what_others_made_is_not_replaced(place, provider, capsys):
+    np.save(place.data / "augmented_edges.npy", [[0, 1, 2]])
+    line = refused("augment", place.argv("--provider", provider), capsys)
+    assert "augmented_edges.npy is there already, and mmssl augment did not make it" in line
+    (place.data / "augmented_edges.npy").unlink()
+    (place.data / "augmented_sample_dict").write_bytes(pickle.dumps({0: {0: 1, 1: 2}}))
+    line = refused("augment", place.argv("--provider", provider), capsys)
+    (place.data / "augmented_sample_dict").unlink()
+    assert "augmented_sample_dict would be hidden by new pairs" in line
+
+
+def test_an_encoder_that_cannot_be_loaded_costs_nothing(place, server, monkeypatch, capsys):
+    def load(*_):
+        raise InputError("no encoder")
+
+    monkeypatch.setattr(encoders, "load", load)
+    argv = place.argv("--provider", "endpoint", "--model", "m")
+    assert "no encoder" in refused("augment", argv, capsys)
+    assert not server.requests
+    ask(place, "--parts", "pairs")  # needs none
+
+
+def test_a_dry_run_leaves_no_trace(place):
+    shutil.rmtree(place.data / "augmentation")
+    augment(place, "--dry-run")
+    assert not (place.data / "augmentation").exists()
+    augment(place, "--parts", "pairs")
+
+
+def test_attributes_alone(place, server):
+    ask(place, "--parts", "attributes", "--attributes", "colour")
+    assert len(server.requests) == ITEMS
+    assert not (place.data / "augmented_edges.npy").exists()
+
+
+def test_pairs_are_asked_only_of_what_is_known(place, tmp_path, capsys):
+    (tmp_path / "few.csv").write_text("id,name\n3,Only one\n")
+    augment(place, "--items", tmp_path / "few.csv", "--fields", "name", "--parts", "pairs")
+    assert f"nothing is known in words of {ITEMS - 1} of {ITEMS} items" in capsys.readouterr().err
+    assert not (place.data / "augmentation/prompts.jsonl").exists()
+
+
+def test_a_later_answer_corrects_an_earlier_one(place):
+    augment(place, "--parts", "pairs")
+    key = prompts_of(place)[0]["custom_id"]
+    answer(place, {key: '{"like": 1, "dislike": 2}'})
+    augment(place, "--parts", "pairs")
+    ((_, liked, disliked),) = pairs_of(place)
+    line = json.dumps({"custom_id": key, "answer": {"like": 2, "dislike": 1}})
+    (place.data / "augmentation/answers-2.jsonl").write_text(f"\ufeff{line}\r\n", "utf-8")
+    (place.data / "augmentation/answers-folder.jsonl").mkdir()
+    augment(place, "--parts", "pairs")
+    (place.data / "augmentation/answers-folder.jsonl").rmdir()
+    assert pairs_of(place)[0][1:] == [disliked, liked]

@@ -21,7 +21,7 @@ from mmssl_jax.augmentation import answers, asking, endpoint
 from mmssl_jax.augmentation.answer_file import AnswerFile
 from mmssl_jax.augmentation.answers import Refused
 from mmssl_jax.augmentation.options import AugmentOptions
-from mmssl_jax.augmentation.prompts import Question
+from mmssl_jax.augmentation.prompts import Question, question
 from mmssl_jax.errors import InputError
 
 CANDIDATES = [30, 10, 20]
@@ -36,7 +36,7 @@ def questions(count: int) -> list[Question]:
     def one(number: int) -> Question:
         text = f"Person {number}\n[1] a\n[2] b\n[3] c"
         request = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": text}]}
-        return Question("pairs", number, request, lambda text: answers.pair(CANDIDATES, text))
+        return question("pairs", number, request, lambda text: answers.pair(CANDIDATES, text))
 
     return [one(number) for number in range(count)]
 
@@ -121,7 +121,7 @@ def test_what_no_request_can_mend_ends_at_once(tmp_path, status):
         body = json.dumps({"error": {"message": f"no {NASTY}"}}).encode()
         handler.answer(body, status, Location="http://127.0.0.1:9/elsewhere")
 
-    with pytest.raises(InputError, match=f"answers with status {status}") as caught:
+    with pytest.raises(InputError, match=f"the endpoint answers with status {status}") as caught:
         ask(tmp_path, refuse)
     assert str(caught.value).isprintable()
 
@@ -192,6 +192,43 @@ def test_one_prompt_that_fails_is_not_the_end(tmp_path):
     assert [count for reason, count in done.failed.items() if "status 400" in reason] == [1]
 
 
+def test_one_prompt_that_a_gateway_forbids_is_not_the_end(tmp_path):
+    def moderated(handler, number, prompt):
+        if "Person 5\n" in prompt:
+            handler.answer(b'{"error": {"message": "not this"}}', 403)
+        else:
+            well(handler, number, prompt)
+
+    assert len(ask(tmp_path, moderated, concurrency=1).pairs) == 11
+
+
+def test_an_answer_without_text_is_paid_for_and_counted(tmp_path):
+    usage = {"prompt_tokens": 20, "completion_tokens": 50}
+    done = ask(tmp_path, lambda h, *_: h.answer(completion(None, usage)), count=2, tries=2)
+    assert len(done.server.requests) == 4
+    with AnswerFile.open(tmp_path) as file:
+        assert file.tokens == [80, 200]
+    assert not ask(tmp_path, well, count=2, tries=2).server.requests
+
+
+def test_a_key_that_a_server_repeats_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    ask(tmp_path, lambda h, *_: h.answer(completion("sk-secret")), count=1)
+    assert b"sk-secret" not in (tmp_path / "answers.jsonl").read_bytes()
+    with pytest.raises(InputError, match=r"bad key \*\*\*") as caught:
+        ask(tmp_path, lambda h, *_: h.answer(b'{"error": {"message": "bad key sk-secret"}}', 401))
+    assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['I {think}: {"like": 1, "dislike": "[3]"}', '{} {"like": 1}'])
+def test_the_first_object_counts(text):
+    if text.startswith("I"):
+        assert answers.pair(CANDIDATES, text) == (30, 20)
+    else:
+        with pytest.raises(Refused):
+            answers.pair(CANDIDATES, text)
+
+
 def test_the_key_is_sent_and_kept_nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     done = ask(tmp_path, well)
@@ -214,10 +251,10 @@ def test_broken_lines_hide_no_others(tmp_path, cut):
     whole = b'{"custom_id": "k", "answer": "a"}\n'
     path.write_bytes(whole + cut)
     with AnswerFile.open(tmp_path) as file:
-        assert file.unreadable == 1
+        assert len(file.unreadable) == 1
         file.add("new", asking.Reply("b", None), "m")
     with AnswerFile.open(tmp_path) as file:
-        assert (file.of("k"), file.of("new"), file.unreadable) == (["a"], ["b"], 1)
+        assert (file.of("k"), file.of("new"), len(file.unreadable)) == (["a"], ["b"], 1)
 
 
 @pytest.mark.parametrize(

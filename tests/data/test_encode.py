@@ -322,7 +322,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, fake, capsy
 
 def test_a_kill_between_mask_and_features_leaves_no_features(folder, monkeypatch, fake):
     encode(folder, "--text", "title")
-    real = encoding.atomic.write_bytes
+    real = encoding.atomic.write_array
 
     def dying(path, content):
         real(path, content)
@@ -331,7 +331,7 @@ def test_a_kill_between_mask_and_features_leaves_no_features(folder, monkeypatch
 
     (folder / "items.tsv").write_text("0\tb\tBee\n1\ta\t\n2\tc\tSee\n3\td\t\n")
     with monkeypatch.context() as patch:
-        patch.setattr(encoding.atomic, "write_bytes", dying)
+        patch.setattr(encoding.atomic, "write_array", dying)
         with pytest.raises(SystemExit):
             encode(folder, "--text", "title")
     assert not (folder / "text_feat.npy").exists()

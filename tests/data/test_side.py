@@ -275,3 +275,9 @@ def test_the_faults_of_netflix_are_found_and_another_split_is_offered(tmp_path, 
     assert own.train.nnz == 80
     assert own.test.nnz == 20
     assert not any("IS THE SAME" in line for line in own.warnings)
+    np.save(folder / "user_profile_feat.npy", np.ones((20, 2)))
+    capsys.readouterr()
+    mmssl("data", "import", folder, "--to", tmp_path / "more", "--val-from-train")
+    assert "may be made of pairs that are validation now" in " ".join(
+        capsys.readouterr().out.split()
+    )

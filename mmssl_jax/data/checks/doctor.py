@@ -3,7 +3,6 @@
 The checks are those of training, which stops at the first error; here all of them are collected.
 """
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +44,7 @@ def mark_missing(folder: Path, dataset: Dataset) -> dict[str, int]:
             )
     lacking = {name: int((~mask).sum()) for name, mask in known.items() if not mask.all()}
     for name in lacking:
-        content = io.BytesIO()
-        np.save(content, known[name], allow_pickle=False)
-        atomic.write_bytes(folder / f"{name}{features.MASK_SUFFIX}", content.getvalue())
+        atomic.write_array(folder / f"{name}{features.MASK_SUFFIX}", known[name])
     return lacking
 
 

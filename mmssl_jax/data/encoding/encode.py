@@ -5,7 +5,6 @@ goes on and ends with the same bytes.
 """
 
 import dataclasses
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -153,9 +152,9 @@ def _write(folder: Path, job: Job, values: np.ndarray, items: Items, warn: Warn)
     if present.all():
         mask.unlink(missing_ok=True)
     else:
-        atomic.write_bytes(mask, _npy(present))
+        atomic.write_array(mask, present)
     values[~present] = 0
-    atomic.write_bytes(path, _npy(values))
+    atomic.write_array(path, values)
     _note(folder / canonical.ABOUT, job, values)
     return Encoded(path, len(present), int(present.sum()), values.shape[1], job.model)
 
@@ -168,9 +167,3 @@ def _note(about: Path, job: Job, values: np.ndarray) -> None:
         entry = {"shape": list(values.shape), "dtype": str(values.dtype), "model": job.model}
         content["features"] = (known if isinstance(known, dict) else {}) | {job.name: entry}
         atomic.write_json(about, content)
-
-
-def _npy(array: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    np.save(content, array, allow_pickle=False)
-    return content.getvalue()

@@ -48,6 +48,12 @@ def read(
     kept = features.find(top).keys() - options.modalities.keys()
     dataset = layout.read(folder, ",".join(sorted(kept)) or features.NONE, findings)
     dataset = side.added(dataset, top, findings)
+    if options.val_from_train and dataset.side_information:
+        said = (
+            f"{folder}: its side information of users may be made of pairs that are validation now "
+            "(docs/llmrec.md); make it anew where that is so"
+        )
+        dataset = dataclasses.replace(dataset, warnings=(*dataset.warnings, said))
     if options.name is not None:
         dataset = dataclasses.replace(dataset, name=options.name)
     if options.catalogue == catalogue.DROP:
