@@ -115,7 +115,9 @@ def _check_kind(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
             "so convert the array with .astype('float32') and save it again"
         )
     if len(shape) != 2 or shape[1] == 0:
-        raise InputError(f"{path}: has shape {shape}; features are 2-d, one row for each item")
+        raise InputError(
+            f"{path}: has shape {shape}; features are 2-d, a row for each item or user"
+        )
 
 
 def _refuse_nonfinite(path: Path, values: np.ndarray, what: str) -> None:
