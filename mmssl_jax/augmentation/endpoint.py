@@ -135,7 +135,7 @@ def _http_client(timeout: int, concurrency: int) -> Any:
     import httpx2
     import openai
 
-    class Bounded(httpx2.AsyncByteStream):
+    class Bounded(httpx2.AsyncByteStream):  # type: ignore[misc, unused-ignore]  # without the extra
         """The bytes of a response, not too many and not for ever."""
 
         def __init__(self, stream: Any):

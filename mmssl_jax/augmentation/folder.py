@@ -63,6 +63,9 @@ def check_free(folder: Path, options: AugmentOptions) -> None:
     ours = about(folder)["parts"]
     pickles = dict(zip(PARTS, _PICKLES, strict=True))
     for part in options.asked:
+        made = ours.get(part, {}).get("provider", options.provider)
+        if options.provider == STAND_IN != made:
+            raise InputError(f"{folder}: its {part} are of a language model; remove them first")
         known = ours.get(part, {}).get("files", [])
         for path in _files(folder, part, options):
             if path.exists() and path.name not in known:
@@ -96,7 +99,8 @@ def claim(folder: Path, part: str, options: AugmentOptions) -> None:
     """Notes which files a part is about to write, so that they are known as ours after a kill."""
     content = about(folder)
     own = content["parts"].setdefault(part, {"answered": 0})
-    own["files"] = [path.name for path in _files(folder, part, options)]
+    names = {path.name for path in _files(folder, part, options)}
+    own["files"] = sorted({*own.get("files", []), *names})
     atomic.write_json(folder / OWN / _ABOUT, content)
 
 
@@ -111,11 +115,24 @@ def note(folder: Path, options: AugmentOptions, found: list[Part], tokens: tuple
                 "subjects": part.subjects,
                 "answered": part.answered,
                 "refused": dict(part.refused),
-                "files": [path.name for path in part.written],
+                "files": content["parts"].get(part.name, {}).get("files", []),  # as claimed
             }
             if options.provider == STAND_IN:
                 content["parts"][part.name]["modality"] = options.profile_modality
     atomic.write_json(folder / OWN / _ABOUT, content)
+
+
+def kept(folder: Path, part: str, options: AugmentOptions, answered: int) -> str:
+    """Which files stay, and why, as they have more answers of a language model; '' for none."""
+    before = about(folder)["parts"].get(part, {})
+    asked = _files(folder, part, options)[-len(options.attributes) :]  # of fields nothing is asked
+    there = [path.name for path in asked if path.exists()]
+    if not there or before.get("provider") == STAND_IN or before.get("answered", 0) <= answered:
+        return ""
+    return (
+        f"{', '.join(there)}: kept from an earlier call, which had {before['answered']} answers; "
+        f"now there are {answered} (remove the files to take these)"
+    )
 
 
 def _files(folder: Path, part: str, options: AugmentOptions) -> list[Path]:

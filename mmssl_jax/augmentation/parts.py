@@ -18,6 +18,7 @@ from mmssl_jax.augmentation.options import (
 )
 from mmssl_jax.augmentation.outputs import Texts
 from mmssl_jax.augmentation.subjects import Subjects
+from mmssl_jax.data.arrays import npy
 from mmssl_jax.data.encoding.item_table import Warn
 from mmssl_jax.data.features import side
 from mmssl_jax.ranking import ranked_lists
@@ -48,18 +49,25 @@ def made(
             values[question.subject] = found.value
     if not values:
         return Part(part, count, 0, refused)
-    before = folders.about(folder)["parts"].get(part, {})
-    there = [name for name in before.get("files", []) if (folder / name).exists()]
-    if there and before["answered"] > len(values):
-        warn(
-            f"{', '.join(there)}: kept from an earlier call, which had {before['answered']} "
-            f"answers; now there are {len(values)} (remove the files to take these)"
-        )
+    if kept := folders.kept(folder, part, options, len(values)):
+        warn(kept)
         return Part(part, count, len(values), refused)
     folders.claim(folder, part, options)
     write = {PAIRS: _write_pairs, PROFILES: _write_profiles, ATTRIBUTES: _write_attributes}[part]
-    written = write(folder, values, subjects, options, texts)
-    return Part(part, count, len(values), refused, tuple(written))
+    written = tuple(write(folder, values, subjects, options, texts))
+    if part == ATTRIBUTES and (said := _other_widths(folder)):
+        warn(said)
+    return Part(part, count, len(values), refused, written)
+
+
+def _other_widths(folder: Path) -> str:
+    """What is to be said where the attributes of a folder are of several encoders."""
+    found = sorted(folder.glob(f"{side.ATTRIBUTE}?*{side.SUFFIX}"))
+    widths = {path.name: npy.read_header(path)[1] for path in found}
+    if len(set(widths.values())) < 2:
+        return ""
+    listed = ", ".join(f"{name} {width}" for name, width in widths.items())
+    return f"the attributes have different widths ({listed}); LLMRec needs one: remove some"
 
 
 def _write_pairs(

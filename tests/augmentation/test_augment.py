@@ -380,3 +380,26 @@ def test_a_later_answer_corrects_an_earlier_one(place):
     augment(place, "--parts", "pairs")
     (place.data / "augmentation/answers-folder.jsonl").rmdir()
     assert pairs_of(place)[0][1:] == [disliked, liked]
+
+
+def test_other_attributes_are_added_and_their_widths_compared(place, server, monkeypatch, capsys):
+    ask(place, "--parts", "attributes", "--attributes", "colour")
+    wider = Fake()
+    wider.width = 4
+    monkeypatch.setattr(wider, "encode", lambda inputs: np.ones((len(inputs), 4)))
+    monkeypatch.setattr(encoders, "load", wider.load)
+    ask(place, "--parts", "attributes", "--attributes", "size")
+    assert "attribute_colour_feat.npy 3" in capsys.readouterr().err
+    files = about(place)["parts"]["attributes"]["files"]
+    assert [name.split("_")[1] for name in files] == ["colour", "size", "title"]
+    ask(place, "--parts", "attributes", "--attributes", "colour")  # it is still known as ours
+
+
+def test_stand_ins_do_not_replace_what_was_paid_for(place, server, capsys):
+    augment(place, "--provider", "stand-in")
+    ask(place, "--parts", "pairs", "--budget", "1000")
+    pairs = pairs_of(place)
+    assert about(place)["parts"]["pairs"]["provider"] == "endpoint"
+    argv = place.argv("--provider", "stand-in", "--parts", "pairs")
+    assert "are of a language model" in refused("augment", argv, capsys)
+    assert pairs_of(place) == pairs
