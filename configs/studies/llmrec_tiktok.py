@@ -1,12 +1,15 @@
 """What LLMRec, and its pairs in other models, give on TikTok with stand-ins for a language model.
 
+mmssl compare --config configs/tiktok_released.py --config.data.path=data/tiktok-stand-in \
+    --settings configs/studies/llmrec_tiktok.py --seeds 3 --workdir runs/studies/llmrec-tiktok
+
+after, in a copy of TikTok's folder called data/tiktok-stand-in,
+
 mmssl train --config tiktok_lightgcn --workdir runs/base
 mmssl augment --config tiktok_lightgcn --workdir runs/base \
     --config.data.path=data/tiktok-stand-in --provider stand-in --profile-modality image
-mmssl compare --config tiktok_released --config.data.path=data/tiktok-stand-in \
-    --settings configs/studies/llmrec_tiktok.py --seeds 3 --workdir runs/studies/llmrec-tiktok
 
-`data/tiktok-stand-in` is a copy of TikTok's folder. LLMRec has the setting with the best validation
+LLMRec has the setting with the best validation
 of 20 trials of configs/studies/search/llmrec.py; the others are configs/tiktok_lightgcn.py and
 configs/tiktok_mmssl.py.
 """

@@ -286,7 +286,8 @@ def test_attributes_are_those_that_were_asked_for():
 
 _PATHS = [os.path.dirname(__file__), f"{ROOT}/tests", str(ROOT)]
 _DRIVER = f"""
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
 sys.path[:0] = {_PATHS!r}
 from test_endpoint import ask
 from chat_server import slow
