@@ -64,11 +64,11 @@ def check_free(folder: Path, options: AugmentOptions) -> None:
     pickles = dict(zip(PARTS, _PICKLES, strict=True))
     for part in options.asked:
         made = ours.get(part, {}).get("provider", options.provider)
-        if options.provider == STAND_IN != made:
-            raise InputError(f"{folder}: its {part} are of a language model; remove them first")
         known = ours.get(part, {}).get("files", [])
-        for path in _files(folder, part, options):
-            if path.exists() and path.name not in known:
+        for path in filter(Path.exists, _files(folder, part, options)):
+            if options.provider == STAND_IN != made:
+                raise InputError(f"{path} is of a language model; remove it to make stand-ins")
+            if path.name not in known:
                 raise InputError(
                     f"{path} is there already, and mmssl augment did not make it; move it away, or "
                     f"leave {part} out"

@@ -401,5 +401,7 @@ def test_stand_ins_do_not_replace_what_was_paid_for(place, server, capsys):
     pairs = pairs_of(place)
     assert about(place)["parts"]["pairs"]["provider"] == "endpoint"
     argv = place.argv("--provider", "stand-in", "--parts", "pairs")
-    assert "are of a language model" in refused("augment", argv, capsys)
+    assert "is of a language model; remove it" in refused("augment", argv, capsys)
     assert pairs_of(place) == pairs
+    (place.data / "augmented_edges.npy").unlink()
+    augment(place, "--provider", "stand-in", "--parts", "pairs")
