@@ -12,8 +12,8 @@ from mmssl_jax.errors import InputError
 
 ENDPOINT, NONE, STAND_IN = PROVIDERS = ("endpoint", "none", "stand-in")
 PAIRS, PROFILES, ATTRIBUTES = PARTS = ("pairs", "profiles", "attributes")
-# Of the paper (4.1), but for the length; null in --body leaves a field out.
 LIMITS = ("max_tokens", "max_completion_tokens")  # of an answer, as servers call it
+# Of the paper (4.1), but for the length; null in --body leaves a field out.
 BODY = {"temperature": 0.6, "top_p": 0.1, "max_tokens": 400}
 
 

@@ -46,10 +46,10 @@ def write(trained: Trained, options: AugmentOptions) -> list[Part]:
 
 def pairs_of(users: np.ndarray, candidates: np.ndarray) -> dict[int, tuple[int, int]]:
     """User -> the first and the last of the user's candidates [users, count]."""
-    can_choose = subjects.enough(candidates)
-    users, candidates = users[can_choose], candidates[can_choose]
-    last = (candidates >= 0).sum(axis=1) - 1
-    disliked = candidates[np.arange(len(users)), last]
+    count = (candidates >= 0).sum(axis=1)
+    chosen = np.flatnonzero(count >= subjects.FEWEST)
+    users, disliked = users[chosen], candidates[chosen, count[chosen] - 1]
+    candidates = candidates[chosen]
     rows = zip(users.tolist(), candidates[:, 0].tolist(), disliked.tolist(), strict=True)
     return {user: (liked, other) for user, liked, other in rows}
 
@@ -68,7 +68,7 @@ def profiles(dataset: Dataset, modality: str) -> np.ndarray:
 def _with(modality: str, dataset: Dataset) -> Dataset:
     """The data set with a modality that the base run may not have read."""
     try:
-        return loading.load(**dict(dataset.source) | {"modalities": modality}, final=dataset.final)
+        return loading.load(**dict(dataset.source) | {"modalities": modality})
     except InputError as error:
         raise InputError(
             f"stand-in profiles are means of a modality, by default of text ({error}); name one "

@@ -97,12 +97,6 @@ def candidates(trained: Trained, users: np.ndarray, count: int) -> np.ndarray:
     return lists.items
 
 
-def enough(candidates: np.ndarray) -> np.ndarray:
-    """Whether each user has candidates to choose between, bool [users]."""
-    found: np.ndarray = (candidates >= 0).sum(axis=1) >= FEWEST
-    return found
-
-
 def items_of(dataset: Dataset, options: AugmentOptions, warn: Warn) -> Items:
     """The items in words, of --items or else by the data's own titles.
 
