@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -40,6 +41,7 @@ class Server:
         self.requests: list[dict] = []  # the bodies, in the order that they came
         self.headers: list[dict] = []
         self.most_at_once, at_once, lock, own = 0, 0, threading.Lock(), self
+        tries: Counter[str] = Counter()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -49,11 +51,14 @@ class Server:
                     own.requests.append(body)
                     own.headers.append({name.lower(): each for name, each in self.headers.items()})
                     number = len(own.requests)
+                    prompt = body["messages"][-1]["content"]
+                    tries[prompt] += 1
+                    self.nth_try = tries[prompt]  # of this prompt, whatever else comes between
                     at_once += 1
                     own.most_at_once = max(own.most_at_once, at_once)
                 try:
                     with contextlib.suppress(OSError):  # whoever asked has gone
-                        behave(self, number, body["messages"][-1]["content"])
+                        behave(self, number, prompt)
                 finally:
                     with lock:
                         at_once -= 1
@@ -95,15 +100,16 @@ def slow(handler: Any, number: int, prompt: str) -> None:
 
 
 def busy(handler: Any, number: int, prompt: str) -> None:
-    """Every other request is one too many."""
-    if number % 2:
+    """Every other try of a prompt is one too many."""
+    if handler.nth_try % 2:
         handler.answer(b'{"error": {"message": "slow down"}}', 429, retry_after_ms="1")
     else:
         well(handler, number, prompt)
 
 
 def failing(handler: Any, number: int, prompt: str) -> None:
-    if number % 3 == 1:
+    """The first try of a prompt fails, and each third after it."""
+    if handler.nth_try % 3 == 1:
         handler.answer(b"<html>bad gateway</html>", 502, retry_after_ms="1")
     else:
         well(handler, number, prompt)
