@@ -70,7 +70,7 @@ class Step:
             model = mmssl.build(config, dataset, own.steps_per_epoch, game=game)
             own = own._replace(model=model)
         self.model = own.model
-        self.state = devices.place(own.initial_state(jax.random.key(0)), mesh)
+        self.state = own.initial_state(jax.random.key(0), mesh)
         self.constants = own.constants(jax.random.key(1), mesh)
         self._run = own.compiled(self.state, self.constants, own.steps_per_epoch, mesh)
         self.compile_seconds = time.perf_counter() - started

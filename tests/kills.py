@@ -12,7 +12,7 @@ import os, pathlib, shutil, signal, sys
 from orbax.checkpoint._src.path import atomicity
 from mmssl_jax.commands import call
 from mmssl_jax.runs import checkpoints as checkpoint
-from mmssl_jax.training import loop
+from mmssl_jax.training import epochs
 
 moment, *argv = sys.argv[1:]
 saving = 0
@@ -39,7 +39,7 @@ def delete_a_part(path, *_):
 real_rmtree = shutil.rmtree
 before(checkpoint.Checkpoints, "save", note_epoch)
 if moment == "in epoch 2":
-    before(loop, "_read_terms", lambda _, step, *__: step == {STEPS} + 5 and die())
+    before(epochs, "_read_terms", lambda _, step, *__: step == {STEPS} + 5 and die())
 elif moment == "before save 3":
     before(checkpoint.Checkpoints, "save", lambda _, epoch, *__: epoch == 3 and die())
 elif moment == "in save 4":

@@ -26,7 +26,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 HOMES = {
     "click": "commands/",
     "optax": "training/",
-    "orbax": "runs/checkpoints.py",
+    "orbax": "runs/",
     "optuna": "studies/tune",
     "sentence_transformers": "data/encoding/encoders.py",
     "jax.experimental.sparse": "graphs/",

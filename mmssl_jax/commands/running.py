@@ -24,17 +24,26 @@ def run(command: Callable[[], None]) -> None:
     try:
         command()
         sys.stdout.flush()
-    except InputError as error:
-        print(f"error: {printable(' '.join(str(error).splitlines()))}", file=sys.stderr)
-        sys.exit(2)
+    except (InputError, KeyboardInterrupt) as error:
+        print(last_words(error), file=sys.stderr)
+        sys.exit(code_of(error))
     except BrokenPipeError:  # whoever read the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except KeyboardInterrupt as error:
-        print("; ".join(filter(None, ("interrupted", str(error)))), file=sys.stderr)
-        sys.exit(130)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def last_words(error: InputError | KeyboardInterrupt) -> str:
+    """The line with which a command ends."""
+    if isinstance(error, KeyboardInterrupt):
+        return "; ".join(filter(None, ("interrupted", str(error))))
+    return f"error: {printable(' '.join(str(error).splitlines()))}"
+
+
+def code_of(error: InputError | KeyboardInterrupt) -> int:
+    """The exit code of a command that ends so."""
+    return 130 if isinstance(error, KeyboardInterrupt) else 2
 
 
 def say(line: str) -> None:

@@ -1,15 +1,18 @@
 """Trains a model: mmssl train --config demo"""
 
 import pathlib
+import signal
+from typing import Any
 
 import click
 from rich.console import Console
 
 from mmssl_jax import data, models, training
-from mmssl_jax.commands import flags, running
+from mmssl_jax.commands import distributed, flags, running
 from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import signals
 from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import final_run, results, session
 
@@ -36,21 +39,41 @@ Examples:
     metavar="RUN",
     help="The same, by the config of a finished run (its folder), up to its best epoch.",
 )
+@distributed.options
 def train(
-    given: Given, workdir: pathlib.Path | None, final: bool, final_from: pathlib.Path | None
+    given: Given,
+    workdir: pathlib.Path | None,
+    final: bool,
+    final_from: pathlib.Path | None,
+    **several: Any,
 ) -> None:
     """Trains a model and prints the scores of its best epoch.
 
-    A run that was stopped goes on where it was, by the same command.
+    A run that was stopped goes on where it was, by the same command. Where the system ends it
+    (SIGTERM), it saves its state first.
     """
-    with running.goes_on():
+    with (
+        running.goes_on(),
+        distributed.together(**several) as moved,
+        signals.noted(signal.SIGTERM) as asked,
+    ):
+        outside = training.Outside(asked.__bool__, moved)
         name = f"{given.name}-final" if final or final_from else given.name
         folder = workdir or pathlib.Path("runs") / name
         config, dataset = _planned(given, final, final_from)
         try:
-            summary = training.train(config, dataset, folder)
+            summary = training.train(config, dataset, folder, outside=outside)
         except training.OUT_OF_MEMORY as error:
             raise InputError(_failure(error, config)) from error
+        except training.Stopped as stopped:
+            running.say(str(stopped))
+            return
+        _print(summary, config, dataset, folder)
+
+
+def _print(
+    summary: dict[str, Any], config: Config, dataset: data.Dataset, folder: pathlib.Path
+) -> None:
     title = results.title(dataset, config, summary["best_epoch"])
     if dataset.final:
         Console().print(f"{title}\nin {folder}, for recommend and export --workdir", soft_wrap=True)

@@ -29,3 +29,28 @@ def held_back() -> Iterator[None]:
             signal.signal(number, handler)
         if waiting:
             signal.raise_signal(waiting[0])
+
+
+class Asked:
+    """Whether the system has asked this process to end."""
+
+    def __init__(self) -> None:
+        self.yes = False
+
+    def __bool__(self) -> bool:
+        return self.yes
+
+
+@contextlib.contextmanager
+def noted(number: int) -> Iterator[Asked]:
+    """Around what ends by itself, at a place of its own choice, once a signal has come."""
+    asked = Asked()
+
+    def note(_: int, frame: FrameType | None) -> None:
+        asked.yes = True
+
+    before = signal.signal(number, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(number, before)

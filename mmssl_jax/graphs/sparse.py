@@ -22,17 +22,31 @@ from mmssl_jax.errors import InputError
 class Graph:
     """A constant sparse matrix [rows, columns] with its transpose.
 
-    `row_starts` [rows + 1] and `column_starts` [columns + 1] say where a row of either begins.
+    `row_starts` [rows + 1] and `column_starts` [columns + 1] say where a row of either begins. Of a
+    graph that is split over devices (`split_graph`), both matrices are RowBlocks, which know that
+    themselves.
     """
 
-    matrix: sparse.BCOO
-    transpose: sparse.BCOO
-    row_starts: Any  # int32; Any, as jax fills the fields with placeholders of its own
-    column_starts: Any
+    matrix: Any  # BCOO or RowBlocks; Any, as jax fills the fields with placeholders of its own
+    transpose: Any
+    row_starts: Any = None  # int32
+    column_starts: Any = None
 
     @property
     def T(self) -> "Graph":
         return Graph(self.transpose, self.matrix, self.column_starts, self.row_starts)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, columns = self.matrix.shape
+        return rows, columns
+
+    def times(self, x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
+        """The product with a dense matrix."""
+        if isinstance(self.matrix, sparse.BCOO):
+            return row_product(self.matrix, self.row_starts, x)
+        product: Array = self.matrix.times(x)
+        return product
 
 
 @jax.custom_vjp
@@ -42,7 +56,7 @@ def spmm(graph: Graph, x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
     Only `x` has a gradient, as a graph is data: the product of the stored transpose with the
     cotangent.
     """
-    return row_product(graph.matrix, graph.row_starts, x)
+    return graph.times(x)
 
 
 def row_product(
@@ -74,7 +88,7 @@ def _spmm_forward(graph: Graph, x: Array) -> tuple[Array, Graph]:
 
 
 def _spmm_backward(graph: Graph, cotangent: Float[Array, "rows d"]) -> tuple[None, Array]:
-    return None, row_product(graph.transpose, graph.column_starts, cotangent)
+    return None, graph.T.times(cotangent)
 
 
 spmm.defvjp(_spmm_forward, _spmm_backward)

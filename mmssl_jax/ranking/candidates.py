@@ -7,6 +7,7 @@ and of test together, in both splits, and those in no split at all.
 from collections.abc import Sequence
 
 import numpy as np
+from jax.sharding import Mesh
 from scipy.sparse import csr_array, diags_array
 
 from mmssl_jax.config import Evaluation
@@ -54,8 +55,10 @@ def truths(dataset: Dataset, evaluation: Evaluation, splits: Sequence[str]) -> d
     return kept
 
 
-def ranking_task(dataset: Dataset, evaluation: Evaluation, split: str) -> full_ranking.RankingTask:
-    """A split to be ranked as the config says.
+def ranking_task(
+    dataset: Dataset, evaluation: Evaluation, split: str, mesh: Mesh | None = None
+) -> full_ranking.RankingTask:
+    """A split to be ranked as the config says, by the devices of a mesh.
 
     Raises:
       InputError: as `truths`.
@@ -66,6 +69,7 @@ def ranking_task(dataset: Dataset, evaluation: Evaluation, split: str) -> full_r
         evaluation.user_block,
         fallback.fallback(dataset.train),
         candidates(dataset, evaluation),
+        mesh,
     )
 
 

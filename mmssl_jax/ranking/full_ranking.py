@@ -1,14 +1,15 @@
 """Full ranking on the device: all candidates but a user's training items, in blocks of users."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from mmssl_jax.errors import InputError
@@ -40,7 +41,9 @@ class RankingTask:
     truth_sizes: np.ndarray  # [n]
     candidates: Bool[Array, "items"] | None  # the items that are ranked; None ranks all
     num_candidates: int
-    blocks: Block  # on the device
+    blocks: Block  # on the devices
+    truth: np.ndarray  # that of the blocks, on the host
+    mesh: Mesh | None  # over whose devices the blocks are split; None where there is one
     fallback_scores: Float[Array, "items"]  # of the users without a training pair
 
 
@@ -50,6 +53,7 @@ def ranking_task(
     user_block: int,
     fallback: Fallback | None = None,
     candidates: np.ndarray | None = None,
+    mesh: Mesh | None = None,
 ) -> RankingTask:
     """Builds the tables that rank a split, on the host, once.
 
@@ -60,41 +64,57 @@ def ranking_task(
       user_block: users ranked at a time.
       fallback: the users without a training pair, and their scores; None takes the model's.
       candidates: bool [items], the items that are ranked; None ranks all.
+      mesh: over whose devices the users are split.
     """
     sizes = np.diff(truth.indptr)
     users = np.flatnonzero(sizes)
-    user_block = min(user_block, max(len(users), 1))
+    devices = mesh.size if mesh else 1
+    user_block = min(user_block, max(-(-len(users) // devices), 1))
     count = -(-len(users) // user_block)
+    count += -count % devices
     filled = np.pad(users, (0, count * user_block - len(users)))
     padded = filled.astype(np.int32).reshape(count, user_block)
-    if fallback is None:
-        fallback = Fallback(np.ones(truth.shape[0], bool), np.zeros(truth.shape[1], np.float32))
+    fallback = fallback or Fallback(np.ones(truth.shape[0], bool), np.zeros(truth.shape[1], "f4"))
+    own_truth = _block_pairs(truth, users, user_block, count, PAIRS_AT_A_TIME)
     blocks = Block(
-        users=jnp.asarray(padded),
-        trained=jnp.asarray(fallback.trained[padded]),
-        masked=jnp.asarray(_block_pairs(masked, users, user_block)),
-        truth=jnp.asarray(_block_pairs(truth, users, user_block, PAIRS_AT_A_TIME)),
+        users=_placed(mesh, padded),
+        trained=_placed(mesh, fallback.trained[padded]),
+        masked=_placed(mesh, _block_pairs(masked, users, user_block, count)),
+        truth=_placed(mesh, own_truth),
     )
     return RankingTask(
-        users=users,
+        users,
         truth_sizes=sizes[users],
         candidates=None if candidates is None else jnp.asarray(candidates),
         num_candidates=truth.shape[1] if candidates is None else int(np.sum(candidates)),
         blocks=blocks,
+        truth=own_truth,
+        mesh=mesh if devices > 1 else None,
         fallback_scores=jnp.asarray(fallback.scores),
     )
 
 
+def _placed(mesh: Mesh | None, array: np.ndarray) -> Array:
+    """An array on the device, or its rows over those of a mesh, each process placing its own."""
+    if mesh is None:
+        return jnp.asarray(array)
+    rows = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+    return jax.make_array_from_callback(array.shape, rows, lambda index: array[index])
+
+
 def _block_pairs(
-    matrix: scipy.sparse.csr_array, users: np.ndarray, user_block: int, multiple: int = 1
+    matrix: scipy.sparse.csr_array,
+    users: np.ndarray,
+    user_block: int,
+    count: int,
+    multiple: int = 1,
 ) -> np.ndarray:
-    """(row in block, item) of every entry of these users: int32 [blocks, pairs, 2].
+    """(row in block, item) of every entry of these users, in `count` blocks: int32 [_, pairs, 2].
 
     There is room for the pairs of the widest block, up to the next multiple.
     """
     chosen = matrix[users].tocoo()
     block, row = np.divmod(chosen.row, user_block)
-    count = -(-len(users) // user_block)
     per_block = np.bincount(block, minlength=count)
     start = np.concatenate([[0], np.cumsum(per_block)[:-1]])
     room = -(-max(per_block.max(initial=0), 1) // multiple) * multiple
@@ -121,13 +141,13 @@ class Ranking:
 _all_metrics = jax.jit(metrics.all_metrics, static_argnames="cutoffs")
 
 
-@functools.partial(jax.jit, static_argnames=("score", "longest"))
+@partial(jax.jit, static_argnames=("score", "longest"))
 def _located(
     representation: Any,
     blocks: Block,
     fallback_scores: Float[Array, "items"],
-    *,
     candidates: Bool[Array, "items"] | None = None,
+    *,
     score: ScoreFn,
     longest: int,
 ) -> tuple[Int[Array, "blocks pairs"], Int[Array, "blocks pairs"]]:
@@ -156,6 +176,23 @@ def _located(
     return above, tied
 
 
+@partial(jax.jit, static_argnames=("mesh", "score", "longest"))
+def _located_by_all(
+    representation: Any, blocks: Block, *rest: Any, mesh: Mesh, score: ScoreFn, longest: int
+) -> tuple[Array, Array]:
+    """`_located` with the blocks split over a mesh, and the result whole on every device."""
+    whole, split = PartitionSpec(), PartitionSpec(mesh.axis_names)
+
+    def own(*arguments: Any) -> Any:
+        found = _located(*arguments, score=score, longest=longest)
+        return jax.lax.all_gather(found, mesh.axis_names, tiled=True)
+
+    specs = (whole, split, *(whole for _ in rest))
+    # Unchecked: jax cannot see that what is gathered is the same on every device.
+    by_all = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=whole, check_vma=False)
+    return by_all(representation, blocks, *rest)  # type: ignore[no-any-return]
+
+
 def rank(representation: Any, task: RankingTask, longest: int, score: ScoreFn) -> Ranking:
     """Where the truth of the task stands among the best `longest` items of its users.
 
@@ -166,20 +203,20 @@ def rank(representation: Any, task: RankingTask, longest: int, score: ScoreFn) -
       score: (representation, users [b]) -> scores [b, items].
     """
     check_cutoffs([longest], task.num_candidates)
-    found = _located(
+    locate = _located if task.mesh is None else partial(_located_by_all, mesh=task.mesh)
+    found = locate(
         representation,
         task.blocks,
         task.fallback_scores,
-        candidates=task.candidates,
+        task.candidates,
         score=score,
         longest=longest,
     )
     above, tied = map(np.asarray, found)
-    truth = np.asarray(task.blocks.truth)
-    block_rows, items = truth[..., 0], truth[..., 1]
+    block_rows, items = task.truth[..., 0], task.truth[..., 1]
     user_block = task.blocks.users.shape[1]
     real = block_rows < user_block  # the rest is padding
-    rows = np.arange(len(truth))[:, None] * user_block + block_rows
+    rows = np.arange(len(task.truth))[:, None] * user_block + block_rows
     places = metrics.Places(rows[real], above[real], tied[real], task.truth_sizes)
     return Ranking(task.users, items[real], places)
 

@@ -14,6 +14,7 @@ from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
+from mmssl_jax.runs import processes
 
 # Of a run's folder. Version 0 has no number, and the config fields of all models. A change that an
 # older program could not read gets the next number; what this one wrote before stays readable.
@@ -39,6 +40,7 @@ class RunFolder:
         self.config = folder / "config.json"
         self.metrics = folder / "metrics.jsonl"
         self.checkpoints = folder / "checkpoints"
+        self.stopped = folder / "stopped"  # a checkpoint between two validations
         self.results = folder / "results.json"
 
     @contextlib.contextmanager
@@ -46,6 +48,8 @@ class RunFolder:
         self, config: Config, dataset: Dataset, resolve: Callable[[Config], Config]
     ) -> Iterator[None]:
         """Takes the folder for a run of this config on this data set, new or continued.
+
+        Of several processes the first takes it, and the others wait for that.
 
         Args:
           config: resolved.
@@ -55,6 +59,10 @@ class RunFolder:
         Raises:
           InputError: the folder holds another run, is in use, or cannot be written.
         """
+        if not processes.is_first():
+            processes.wait("folder")
+            yield
+            return
         self._check_path()
         stored = self.read() if self.config.exists() else None
         kept = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
@@ -71,6 +79,7 @@ class RunFolder:
         with atomic.locked(self.folder, "training"):
             content = {"version": VERSION, "config": configs.flatten(config)}
             atomic.write_json(self.config, content | {"dataset": describe(dataset)})
+            processes.wait("folder")
             yield
 
     def _check_path(self) -> None:
@@ -141,8 +150,9 @@ class RunFolder:
         return rows
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
-        """Writes metrics.jsonl, one row an evaluated epoch."""
-        atomic.write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        """Writes metrics.jsonl, one row an evaluated epoch; the first process does."""
+        if processes.is_first():
+            atomic.write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def changed_fields(stored: Config, config: Config) -> dict[str, tuple[Any, Any]]:

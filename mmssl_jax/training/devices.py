@@ -1,8 +1,9 @@
-"""One program on several devices, partitioned by jax itself.
+"""One program on several devices, of one process or of several, partitioned by jax itself.
 
 A mesh has two axes: `data`, over which a batch is split, and `model`, over which tables with a row
 for every user or item are split: the embeddings, the critic's first kernel, and their optimisers'
-moments. Everything else is on every device. With one device all of this does nothing.
+moments. The rows of graphs are split over both (`split_graph`). Everything else is on every device.
+With one device all of this does nothing.
 """
 
 import os
@@ -10,6 +11,8 @@ import re
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mmssl_jax import config as configs
@@ -62,19 +65,28 @@ def compute_in_float32() -> None:
 
 
 def make_mesh(config: configs.Mesh) -> Mesh:
-    """The mesh of a config.
+    """The mesh of a config. Several processes have all their devices in it.
 
     Raises:
-      InputError: it has more devices than there are.
+      InputError: it has more devices than there are, or leaves out some of several processes.
     """
-    wanted, present = config.data * config.model, jax.device_count()
+    data, model, present = config.data, config.model, jax.device_count()
+    if jax.process_count() > 1 and data * model == 1:
+        model = present
+    wanted = data * model
     if wanted > present:
         raise InputError(
             f"config field 'mesh' asks for {config.data} x {config.model} devices, but there are "
             f"{present}; choose mesh.data and mesh.model with a product of at most {present}"
         )
+    if jax.process_count() > 1 and wanted != present:
+        raise InputError(
+            f"config field 'mesh' asks for {data} x {model} devices, but {jax.process_count()} "
+            f"processes have {present}, and each must take part; choose mesh.data and mesh.model "
+            f"with a product of {present}, or leave both out"
+        )
     return jax.make_mesh(
-        (config.data, config.model),
+        (data, model),
         ("data", "model"),
         axis_types=(AxisType.Auto, AxisType.Auto),
         devices=jax.devices()[:wanted],
@@ -105,8 +117,25 @@ def shardings(tree: Any, mesh: Mesh) -> Any:
 
 
 def place(tree: Any, mesh: Mesh) -> Any:
-    """The arrays of a pytree on the devices of a mesh, by `shardings`."""
-    return jax.device_put(tree, shardings(tree, mesh))
+    """The arrays of a pytree on the devices of a mesh, by `shardings`.
+
+    Those that are on it already stay as they are. Of several processes, each gives what its own
+    devices hold of an array that all of them have.
+    """
+
+    def of(leaf: Any, sharding: NamedSharding) -> jax.Array:
+        here = getattr(leaf, "sharding", None)
+        if isinstance(here, NamedSharding) and here.mesh == mesh:
+            return leaf  # type: ignore[no-any-return]
+        if sharding.is_fully_addressable:
+            return jax.device_put(leaf, sharding)  # type: ignore[no-any-return]
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            words, kind = of(jax.random.key_data(leaf), sharding), jax.random.key_impl(leaf)
+            return jax.random.wrap_key_data(words, impl=kind)  # type: ignore[no-any-return]
+        host = np.asarray(leaf)
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+    return jax.tree.map(of, tree, shardings(tree, mesh))
 
 
 def split_batch(batch: Batch, mesh: Mesh) -> Batch:

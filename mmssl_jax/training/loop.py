@@ -4,10 +4,9 @@ import pathlib
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -19,14 +18,15 @@ from mmssl_jax.data.checks import cold
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
 from mmssl_jax.ranking import candidates, full_ranking
-from mmssl_jax.runs import provenance
+from mmssl_jax.runs import processes, provenance
 from mmssl_jax.runs.checkpoints import Checkpoints, abstract
 from mmssl_jax.runs.folder import RunFolder
-from mmssl_jax.training import devices, results, selection, session
+from mmssl_jax.training import devices, epochs, results, selection, session, stopping
 from mmssl_jax.training import state as states
+from mmssl_jax.training.epochs import ALONE, History, Outside, Programs
 from mmssl_jax.training.progress import Progress
 from mmssl_jax.training.session import Session, Trained
-from mmssl_jax.training.step import Constants, RunSteps, Terms
+from mmssl_jax.training.stopping import Part, Stopped
 
 OUT_OF_MEMORY = (MemoryError, jax.errors.JaxRuntimeError)  # of the host, of a device
 FAILURES = (InputError, *OUT_OF_MEMORY)  # of a run
@@ -41,6 +41,7 @@ def train(
     *,
     splits: Sequence[str] = results.SPLITS,
     watch: Watch | None = None,
+    outside: Outside = ALONE,
 ) -> dict[str, Any]:
     """Trains a model, or goes on with a run that was stopped, and scores its best epoch.
 
@@ -55,11 +56,13 @@ def train(
       splits: those that the best epoch is scored on; without 'test' the test split is not read.
       watch: called after each validation; on resume it is first called for the earlier ones. An
         exception from it ends the run.
+      outside: what the run asks and tells while it goes on.
 
     Returns:
       The content of results.json.
 
     Raises:
+      Stopped: it was asked to end, and has saved its state.
       InputError: the folder holds another run, a loss became NaN or infinite, or a split has no
         pair that counts, or val none that the model can score.
     """
@@ -67,23 +70,26 @@ def train(
     own, run = session.prepare(config, dataset), RunFolder(folder)
     _check_truths(own, splits)
     with run.open(config, dataset, models.resolve), session.checkpoints_of(run) as checkpoints:
-        state, rows, programs = _start(own, run, checkpoints)
-        if watch is not None:
-            for row in rows:
-                watch(row["epoch"], row[f"val/{selection.METRIC}"])
-        state = _train(programs, state, rows, run, checkpoints, watch)
-        best_epoch, epochs = int(state.best_epoch), checkpoints.latest_epoch
-        like = jax.tree.map(abstract, state)
-        del state  # two states at once would be the peak of a run's memory
+        programs, part, rows = _start(own, run, checkpoints)
+        _show(rows, watch)
+        best_epoch, like = _train(programs, part, rows, run, checkpoints, watch, outside)
+        last = checkpoints.latest_epoch
+        del part  # two states at once would be the peak of a run's memory
         best = checkpoints.restore(best_epoch, like)
-    trained = Trained(config, dataset, best_epoch, own.model, best)
-    summary = results.about_run(config, dataset, own.model)
-    summary |= results.of_epoch(config, best_epoch) | {"epochs": epochs, **_costs(rows)}
-    summary |= {"compile_seconds": programs.compile_seconds}
-    summary |= results.not_modelled(trained, splits)
-    summary |= results.score_splits(trained, splits)
-    atomic.write_json(run.results, summary)
+    place = programs.constants[1], programs.mesh
+    trained = Trained(config, dataset, best_epoch, own.model, best, *place)
+    costs = {"epochs": last, **_costs(rows), "compile_seconds": programs.compile_seconds}
+    summary = results.summary(trained, splits) | costs
+    if processes.is_first():
+        atomic.write_json(run.results, summary)
     return summary
+
+
+def _show(rows: list[dict[str, Any]], watch: Watch | None) -> None:
+    """Calls `watch` for the validations of an earlier part of the run."""
+    if watch is not None:
+        for row in rows:
+            watch(row["epoch"], row[f"val/{selection.METRIC}"])
 
 
 def _check_truths(own: Session, splits: Sequence[str]) -> None:
@@ -99,86 +105,97 @@ def _costs(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-class _Programs(NamedTuple):
-    """What the epochs of a run have in common: compiled, and on the devices."""
-
-    session: Session
-    mesh: Mesh
-    constants: Constants
-    steps: RunSteps
-    per_call: int  # steps in a call, at most
-    validate: Validate
-    compile_seconds: float
-
-
 def _start(
     own: Session, run: RunFolder, checkpoints: Checkpoints
-) -> tuple[states.TrainState, list[dict[str, Any]], _Programs]:
-    """The state that a run begins or goes on with, its rows of metrics so far, and its programs."""
+) -> tuple[Programs, Part, list[dict[str, Any]]]:
+    """A run's programs, what it begins or goes on with, and its rows of metrics so far."""
     config = own.config
     mesh = devices.make_mesh(config.mesh)
     init_key, run_key = jax.random.split(jax.random.key(config.train.seed))
-    state = devices.place(own.initial_state(init_key), mesh)
+    state = own.initial_state(init_key, mesh)
     done = checkpoints.latest_epoch or 0
-    if done:
-        state = checkpoints.restore(done, state)
+    part = stopping.load(run, state, done * own.steps_per_epoch)
+    if done and not part.terms:
+        part = part._replace(state=checkpoints.restore(done, state))
     rows = run.read_metrics(up_to_epoch=done)
 
     # Everything is compiled before the clock of the first epoch starts.
     started = time.perf_counter()
     constants = own.constants(run_key, mesh)
     per_call = min(config.train.steps_per_call, config.train.evaluate_every * own.steps_per_epoch)
-    steps = own.compiled(state, constants, per_call, mesh)
-    validate = _validation(own, constants[1])
-    validate(state)
+    steps = own.compiled(part.state, constants, per_call, mesh)
+    validate = _validation(own, constants[1], mesh)
+    validate(part.state)
     seconds = time.perf_counter() - started
-    return state, rows, _Programs(own, mesh, constants, steps, per_call, validate, seconds)
+    return Programs(own, mesh, constants, steps, per_call, validate, seconds), part, rows
 
 
 def _train(
-    programs: _Programs,
-    state: states.TrainState,
+    programs: Programs,
+    part: Part,
     rows: list[dict[str, Any]],
     run: RunFolder,
     checkpoints: Checkpoints,
     watch: Watch | None,
-) -> states.TrainState:
-    """Runs epochs until the run has ended; every validation adds a row and saves the state."""
-    config, final = programs.session.config, programs.session.dataset.final
-    about = results.about_run(config, programs.session.dataset, programs.session.model)
-    stored = about | {"config": configs.flatten(config)}
-    done, every = checkpoints.latest_epoch or 0, config.train.evaluate_every
-    with Progress(config.train.epochs, programs.session.steps_per_epoch, done) as progress:
-        if done:
-            progress.say(f"{run.folder}: going on after epoch {done}")
+    outside: Outside,
+) -> tuple[int, Any]:
+    """Runs epochs until the run has ended; every validation adds a row and saves the state.
+
+    Returns the best epoch, and shapes and places of the state.
+    """
+    config, state = programs.session.config, part.state
+    stored = results.about(programs.session) | {"config": configs.flatten(config)}
+    done, per_epoch = checkpoints.latest_epoch or 0, programs.session.steps_per_epoch
+    outside.moved()  # everything is compiled
+    taken = done * per_epoch + epochs.length(part.terms)
+    with Progress(config.train.epochs * per_epoch, config.train.epochs, taken) as progress:
+        if taken:
+            part_way = f", step {taken}" if part.terms else ""
+            progress.say(f"{run.folder}: going on after epoch {done}{part_way}")
         while not selection.has_ended(done, int(state.stale), config.train):
-            started = time.perf_counter()
-            epochs = min(every, config.train.epochs - done)
-            state, terms = _run_epochs(programs, state, epochs, progress)
-            done += epochs
-            scores = programs.validate(state)
-            # Without validation the last epoch is the best.
-            score = float(done) if final else scores[selection.METRIC]
-            state = devices.place(states.with_score(state, score, done), programs.mesh)
-            row = {"epoch": done, "step": int(state.step), "commit": provenance.commit()} | terms
-            row |= {f"val/{name}": value for name, value in scores.items()}
-            rows.append(row | {"seconds": (time.perf_counter() - started) / epochs})
+            started = time.perf_counter() - part.seconds
+            count = min(config.train.evaluate_every, config.train.epochs - done)
+            state, terms, stop = epochs.run_steps(
+                programs, state, count * per_epoch, part.terms, progress, outside
+            )
+            if stop:
+                part = Part(state, terms, time.perf_counter() - started)
+                stopping.save(run, part, stored)
+                raise Stopped(int(state.step))
+            part, done = Part(state, {}, 0.0), done + count
+            state, score, row = _validated(programs, state, terms, done)
+            outside.moved()
+            rows.append(row | {"seconds": (time.perf_counter() - started) / count})
             run.write_metrics(rows)  # before its checkpoint, so that a kill loses neither
             checkpoints.save(done, state, score, stored)
-            rows[-1]["seconds"] = (time.perf_counter() - started) / epochs
+            outside.moved()
+            rows[-1]["seconds"] = (time.perf_counter() - started) / count
             run.write_metrics(rows)
             progress.epoch(rows[-1], int(state.best_epoch))
             if watch:
                 watch(done, score)
-    return state
+    return int(state.best_epoch), jax.tree.map(abstract, state)
 
 
-def _validation(own: Session, inputs: Any) -> Validate:
+def _validated(
+    programs: Programs, state: states.TrainState, terms: History, done: int
+) -> tuple[states.TrainState, float, dict[str, Any]]:
+    """The state after the validation of an epoch, its score, and its row of metrics."""
+    scores = programs.validate(state)
+    # Without validation the last epoch is the best.
+    score = float(done) if programs.session.dataset.final else scores[selection.METRIC]
+    state = devices.place(states.with_score(state, score, done), programs.mesh)
+    row: dict[str, Any] = {"epoch": done, "step": int(state.step), "commit": provenance.commit()}
+    row |= {name: float(np.mean(values)) for name, values in terms.items()}
+    return state, score, row | {f"val/{name}": value for name, value in scores.items()}
+
+
+def _validation(own: Session, inputs: Any, mesh: Mesh) -> Validate:
     """The function that validates a state; for a final run, one that returns no metrics."""
     config, dataset, model = own.config, own.dataset, own.model
     if dataset.final:
         return lambda state: {}
-    task = candidates.ranking_task(dataset, config.evaluation, "val")
+    task = candidates.ranking_task(dataset, config.evaluation, "val", mesh)
     embed = jax.jit(model.embed)
 
     def validate(state: states.TrainState) -> dict[str, float]:
@@ -186,57 +203,3 @@ def _validation(own: Session, inputs: Any) -> Validate:
         return full_ranking.evaluate(representation, task, config.evaluation.cutoffs, model.score)
 
     return validate
-
-
-def _run_epochs(
-    programs: _Programs, state: states.TrainState, epochs: int, progress: Progress
-) -> tuple[states.TrainState, dict[str, float]]:
-    """The state after so many epochs, and the means of the loss terms over their steps.
-
-    The losses of one call are read while the next one runs.
-    """
-    steps, per_call = epochs * programs.session.steps_per_epoch, programs.per_call
-    step, read = int(state.step), []
-    pending: list[tuple[Terms, int, int]] = []  # calls whose losses are not read yet
-    for start in range(0, steps, per_call):
-        length = min(per_call, steps - start)  # all calls are full but the last
-        state, history = programs.steps(state, programs.constants, jnp.asarray(length, jnp.int32))
-        pending.append((history, step + start, length))
-        if len(pending) > 1:
-            read.append(_read_terms(*pending.pop(0), progress))
-    read.append(_read_terms(*pending.pop(), progress))
-    _check_parameters(state)
-    names = read[0].keys()
-    return state, {
-        name: float(np.mean(np.concatenate([part[name] for part in read]))) for name in names
-    }
-
-
-def _read_terms(
-    history: dict[str, jax.Array], first_step: int, length: int, progress: Progress
-) -> dict[str, np.ndarray]:
-    """The terms of the steps of a call, on the host; InputError where one is no number."""
-    terms = {name: np.asarray(values[:length]) for name, values in history.items()}
-    for index in range(length):
-        for name in sorted(terms, key=lambda name: name.endswith("/loss")):  # totals last
-            if not np.isfinite(value := terms[name][index]):
-                raise _diverged(f"loss '{name}' became {value}", first_step + index + 1)
-    progress.steps(length, {name: float(values[-1]) for name, values in terms.items()})
-    return terms
-
-
-def _check_parameters(state: states.TrainState) -> None:
-    """Raises InputError where a parameter is no number."""
-    finite = jax.tree.map(lambda x: jnp.all(jnp.isfinite(x)), state.params)
-    for path, leaf in jax.tree.leaves_with_path(finite):
-        if not leaf:
-            name = jax.tree_util.keystr(path)
-            raise _diverged(f"parameter {name} became NaN or inf", int(state.step))
-
-
-def _diverged(what: str, step: int) -> InputError:
-    return InputError(
-        f"{what} at step {step}; training stopped and kept the last validated epoch, if any; try "
-        "a lower train.learning_rate or critic.learning_rate in another --workdir, or check the "
-        "features' scale"
-    )

@@ -12,7 +12,8 @@ from rich.progress import Progress as RichProgress
 class Progress:
     """Reports steps and epochs on stderr."""
 
-    def __init__(self, epochs: int, steps_per_epoch: int, first_epoch: int):
+    def __init__(self, steps: int, epochs: int, taken: int):
+        """Of a run of so many steps and epochs, of which some steps are taken already."""
         self._epochs, self._validation = epochs, ""
         self._seconds: list[float] = []  # of an epoch, by each row
         self._console = Console(stderr=True, highlight=False)
@@ -25,9 +26,7 @@ class Progress:
             disable=not self._console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task(
-            "", total=epochs * steps_per_epoch, completed=first_epoch * steps_per_epoch
-        )
+        self._task = self._bar.add_task("", total=steps, completed=taken)
 
     def __enter__(self) -> "Progress":
         if not self._bar.disable:  # older rich ends even a bar that is off with an empty line

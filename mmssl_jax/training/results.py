@@ -15,7 +15,7 @@ from mmssl_jax.models import Model
 from mmssl_jax.ranking import candidates, fallback, full_ranking, groups, metrics
 from mmssl_jax.runs import provenance
 from mmssl_jax.runs.folder import RunFolder
-from mmssl_jax.training.session import Trained, best_of_run
+from mmssl_jax.training.session import Session, Trained, best_of_run
 
 SPLITS = ("val", "test")
 RANKED = {False: "items without training pair", True: "all items, known ones included"}
@@ -29,7 +29,7 @@ def rank_splits(
     evaluation, representation = trained.config.evaluation, trained.representation()
     longest, rankings = max(evaluation.cutoffs), {}
     for split in splits:
-        task = candidates.ranking_task(trained.dataset, evaluation, split)
+        task = candidates.ranking_task(trained.dataset, evaluation, split, trained.mesh)
         rankings[split] = full_ranking.rank(representation, task, longest, trained.model.score)
     return rankings
 
@@ -74,6 +74,18 @@ def of_epoch(config: Config, best_epoch: int) -> dict[str, Any]:
     """The best epoch, and what it chose where epochs try values of a setting."""
     chosen = models.chosen(config, best_epoch)
     return {"best_epoch": best_epoch} | ({"chosen": chosen} if chosen else {})
+
+
+def summary(trained: Trained, splits: Sequence[str]) -> dict[str, Any]:
+    """What results.json says of the best epoch of a run: what it is of, and its scores."""
+    found = about_run(trained.config, trained.dataset, trained.model)
+    found |= of_epoch(trained.config, trained.epoch)
+    return found | not_modelled(trained, splits) | score_splits(trained, splits)
+
+
+def about(own: Session) -> dict[str, Any]:
+    """`about_run` of a session."""
+    return about_run(own.config, own.dataset, own.model)
 
 
 def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.features import content
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import training_pairs
+from mmssl_jax.graphs import split_graph, training_pairs
 from mmssl_jax.models import Model
 from mmssl_jax.ranking import candidates
 from mmssl_jax.runs.checkpoints import Checkpoints
@@ -39,10 +39,11 @@ class Session(NamedTuple):
     steps_per_epoch: int
     transforms: dict[str, optax.GradientTransformation]  # player -> optimiser
 
-    def initial_state(self, key: PRNGKeyArray) -> states.TrainState:
-        """The state before the first step."""
-        init = jax.jit(partial(states.init_state, self.model, self.transforms))
-        state: states.TrainState = init(key)
+    def initial_state(self, key: PRNGKeyArray, mesh: Mesh) -> states.TrainState:
+        """The state before the first step, made where it belongs on a mesh."""
+        init = partial(states.init_state, self.model, self.transforms)
+        places = devices.shardings(self.shape_of_state(), mesh)
+        state: states.TrainState = jax.jit(init, out_shardings=places)(key)
         return state
 
     def shape_of_state(self) -> states.TrainState:
@@ -55,7 +56,8 @@ class Session(NamedTuple):
         """What every step reads and none changes, on the devices of a mesh."""
         augmented = self.dataset.augmented if self.config.train.augmented_share else None
         tables = training_pairs.pair_tables(self.dataset.train, augmented)
-        placed: Constants = devices.place((tables, self.model.inputs, run_key), mesh)
+        inputs = self.model.inputs if mesh.size == 1 else split_graph.split(self.model.inputs, mesh)
+        placed: Constants = devices.place((tables, inputs, run_key), mesh)
         return placed
 
     def compiled(
@@ -140,10 +142,12 @@ class Trained(NamedTuple):
     epoch: int
     model: Model
     state: states.TrainState
+    inputs: Any  # the model's, where the state is
+    mesh: Mesh | None = None  # over whose devices users are ranked; None where there is one
 
     def representation(self) -> Any:
         """What the model's `score` takes: for most models user and item embeddings."""
-        return jax.jit(self.model.embed)(self.state.params, self.model.inputs, self.state.held)
+        return jax.jit(self.model.embed)(self.state.params, self.inputs, self.state.held)
 
 
 def open_run(
@@ -183,4 +187,4 @@ def best_of_run(config: Config, dataset: Dataset, run: RunFolder) -> Trained:
         if epoch is None:
             raise missing
         state = checkpoints.restore(epoch, own.shape_of_state())
-    return Trained(config, dataset, epoch, own.model, state)
+    return Trained(config, dataset, epoch, own.model, state, own.model.inputs)

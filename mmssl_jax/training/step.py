@@ -103,5 +103,6 @@ def lower_steps(step: Step, state: Any, constants: Any, steps_per_call: int) -> 
         return after
 
     places = jax.tree.map(lambda array: array.sharding, state)
-    jitted = jax.jit(steps, donate_argnums=0, out_shardings=(places, None))
+    # The losses are where the step's number is: on every device.
+    jitted = jax.jit(steps, donate_argnums=0, out_shardings=(places, places.step))
     return jitted.lower(state, constants, jax.ShapeDtypeStruct((), jnp.int32))

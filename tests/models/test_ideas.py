@@ -43,8 +43,8 @@ def session_of(idea: str, dataset=None, **values) -> session.Session:
 
 def trained(own: session.Session):
     """The state after an epoch."""
-    state = own.initial_state(jax.random.key(0))
     mesh = make_mesh(own.config.mesh)
+    state = own.initial_state(jax.random.key(0), mesh)
     constants = own.constants(jax.random.key(1), mesh)
     count = own.steps_per_epoch
     return own.compiled(state, constants, count, mesh)(state, constants, jnp.int32(count))[0]

@@ -22,7 +22,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.models import MODELS
 from mmssl_jax.studies import compare, comparison, report, tune
-from mmssl_jax.training import loop, session
+from mmssl_jax.training import epochs, session
 
 FLAGS = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4")
 SUFFIXES = ("md", "csv", "json")
@@ -387,7 +387,7 @@ def test_an_interrupted_comparison_goes_on(two, tmp_path, monkeypatch, capsys):
     for folder in ("mmssl/seed-2022", "popularity"):
         shutil.copytree(two.run / folder, place.run / folder)
     flags = (f"--config.data.path={two.data}", "--models=mmssl,popularity", "--seeds=2")
-    real, calls = loop._read_terms, []
+    real, calls = epochs._read_terms, []
 
     def stop(*args):
         calls.append(1)
@@ -396,7 +396,7 @@ def test_an_interrupted_comparison_goes_on(two, tmp_path, monkeypatch, capsys):
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_read_terms", stop)
+        patch.setattr(epochs, "_read_terms", stop)
         assert run(place, *flags) == 130
     error = capsys.readouterr().err
     assert "mmssl, seed 2022: finished already" in error

@@ -153,7 +153,7 @@ def _side(inputs: Inputs, hidden: Side) -> Side:
 
 
 def _masks_of(config: Config, inputs: Inputs, step: Int[Array, ""] | int) -> Masks:
-    users, items = inputs.interactions.user_item.matrix.shape
+    users, items = inputs.interactions.user_item.shape
     return masks.draw(_key(config, step), config, users, items)
 
 
@@ -176,7 +176,7 @@ def loss(
         side, chosen, rows = held.hidden
         out = encoder.forward(own, inputs, config, forward_key, side=_side(inputs, side))
     else:
-        users, items = inputs.interactions.user_item.matrix.shape
+        users, items = inputs.interactions.user_item.shape
         chosen = masks.draw(mask_key, config, users, items)
         out = encoder.forward(own, inputs, config, forward_key, chosen)
     terms = losses.terms(out, triples, config)

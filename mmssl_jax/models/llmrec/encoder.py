@@ -55,7 +55,7 @@ def init_params(key: PRNGKeyArray, config: Config, inputs: Inputs) -> dict[str, 
     All attributes share one projection.
     """
     d, xavier = config.model.embedding_dim, jax.nn.initializers.xavier_uniform()
-    users, items = inputs.interactions.user_item.matrix.shape
+    users, items = inputs.interactions.user_item.shape
     user_key, item_key, *keys = jax.random.split(key, 5)
 
     def projection(key: PRNGKeyArray, array: Array) -> Arrays:

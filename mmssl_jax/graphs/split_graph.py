@@ -1,0 +1,124 @@
+"""A graph whose rows are split over the devices of a mesh, with its product.
+
+Each device has a block of consecutive rows of the matrix, and one of its transpose. It multiplies
+its block with the whole of a dense matrix, and gathers the rows that the others have made.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import sparse
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
+
+from mmssl_jax.graphs.sparse import Graph, row_product, sorted_bcoo
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class RowBlocks:
+    """The rows of a sparse matrix in one block for each device, padded to equal sizes.
+
+    Padding edges weigh 0 and are in the last row of their block; padding rows have no edge.
+    """
+
+    weights: Any  # float32 [blocks, edges]; Any, as jax fills the fields with placeholders
+    indices: Any  # int32 [blocks, edges, 2]: row within the block, column
+    starts: Any  # int32 [blocks, rows of a block + 1]
+    places: Any  # int32 [rows]: where a row is among those of all blocks
+    columns: int = dataclasses.field(metadata={"static": True})
+    mesh: Mesh = dataclasses.field(metadata={"static": True})
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.places), self.columns
+
+    def times(self, x: Float[Array, "columns d"]) -> Float[Array, "rows d"]:
+        """The product with a dense matrix, whole on every device."""
+        axes, block = self.mesh.axis_names, PartitionSpec(self.mesh.axis_names)
+        shape = self.starts.shape[1] - 1, self.columns
+
+        def own(weights: Array, indices: Array, starts: Array, places: Array, x: Array) -> Array:
+            matrix = sorted_bcoo(weights[0], indices[0], shape, unique=False)
+            made: Array = jax.lax.all_gather(row_product(matrix, starts[0], x), axes, tiled=True)
+            return made[places]
+
+        # Unchecked: jax cannot see that what is gathered is the same on every device.
+        product: Array = jax.shard_map(
+            own,
+            mesh=self.mesh,
+            in_specs=(block, block, block, PartitionSpec(), PartitionSpec()),
+            out_specs=PartitionSpec(),
+            check_vma=False,
+        )(self.weights, self.indices, self.starts, self.places, x)
+        return product
+
+
+def split(tree: Any, mesh: Mesh) -> Any:
+    """A pytree whose graphs are split over all devices of a mesh, each process placing its own."""
+
+    def of(leaf: Any) -> Any:
+        if not isinstance(leaf, Graph):
+            return leaf
+        matrix = _row_blocks(leaf.matrix, leaf.row_starts, mesh)
+        return Graph(matrix, _row_blocks(leaf.transpose, leaf.column_starts, mesh))
+
+    return jax.tree.map(of, tree, is_leaf=lambda leaf: isinstance(leaf, Graph))
+
+
+def cuts(starts: np.ndarray, blocks: int) -> np.ndarray:
+    """Where blocks of about equal work begin and end: int64 [blocks + 1].
+
+    A row costs its edges and as much as a mean row's besides, so that no block has more than about
+    twice its share of either.
+
+    Args:
+      starts: int [rows + 1], where the edges of each row begin.
+      blocks: how many.
+    """
+    rows, edges = len(starts) - 1, int(starts[-1])
+    work = starts.astype(np.float64) + np.arange(rows + 1) * (max(edges, 1) / rows)
+    inner = np.searchsorted(work, work[-1] * np.arange(1, blocks) / blocks)
+    return np.concatenate([[0], inner, [rows]])
+
+
+def _row_blocks(matrix: sparse.BCOO, starts: Array, mesh: Mesh) -> RowBlocks:
+    host_starts = np.asarray(starts)
+    bounds = cuts(host_starts, mesh.size)
+    rows = int(np.max(np.diff(bounds)))
+    edges = max(int(np.max(np.diff(host_starts[bounds]))), 1)
+    data, indices = np.asarray(matrix.data), np.asarray(matrix.indices)
+
+    def block(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        first, last = bounds[number], bounds[number + 1]
+        begin, end = host_starts[first], host_starts[last]
+        weights = np.zeros(edges, np.float32)
+        weights[: end - begin] = data[begin:end]
+        places = np.zeros((edges, 2), np.int32)
+        places[:, 0] = rows - 1
+        places[: end - begin] = indices[begin:end] - [first, 0]
+        own = np.full(rows + 1, end - begin, np.int32)
+        own[: last - first] = host_starts[first:last] - begin
+        own[-1] = edges
+        return weights, places, own
+
+    def placed(part: int, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        def own(index: Any) -> np.ndarray:
+            return block(index[0].start or 0)[part][None]
+
+        sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+        return jax.make_array_from_callback(shape, sharding, own, dtype=dtype)
+
+    of_block = np.repeat(np.arange(mesh.size), np.diff(bounds))
+    row_places = (np.arange(bounds[-1]) - bounds[of_block] + of_block * rows).astype(np.int32)
+    whole = NamedSharding(mesh, PartitionSpec())
+    return RowBlocks(
+        placed(0, (mesh.size, edges), np.float32),
+        placed(1, (mesh.size, edges, 2), np.int32),
+        placed(2, (mesh.size, rows + 1), np.int32),
+        jax.make_array_from_callback(row_places.shape, whole, lambda index: row_places[index]),
+        matrix.shape[1],
+        mesh,
+    )

@@ -1,0 +1,130 @@
+"""The steps between two validations, and how they are cut short and gone on with."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from mmssl_jax.errors import InputError
+from mmssl_jax.runs import processes
+from mmssl_jax.training.progress import Progress
+from mmssl_jax.training.session import Session
+from mmssl_jax.training.state import TrainState
+from mmssl_jax.training.step import Constants, RunSteps, Terms
+
+History = dict[str, np.ndarray]  # loss term -> its value in every step
+
+
+class Programs(NamedTuple):
+    """What the epochs of a run have in common: compiled, and on the devices."""
+
+    session: Session
+    mesh: Mesh
+    constants: Constants
+    steps: RunSteps
+    per_call: int  # steps in a call, at most
+    validate: Callable[[TrainState], dict[str, float]]  # metric on val -> value
+    compile_seconds: float
+
+
+class Outside(NamedTuple):
+    """What a run asks and tells those who run it while it goes on."""
+
+    asked: Callable[[], bool] = lambda: False  # whether to save the state and end, at any step
+    moved: Callable[[], object] = lambda: None  # a part of the work is done
+
+
+ALONE = Outside()
+
+
+def run_steps(
+    programs: Programs,
+    state: TrainState,
+    steps: int,
+    before: History,
+    progress: Progress,
+    outside: Outside,
+) -> tuple[TrainState, History, bool]:
+    """Takes steps up to a number since the last validation, or until it is asked to stop.
+
+    The losses of one call are read while the next one runs.
+
+    Args:
+      programs: of the run.
+      state: after the steps that `before` is of.
+      steps: how many there are between two validations.
+      before: the loss terms of those that were taken earlier.
+      progress: shows them.
+      outside: says whether to stop.
+
+    Returns:
+      The state, the terms of all steps since the last validation, and whether it was asked to stop.
+    """
+    first, per_call = length(before), programs.per_call
+    number, read = int(state.step) - first, [before] if first else []
+    pending: list[tuple[Terms, int, int, jax.Array | bool]] = []  # calls that are not read yet
+    stop = False
+    for start in range(first, steps, per_call):
+        count = min(per_call, steps - start)  # all calls are full but the last
+        state, history = programs.steps(state, programs.constants, jnp.asarray(count, jnp.int32))
+        asked: jax.Array | bool = outside.asked()
+        if processes.several():
+            asked = processes.any_of(bool(asked), programs.mesh)
+        pending.append((history, number + start, count, asked))
+        if len(pending) > 1:
+            stop = _read(pending.pop(0), read, progress, outside)
+        if stop:
+            break
+    while pending:
+        stop = _read(pending.pop(0), read, progress, outside) or stop
+    _check_parameters(state)
+    return state, {name: np.concatenate([part[name] for part in read]) for name in read[0]}, stop
+
+
+def length(history: History) -> int:
+    """How many steps it is of."""
+    return len(next(iter(history.values()), ()))
+
+
+def _read(
+    call: tuple[Terms, int, int, jax.Array | bool],
+    read: list[History],
+    progress: Progress,
+    outside: Outside,
+) -> bool:
+    """Reads the losses of a call; returns whether any process was asked to stop by then."""
+    history, first_step, count, asked = call
+    read.append(_read_terms(history, first_step, count, progress))
+    outside.moved()
+    return bool(asked)
+
+
+def _read_terms(history: Terms, first_step: int, count: int, progress: Progress) -> History:
+    """The terms of the steps of a call, on the host; InputError where one is no number."""
+    terms = {name: np.asarray(values[:count]) for name, values in history.items()}
+    for index in range(count):
+        for name in sorted(terms, key=lambda name: name.endswith("/loss")):  # totals last
+            if not np.isfinite(value := terms[name][index]):
+                raise _diverged(f"loss '{name}' became {value}", first_step + index + 1)
+    progress.steps(count, {name: float(values[-1]) for name, values in terms.items()})
+    return terms
+
+
+def _check_parameters(state: TrainState) -> None:
+    """Raises InputError where a parameter is no number."""
+    finite = jax.tree.map(lambda x: jnp.all(jnp.isfinite(x)), state.params)
+    for path, leaf in jax.tree.leaves_with_path(finite):
+        if not leaf:
+            name = jax.tree_util.keystr(path)
+            raise _diverged(f"parameter {name} became NaN or inf", int(state.step))
+
+
+def _diverged(what: str, step: int) -> InputError:
+    return InputError(
+        f"{what} at step {step}; training stopped and kept the last validated epoch, if any; try "
+        "a lower train.learning_rate or critic.learning_rate in another --workdir, or check the "
+        "features' scale"
+    )

@@ -1,0 +1,47 @@
+"""One of several processes that train the models of a test: `python process_driver.py JSON`."""
+
+import json
+import pathlib
+import sys
+from typing import Any
+
+import numpy as np
+from worlds import config_of, world
+
+from mmssl_jax import training
+from mmssl_jax.data import Dataset
+from mmssl_jax.runs import processes
+
+SETTINGS: dict[str, dict[str, Any]] = {  # a run's name -> its config
+    "mmssl": {"critic.hidden": 16, "mmssl.feature_dropout": 0.2},
+    "lattice": {"item_graph.neighbors": 5},
+    "lightgcn": {},
+    "ease": {"ease.l2": (10.0,), "train.steps_per_epoch": 1, "train.epochs": 1},
+}
+STEPS = {"train.steps_per_epoch": 5, "train.epochs": 4}  # 20 in all
+
+
+def data() -> Dataset:
+    """What they train on: 30 users, which no number of devices here divides."""
+    return world()
+
+
+def train(name: str, folder: pathlib.Path, **mesh: int) -> None:
+    """Trains a model, in this process or with the others."""
+    settings = STEPS | SETTINGS[name] | {f"mesh.{axis}": count for axis, count in mesh.items()}
+    training.train(config_of(name, **settings), data(), folder / name)
+
+
+def main() -> None:
+    """Trains all models as the JSON says."""
+    task = json.loads(sys.argv[1])
+    processes.join(task["coordinator"], task["count"], task["process"])
+    with processes.Roll(lambda reason: sys.exit(reason)):
+        for name in task["models"]:
+            train(name, pathlib.Path(task["folder"]), **task["mesh"])
+        processes.wait("end")
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise")
+    main()
