@@ -1,4 +1,4 @@
-"""Training in a process of its own, which kills itself at a moment."""
+"""Training in a process of its own, which kills itself, or asks itself to end, at a moment."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 from worlds import ROOT, STEPS, Place
 
-# Trains, and kills itself at a moment.
+# Trains, and kills itself, or asks itself to end, at a moment.
 DRIVER = f"""
 import os, pathlib, shutil, signal, sys
 from orbax.checkpoint._src.path import atomicity
@@ -40,6 +40,9 @@ real_rmtree = shutil.rmtree
 before(checkpoint.Checkpoints, "save", note_epoch)
 if moment == "in epoch 2":
     before(epochs, "_read_terms", lambda _, step, *__: step == {STEPS} + 5 and die())
+elif moment == "asked in epoch 5":
+    ask = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    before(epochs, "_read_terms", lambda _, step, *__: step == 4 * {STEPS} + 5 and ask())
 elif moment == "before save 3":
     before(checkpoint.Checkpoints, "save", lambda _, epoch, *__: epoch == 3 and die())
 elif moment == "in save 4":

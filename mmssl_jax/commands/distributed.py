@@ -65,10 +65,12 @@ def together(
     processes.join(coordinator, count, process)
     with contextlib.ExitStack() as stack:
         words = sys.stderr
+        own = os.devnull if not processes.is_first() else os.dup(1)
+        out = stack.enter_context(open(own, "w", encoding=sys.stdout.encoding))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        os.dup2(2 if processes.is_first() else out.fileno(), 1)  # where gloo writes of itself
         if not processes.is_first():
-            silent = stack.enter_context(open(os.devnull, "w"))
-            stack.enter_context(contextlib.redirect_stdout(silent))
-            stack.enter_context(contextlib.redirect_stderr(silent))
+            stack.enter_context(contextlib.redirect_stderr(out))
 
         def end(line: str, code: int = 2, *, wait: float = _TOGETHER) -> None:
             print(line, file=words, flush=True)

@@ -43,8 +43,14 @@ class Asked:
 
 @contextlib.contextmanager
 def noted(number: int) -> Iterator[Asked]:
-    """Around what ends by itself, at a place of its own choice, once a signal has come."""
+    """Around what ends by itself, at a place of its own choice, once a signal has come.
+
+    Outside the main thread, which alone gets signals, none comes.
+    """
     asked = Asked()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
 
     def note(_: int, frame: FrameType | None) -> None:
         asked.yes = True

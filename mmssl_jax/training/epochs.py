@@ -40,6 +40,15 @@ class Outside(NamedTuple):
 ALONE = Outside()
 
 
+class _Call(NamedTuple):
+    """Some steps in one call to the devices."""
+
+    terms: Terms
+    first_step: int
+    steps: int
+    asked: jax.Array | None  # of several processes: whether any was asked to stop; bool []
+
+
 def run_steps(
     programs: Programs,
     state: TrainState,
@@ -65,15 +74,13 @@ def run_steps(
     """
     first, per_call = length(before), programs.per_call
     number, read = int(state.step) - first, [before] if first else []
-    pending: list[tuple[Terms, int, int, jax.Array | bool]] = []  # calls that are not read yet
+    pending: list[_Call] = []  # that are not read yet
     stop = False
     for start in range(first, steps, per_call):
         count = min(per_call, steps - start)  # all calls are full but the last
         state, history = programs.steps(state, programs.constants, jnp.asarray(count, jnp.int32))
-        asked: jax.Array | bool = outside.asked()
-        if processes.several():
-            asked = processes.any_of(bool(asked), programs.mesh)
-        pending.append((history, number + start, count, asked))
+        asked = processes.any_of(outside.asked(), programs.mesh) if processes.several() else None
+        pending.append(_Call(history, number + start, count, asked))
         if len(pending) > 1:
             stop = _read(pending.pop(0), read, progress, outside)
         if stop:
@@ -89,17 +96,11 @@ def length(history: History) -> int:
     return len(next(iter(history.values()), ()))
 
 
-def _read(
-    call: tuple[Terms, int, int, jax.Array | bool],
-    read: list[History],
-    progress: Progress,
-    outside: Outside,
-) -> bool:
+def _read(call: _Call, read: list[History], progress: Progress, outside: Outside) -> bool:
     """Reads the losses of a call; returns whether any process was asked to stop by then."""
-    history, first_step, count, asked = call
-    read.append(_read_terms(history, first_step, count, progress))
+    read.append(_read_terms(call.terms, call.first_step, call.steps, progress))
     outside.moved()
-    return bool(asked)
+    return outside.asked() if call.asked is None else bool(call.asked)
 
 
 def _read_terms(history: Terms, first_step: int, count: int, progress: Progress) -> History:

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from kills import start
-from worlds import Place, assert_same_run, snapshot, untimed
+from worlds import STEPS, Place, assert_same_run, snapshot, untimed
 
 RELEASED = ("--config.train.epochs=6", "--config.critic.enabled", "--config.data.modalities=image")
 PAPER = (*RELEASED, "--noconfig.critic.enabled", "--config.model.variant=paper")
@@ -18,7 +18,7 @@ HYBRID = (
 @pytest.mark.parametrize(
     ("flags", "moments"),
     [
-        (RELEASED, ("in epoch 2", "in save 4")),
+        (RELEASED, ("in epoch 2", "in save 4", "asked in epoch 5")),
         (PAPER, ("before save 3", "in delete 5")),
         (HYBRID, ("in epoch 2", "in delete 5")),
     ],
@@ -30,7 +30,11 @@ def test_a_killed_run_ends_as_the_run_that_was_not(tmp_path, flags, moments):
     for moment in moments:
         process = start(killed, moment, *flags)
         _, errors = process.communicate()
-        assert process.returncode == -signal.SIGKILL, (moment, errors)
+        if moment.startswith("asked"):
+            assert process.returncode == 0, (moment, errors)
+            assert f"stopped and saved at step {4 * STEPS + 15}; the same command" in errors
+        else:
+            assert process.returncode == -signal.SIGKILL, (moment, errors)
     last = start(killed, "never", *flags)
     for process in (undisturbed, last):
         _, errors = process.communicate()
