@@ -66,7 +66,7 @@ def read(
         source["min_rating"] = options.min_rating
     if layout in (canonical, parquet) and (folder / canonical.ABOUT).is_file():
         source["imported_from"] = read_json_object(folder / canonical.ABOUT).get("source")
-    paths = sorted({*_pairs(layout, folder), *_matching(top, _BESIDE), *beside.values()})
+    paths = sorted({*_pairs(layout, folder, top), *_matching(top, _BESIDE), *beside.values()})
     return dataset, source, {str(path.relative_to(top)): path for path in paths}
 
 
@@ -74,10 +74,10 @@ def _own(layout: ModuleType, folder: Path) -> list[Path]:
     return [path for name in layout.FILES for path in loading.files_of(layout, folder, name)]
 
 
-def _pairs(layout: ModuleType, folder: Path) -> list[Path]:
+def _pairs(layout: ModuleType, folder: Path, top: Path) -> list[Path]:
     """The files that the splits were read from."""
     if folder.is_file():
-        return [folder]
+        return [top / folder.name]
     if layout is lattice and lattice.is_core(folder):
         folder = Path(os.path.abspath(folder))
         return _matching(folder, canonical.FILES)
