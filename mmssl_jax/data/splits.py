@@ -61,13 +61,27 @@ def leave_last(users: np.ndarray, times: np.ndarray, rows: np.ndarray) -> np.nda
       For each pair the index of its split in `SPLITS`, int8 [n]. Users with fewer than 3 pairs
       have all of them in train.
     """
-    labels = np.empty(len(users), np.int8)
+    labels = np.zeros(len(users), np.int8)
     for part in _blocks(users):
-        own = users[part]
-        rank, counts = _rank(own, np.lexsort((rows[part], times[part], own)))
-        from_last = np.where(counts < _FEWEST, _FEWEST, counts - 1 - rank)
-        labels[part] = np.select([from_last == 0, from_last == 1], [_TEST, _VAL], _TRAIN)
+        starts = np.flatnonzero(np.diff(users[part], prepend=-1))
+        counts = np.diff(starts, append=part.stop - part.start)
+        left = np.repeat(counts >= _FEWEST, counts)
+        for split in (_TEST, _VAL):
+            last = _last(left, times[part], rows[part], starts, counts)
+            labels[part][last] = split
+            left &= ~last
     return labels
+
+
+def _last(
+    left: np.ndarray, times: np.ndarray, rows: np.ndarray, starts: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """The last pair of each user that has some `left`, without a sort; bool [n]."""
+    for values in (times, rows):
+        least = -np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min
+        most = np.maximum.reduceat(np.where(left, values, least), starts)
+        left = left & (values == np.repeat(most, counts))
+    return left
 
 
 def cold_items(items: np.ndarray, num_items: int, seed: int) -> np.ndarray:

@@ -36,12 +36,37 @@ def distinct(keys: np.ndarray, times: np.ndarray | None, every_time: bool) -> np
     for inside in _blocks(keys):
         own = keys[inside]
         when = None if times is None else times[inside]
-        order = np.argsort(own, kind="stable") if when is None else np.lexsort((when, own))
-        new = np.diff(own[order], prepend=-1) != 0
-        if every_time:
-            new |= True if when is None else np.diff(when[order], prepend=0) != 0
+        if when is not None and every_time:
+            order = np.lexsort((when, own))
+            new = (np.diff(own[order], prepend=-1) != 0) | (np.diff(when[order], prepend=0) != 0)
+        else:
+            order = _order(own)
+            new = np.diff(own[order], prepend=-1) != 0
+            if when is None:
+                new |= every_time
+            elif not new.all():
+                new = _earliest(new, when[order])
         rows.append(inside[order[new]])
     return np.concatenate(rows)
+
+
+def _order(keys: np.ndarray) -> np.ndarray:
+    """The stable order of keys, of numbers that hold key and place: that sort is far faster."""
+    bits, least = len(keys).bit_length(), keys.min(initial=0)
+    if int(keys.max(initial=0) - least) >> (63 - bits):
+        return np.argsort(keys, kind="stable")
+    packed = np.sort((keys - least) << bits | np.arange(len(keys)))
+    return packed & ((1 << bits) - 1)
+
+
+def _earliest(first: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Of the rows of each key, which begin where `first` holds, the first at its earliest time."""
+    starts = np.flatnonzero(first)
+    key = np.cumsum(first) - 1
+    at = np.flatnonzero(times == np.minimum.reduceat(times, starts)[key])
+    found = np.zeros(len(times), bool)
+    found[at[np.diff(key[at], prepend=-1) != 0]] = True
+    return found
 
 
 def _blocks(keys: np.ndarray) -> Iterator[np.ndarray]:
