@@ -346,6 +346,7 @@ def test_bytes_that_were_changed_are_read_or_refused():
     assert "refused" in outcomes
 
 
+@pytest.mark.slow
 def test_spark_writes_such_a_folder(tmp_path):
     pyspark = pytest.importorskip("pyspark.sql")
     spark = (
