@@ -102,7 +102,9 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_"))]
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.glob("*")) if not path.name.startswith((".", "_"))]
 
 
 def _is_part(path: Path) -> bool:

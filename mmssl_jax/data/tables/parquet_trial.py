@@ -44,12 +44,15 @@ def of_parts(parts: Sequence[tuple[Path, str | None]]) -> list[dict[str, Any]]:
     return found
 
 
-def _run(command: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+def _run(
+    command: str, *arguments: str, given: str | None = None
+) -> subprocess.CompletedProcess[str]:
     root = str(Path(__file__).parents[3])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     return subprocess.run(
         [sys.executable, "-P", "-c", command, *arguments],
         env=os.environ | {"PYTHONPATH": paths},
+        stdin=subprocess.DEVNULL if given is None else None,
         input=given,
         capture_output=True,
         encoding="utf-8",
