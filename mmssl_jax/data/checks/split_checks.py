@@ -75,7 +75,8 @@ def _refuse_shared(
     findings: Findings, where: Path | str, shared: csr_array, one: str, other: str
 ) -> None:
     pairs = shared.tocoo()
-    user, item = min(zip(pairs.row.tolist(), pairs.col.tolist(), strict=True))
+    user = int(pairs.row.min())
+    item = int(pairs.col[pairs.row == user].min())
     findings.error(
         "overlap",
         f"{where}: {shared.nnz} pairs are in both {one} and {other}, the first is user {user}, "

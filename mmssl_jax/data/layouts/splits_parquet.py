@@ -122,14 +122,19 @@ def write_split(path: Path, matrix: csr_array) -> None:
 
 def _read(examined: list[Examined], split: str) -> Split:
     """The pairs of the parts, one part after the other."""
-    extents = [(each.part, each.extents[split]) for each in examined if split in each.extents]
+    extents = [
+        (each.part, each.extents[split])
+        for each in examined
+        if split in each.extents and each.extents[split].pairs
+    ]
     total = sum(extent.pairs for _, extent in extents)
     ids = {column: np.empty(total, np.int32) for column in IDS}
     start = 0
     for part, extent in extents:
         with _refusing(part.path), without_stderr():
             frame = rows_of(part, split).collect(engine="streaming")
-            if len(frame) != extent.pairs:
+            found = (len(frame), *(frame[column].max() for column in IDS))
+            if found != extent or frame.select(pl.min_horizontal(pl.all().min())).item() < 0:
                 raise InputError(f"{part.path}: was changed while it was read; read it again")
             for column in IDS:
                 ids[column][start : start + len(frame)] = frame[column].to_numpy()
