@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, get_index_dtype
+from scipy.sparse import coo_array, csr_array, get_index_dtype
 
 from mmssl_jax.data import split_rules
 from mmssl_jax.data.checks import feature_checks, id_checks, split_checks
@@ -20,6 +20,7 @@ from mmssl_jax.errors import InputError
 MAX_COUNT = 50_000_000
 FEW, MAX_RATIO = 1_000_000, 100
 
+_STEP = 1 << 20  # pairs that are hashed at a time
 _NO_PAIRS = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
@@ -222,18 +223,21 @@ def check_counts(
 
 def _matrix(pairs: Pairs, shape: tuple[int, int]) -> tuple[csr_array, int]:
     """The pairs as a canonical matrix of ones, and how many repeats were merged."""
-    users, items = (np.asarray(ids, np.int64) for ids in pairs)
-    keys = np.unique(users * shape[1] + items)  # sorted by user, then item
-    users, indices = np.divmod(keys, max(shape[1], 1))
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=shape[0]))])
-    index = get_index_dtype(maxval=max(len(keys), *shape))  # int32, unless there are 2^31 pairs
-    entries = (np.ones(len(keys), np.float32), indices.astype(index), indptr.astype(index))
-    matrix = csr_array(entries, shape=shape)
-    matrix.has_canonical_format = True
-    return matrix, len(items) - len(keys)
+    users, items = (np.asarray(ids) for ids in pairs)
+    index = get_index_dtype(maxval=max(len(users), *shape))  # int32, unless there are 2^31 pairs
+    ids = (users.astype(index, copy=False), items.astype(index, copy=False))
+    # scipy counts the pairs of each user: no sort of all pairs, and repeats are summed.
+    matrix = coo_array((np.ones(len(items), np.float32), ids), shape=shape).tocsr()
+    matrix.data[:] = 1
+    return matrix, len(items) - matrix.nnz
 
 
 def _fingerprint(matrix: csr_array) -> str:
-    users = np.repeat(np.arange(len(matrix.indptr) - 1), np.diff(matrix.indptr))
-    pairs = np.stack([users, matrix.indices], axis=1).astype("<i8")
-    return hashlib.sha256(pairs.tobytes()).hexdigest()
+    """In steps, as the pairs of a large matrix would be another two of it."""
+    digest = hashlib.sha256()
+    for start in range(0, matrix.nnz, _STEP):
+        items = matrix.indices[start : start + _STEP]
+        places = np.arange(start, start + len(items))
+        users = np.searchsorted(matrix.indptr, places, side="right") - 1
+        digest.update(np.stack([users, items], axis=1).astype("<i8").tobytes())
+    return digest.hexdigest()

@@ -12,7 +12,7 @@ from mmssl_jax.data.checks.findings import ERROR_OF_REPEATS, WITHOUT_VAL, Findin
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.features import side
-from mmssl_jax.data.layouts import canonical, diffmm, lattice, lightgcn, mmrec, patterns
+from mmssl_jax.data.layouts import canonical, diffmm, lattice, lightgcn, mmrec, parquet, patterns
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import presplit
 from mmssl_jax.errors import InputError
@@ -22,7 +22,7 @@ IN_MEMORY = ":memory:"  # of a run whose data was read from no folder
 
 # A layout is a module with FILES (names or patterns, which it must all find in the folder) and
 # read(folder, modalities, findings). Of three FILES the second is the validation split.
-LAYOUTS = (canonical, diffmm, lattice, mmrec, lightgcn)
+LAYOUTS = (canonical, diffmm, lattice, mmrec, lightgcn, parquet)
 
 
 def load(
@@ -71,7 +71,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
     Even then InputError is raised where nothing more can be read.
     """
     layout = find(folder, findings)
-    own = [path for name in layout.FILES for path in patterns.matches(folder, name)]
+    own = [path for name in layout.FILES for path in files_of(layout, folder, name)]
     features.warn_of_unread(top(layout, folder), findings, but=own)
     return side.added(layout.read(folder, modalities, findings), top(layout, folder), findings)
 
@@ -86,7 +86,8 @@ def seen(folder: Path) -> ModuleType | None:
     """The layout of which a folder has any file."""
     if lattice.is_core(folder):
         return lattice
-    return next((each for each in LAYOUTS if any(_has(folder, name) for name in each.FILES)), None)
+    found = (each for each in LAYOUTS if any(files_of(each, folder, name) for name in each.FILES))
+    return next(found, None)
 
 
 def folders(root: Path) -> dict[str, str]:
@@ -108,7 +109,7 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
     core = lattice in known and lattice.is_core(folder)
     for layout in known:
         names = canonical.FILES if core and layout is lattice else layout.FILES
-        present = [name for name in names if _has(folder, name)]
+        present = [name for name in names if files_of(layout, folder, name)]
         missing = [name for name in names if name not in present]
         without_val = len(names) == len(SPLITS) and missing == [names[1]]
         renamed = _val_by_another_name(folder, names[1]) if without_val else ""
@@ -116,7 +117,7 @@ def find(folder: Path, findings: Findings, known: Sequence[ModuleType] = LAYOUTS
         settled = without_val and not renamed and (rules.final or rules.val_seed is not None)
         if present and missing and not settled:
             hint = f"; {renamed or WITHOUT_VAL}" if without_val else ""
-            beside = patterns.matches(folder, present[0])[0].relative_to(folder)
+            beside = files_of(layout, folder, present[0])[0].relative_to(folder)
             findings.error(
                 "files", f"{folder}: {patterns.said(missing)} missing beside {beside}{hint}"
             )
@@ -151,7 +152,7 @@ def _warn_of_others(
     for other in known:
         if in_core and other is canonical:
             continue  # these files are the core's own, which are read
-        complete = all(_has(folder, name) for name in other.FILES)
+        complete = all(files_of(other, folder, name) for name in other.FILES)
         if other is not chosen and complete and not _same_files(folder, chosen, other):
             findings.warn(
                 "files",
@@ -173,11 +174,17 @@ def _same_files(folder: Path, chosen: ModuleType, other: ModuleType) -> bool:
 
 def is_canonical(folder: Path) -> bool:
     """Whether the folder is in the canonical layout, the one that this project writes."""
-    return any(_has(folder, name) for name in canonical.FILES) and not lattice.is_core(folder)
+    if lattice.is_core(folder):
+        return False
+    forms = (canonical, parquet)
+    return any(files_of(form, folder, name) for form in forms for name in form.FILES)
 
 
-def _has(folder: Path, pattern: str) -> bool:
-    return bool(patterns.matches(folder, pattern))
+def files_of(layout: ModuleType, folder: Path, name: str) -> list[Path]:
+    """The files in a folder that one of a layout's `FILES` means."""
+    if layout is parquet:
+        return parquet.files(folder, name)
+    return patterns.matches(folder, name)
 
 
 def _demo(modalities: str, seed: int, findings: Findings) -> Dataset:

@@ -83,7 +83,7 @@ def _without(matrix: csr_array, others: csr_array) -> csr_array:
     """The pairs of a matrix that are not among `others`, which are all in it."""
     width = max(matrix.shape[1], 1)
     keys, gone = (_keys(each, width) for each in (matrix, others))
-    return _only(matrix, ~np.isin(keys, gone))
+    return _only(matrix, ~np.isin(keys, gone, assume_unique=True))
 
 
 def _keys(matrix: csr_array, width: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """How the pairs of a raw table are dealt out to train, val and test."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 SPLITS = ("train", "val", "test")
@@ -7,6 +9,7 @@ Pairs = tuple[np.ndarray, np.ndarray]  # (users [n], items [n]), integers
 
 _TRAIN, _VAL, _TEST = range(len(SPLITS))
 _FEWEST = 3  # pairs of a user, below which all of them are trained on
+_BLOCK = 1 << 22  # pairs that are ordered at a time, and the rest of a user's
 _COLD = 5  # one in so many items is cold
 
 
@@ -23,11 +26,14 @@ def per_user(users: np.ndarray, seed: int) -> np.ndarray:
     Returns:
       For each pair the index of its split in `SPLITS`, int8 [n].
     """
-    key = np.random.default_rng(seed).random(len(users))
-    rank, counts = _rank(users, np.lexsort((key, users)))
-    held = np.where(counts < 10, 2, counts // 5)
-    held[counts < _FEWEST] = 0
-    return np.select([rank < held // 2, rank < held], [_TEST, _VAL], _TRAIN).astype(np.int8)
+    rng, labels = np.random.default_rng(seed), np.empty(len(users), np.int8)
+    for part in _blocks(users):
+        own = users[part]
+        rank, counts = _rank(own, np.lexsort((rng.random(len(own)), own)))
+        held = np.where(counts < 10, 2, counts // 5)
+        held[counts < _FEWEST] = 0
+        labels[part] = np.select([rank < held // 2, rank < held], [_TEST, _VAL], _TRAIN)
+    return labels
 
 
 def some_per_user(users: np.ndarray, seed: int) -> np.ndarray:
@@ -35,9 +41,11 @@ def some_per_user(users: np.ndarray, seed: int) -> np.ndarray:
 
     Users with fewer than 3 pairs hold out none. Arguments as of `per_user`; bool [n].
     """
-    key = np.random.default_rng(seed).random(len(users))
-    rank, counts = _rank(users, np.lexsort((key, users)))
-    held: np.ndarray = (counts >= _FEWEST) & (rank < np.maximum(counts // 10, 1))
+    rng, held = np.random.default_rng(seed), np.empty(len(users), bool)
+    for part in _blocks(users):
+        own = users[part]
+        rank, counts = _rank(own, np.lexsort((rng.random(len(own)), own)))
+        held[part] = (counts >= _FEWEST) & (rank < np.maximum(counts // 10, 1))
     return held
 
 
@@ -53,9 +61,27 @@ def leave_last(users: np.ndarray, times: np.ndarray, rows: np.ndarray) -> np.nda
       For each pair the index of its split in `SPLITS`, int8 [n]. Users with fewer than 3 pairs
       have all of them in train.
     """
-    rank, counts = _rank(users, np.lexsort((rows, times, users)))
-    from_last = np.where(counts < _FEWEST, _FEWEST, counts - 1 - rank)
-    return np.select([from_last == 0, from_last == 1], [_TEST, _VAL], _TRAIN).astype(np.int8)
+    labels = np.zeros(len(users), np.int8)
+    for part in _blocks(users):
+        starts = np.flatnonzero(np.diff(users[part], prepend=-1))
+        counts = np.diff(starts, append=part.stop - part.start)
+        left = np.repeat(counts >= _FEWEST, counts)
+        for split in (_TEST, _VAL):
+            last = _last(left, times[part], rows[part], starts, counts)
+            labels[part][last] = split
+            left &= ~last
+    return labels
+
+
+def _last(
+    left: np.ndarray, times: np.ndarray, rows: np.ndarray, starts: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """The last pair of each user that has some `left`, without a sort; bool [n]."""
+    for values in (times, rows):
+        least = -np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min
+        most = np.maximum.reduceat(np.where(left, values, least), starts)
+        left = left & (values == np.repeat(most, counts))
+    return left
 
 
 def cold_items(items: np.ndarray, num_items: int, seed: int) -> np.ndarray:
@@ -82,7 +108,11 @@ def cold_items(items: np.ndarray, num_items: int, seed: int) -> np.ndarray:
 def seen(users: np.ndarray, items: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Which pairs are of users and items that have a training pair; bool [n]."""
     trained = labels == _TRAIN
-    return np.isin(users, users[trained]) & np.isin(items, items[trained])
+    both = np.ones(len(labels), bool)
+    for ids in (users, items):
+        known = np.bincount(ids[trained], minlength=ids.max(initial=0) + 1) > 0
+        both &= known[ids]
+    return both
 
 
 def by_label(users: np.ndarray, items: np.ndarray, labels: np.ndarray) -> dict[str, Pairs]:
@@ -93,8 +123,19 @@ def by_label(users: np.ndarray, items: np.ndarray, labels: np.ndarray) -> dict[s
     }
 
 
+def _blocks(users: np.ndarray) -> Iterator[slice]:
+    """Parts of ascending `users`, no user in two of them: sorting all at once takes memory."""
+    start = 0
+    while start < len(users):
+        last = users[min(start + _BLOCK, len(users)) - 1]
+        end = int(np.searchsorted(users, last, side="right"))
+        yield slice(start, end)
+        start = end
+
+
 def _rank(users: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each pair's place among those of its user, by `order`, and how many its user has."""
+    users = users - users[:1]
     degrees = np.bincount(users)
     starts = np.cumsum(degrees) - degrees
     rank = np.empty(len(users), np.int64)

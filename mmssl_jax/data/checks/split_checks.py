@@ -52,7 +52,7 @@ def check_splits(
     if "train" in splits:
         _check_cold(findings, where, splits["train"])
     if len(splits) == 3:
-        _check_unused(findings, where, sum(splits.values()))
+        _check_unused(findings, where, splits)
 
 
 def check_recorded(
@@ -61,9 +61,11 @@ def check_recorded(
     """Refuses splits whose fingerprint is not the one that the folder's dataset.json records."""
     for split, fingerprint in actual.items():
         if recorded.get(split, fingerprint) != fingerprint:
+            file = Path(where) / f"{split}.json"
+            of = file if file.is_file() else f"{where}: the {split} split"
             findings.error(
                 "fingerprint",
-                f"{Path(where) / split}.json: does not have the sha256 that dataset.json records, "
+                f"{of}: does not have the sha256 that dataset.json records, "
                 "so it was edited or damaged; import the data again, or remove 'sha256' from "
                 "dataset.json",
             )
@@ -73,7 +75,8 @@ def _refuse_shared(
     findings: Findings, where: Path | str, shared: csr_array, one: str, other: str
 ) -> None:
     pairs = shared.tocoo()
-    user, item = min(zip(pairs.row.tolist(), pairs.col.tolist(), strict=True))
+    user = int(pairs.row.min())
+    item = int(pairs.col[pairs.row == user].min())
     findings.error(
         "overlap",
         f"{where}: {shared.nnz} pairs are in both {one} and {other}, the first is user {user}, "
@@ -105,9 +108,11 @@ def _check_cold(findings: Findings, where: Path | str, train: csr_array) -> None
             findings.warn("cold", f"{where}: {count} of {len(degree)} {kind} have no training pair")
 
 
-def _check_unused(findings: Findings, where: Path | str, pairs: csr_array) -> None:
+def _check_unused(findings: Findings, where: Path | str, splits: Mapping[str, csr_array]) -> None:
     """Users and items without any pair; those below the largest index in use are gaps."""
-    for kind, degree in _degrees(pairs).items():
+    degrees = [_degrees(matrix) for matrix in splits.values()]
+    for kind in degrees[0]:
+        degree = np.sum([of_split[kind] for of_split in degrees], axis=0)
         used = np.flatnonzero(degree)
         if unused := len(degree) - len(used):
             loud = unused > len(degree) / 10  # a few are common, many mean that data is missing

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mmssl_jax.data import loading
@@ -13,7 +14,7 @@ from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.features import side
 from mmssl_jax.data.importing import added_features, catalogue
 from mmssl_jax.data.importing.options import LAYOUTS, ImportOptions
-from mmssl_jax.data.layouts import canonical, diffmm, lattice, mmrec, patterns
+from mmssl_jax.data.layouts import canonical, diffmm, lattice, mmrec, parquet, patterns
 from mmssl_jax.data.layouts.splits_json import read_json_object
 from mmssl_jax.errors import InputError
 
@@ -39,11 +40,10 @@ def read(
             f"--min-rating is for matrices and tables (give the path of a .inter file itself); "
             f"{folder} is read as neither"
         )
-    in_core = layout is lattice and lattice.is_core(folder)
     top = loading.top(layout, folder)
     beside = features.beside(top)
     beside = {name: path for name, path in beside.items() if name not in options.modalities}
-    read = (*options.modalities.values(), *beside.values(), *_matching(top, layout.FILES))
+    read = (*options.modalities.values(), *beside.values(), *_own(layout, top))
     features.warn_of_unread(top, findings, but=read)
     kept = features.find(top).keys() - options.modalities.keys()
     dataset = layout.read(folder, ",".join(sorted(kept)) or features.NONE, findings)
@@ -64,13 +64,24 @@ def read(
     source: dict[str, Any] = {"layout": options.layout or names[layout]}
     if options.min_rating is not None:
         source["min_rating"] = options.min_rating
-    if layout is canonical and (folder / canonical.ABOUT).is_file():
+    if layout in (canonical, parquet) and (folder / canonical.ABOUT).is_file():
         source["imported_from"] = read_json_object(folder / canonical.ABOUT).get("source")
-    core = os.path.basename(os.path.abspath(folder))
-    own = [f"{core}/{name}" for name in canonical.FILES] if in_core else layout.FILES
-    own = [folder.name] if folder.is_file() else own
-    paths = sorted({*_matching(top, (*_BESIDE, *own)), *beside.values()})
+    paths = sorted({*_pairs(layout, folder, top), *_matching(top, _BESIDE), *beside.values()})
     return dataset, source, {str(path.relative_to(top)): path for path in paths}
+
+
+def _own(layout: ModuleType, folder: Path) -> list[Path]:
+    return [path for name in layout.FILES for path in loading.files_of(layout, folder, name)]
+
+
+def _pairs(layout: ModuleType, folder: Path, top: Path) -> list[Path]:
+    """The files that the splits were read from."""
+    if folder.is_file():
+        return [top / folder.name]
+    if layout is lattice and lattice.is_core(folder):
+        folder = Path(os.path.abspath(folder))
+        return _matching(folder, canonical.FILES)
+    return _own(layout, folder)
 
 
 def _matching(folder: Path, names: Sequence[str]) -> list[Path]:

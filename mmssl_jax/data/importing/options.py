@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmssl_jax.data.checks.findings import REPEATS
 from mmssl_jax.data.importing import catalogue as catalogues
-from mmssl_jax.data.layouts import canonical, diffmm, lattice, lightgcn, mmrec
+from mmssl_jax.data.layouts import canonical, diffmm, lattice, lightgcn, mmrec, parquet
 from mmssl_jax.data.tables import id_spelling as spellings
 from mmssl_jax.data.tables import likes
 
@@ -21,6 +21,7 @@ LAYOUTS = {
     "sslrec": diffmm,
     "mmrec": mmrec,
     "lightgcn": lightgcn,
+    "parquet": parquet,
 }
 PER_USER, LEAVE_LAST, COLD_ITEMS, BY_TIME = SPLITS = (
     *("per-user", "leave-last", "cold-items", "by-time"),

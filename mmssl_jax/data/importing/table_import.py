@@ -20,6 +20,7 @@ from mmssl_jax.data.importing.options import (
 )
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import interactions, split_column, time_split, unpacked
+from mmssl_jax.data.tables.table import Table, only
 from mmssl_jax.errors import InputError
 
 _FRACTIONS = (0.8, 0.1, 0.1)
@@ -62,7 +63,7 @@ def read(
 
 
 def _assembled(
-    table: interactions.Table, labels: np.ndarray, options: ImportOptions, findings: Findings
+    table: Table, labels: np.ndarray, options: ImportOptions, findings: Findings
 ) -> Dataset:
     """The data set of the pairs, by the split that `labels` [n] give each."""
     top = options.path.resolve()
@@ -79,7 +80,7 @@ def _assembled(
     )
 
 
-def _read(path: Path | dict[str, Path], options: ImportOptions) -> interactions.Table:
+def _read(path: Path | dict[str, Path], options: ImportOptions) -> Table:
     return interactions.read(
         path,
         table_rules.columns(options, path),
@@ -108,9 +109,7 @@ def _check(options: ImportOptions, split: str) -> None:
         raise InputError(f"--unseen drop would leave nothing to test of --split {split}")
 
 
-def _labels(
-    table: interactions.Table, options: ImportOptions, split: str
-) -> tuple[np.ndarray, dict[str, Any]]:
+def _labels(table: Table, options: ImportOptions, split: str) -> tuple[np.ndarray, dict[str, Any]]:
     """For each pair the index of its split, int8 [n], and what dataset.json says of it besides."""
     if table.labels is not None:
         return table.labels, {}
@@ -127,7 +126,7 @@ def _labels(
 
 
 def _by_time(
-    table: interactions.Table, times: np.ndarray, options: ImportOptions
+    table: Table, times: np.ndarray, options: ImportOptions
 ) -> tuple[np.ndarray, dict[str, str]]:
     """The labels, and when each of val and test starts."""
     if options.val_since is None:
@@ -158,25 +157,23 @@ def _by_time(
     return labels, since
 
 
-def _warn_of_unseen(
-    table: interactions.Table, labels: np.ndarray, path: Path, findings: Findings
-) -> None:
+def _warn_of_unseen(table: Table, labels: np.ndarray, path: Path, findings: Findings) -> None:
     counted = _count_unseen(table, labels, ~splits.seen(table.users, table.items, labels))
     if counted:
         findings.warn("unseen", f"{path}: {counted}; --unseen drop leaves these pairs out")
 
 
 def _seen_alone(
-    table: interactions.Table, labels: np.ndarray, path: Path, findings: Findings
-) -> tuple[interactions.Table, np.ndarray]:
+    table: Table, labels: np.ndarray, path: Path, findings: Findings
+) -> tuple[Table, np.ndarray]:
     """The pairs whose user and item are both in training, with ids of their own."""
     kept = splits.seen(table.users, table.items, labels)
     if counted := _count_unseen(table, labels, ~kept):
         findings.warn("unseen", f"{path}: left out by --unseen drop: {counted}")
-    return interactions.only(table, kept), labels[kept]
+    return only(table, kept), labels[kept]
 
 
-def _count_unseen(table: interactions.Table, labels: np.ndarray, unseen: np.ndarray) -> str:
+def _count_unseen(table: Table, labels: np.ndarray, unseen: np.ndarray) -> str:
     """What is held out of users and items that training lacks, in words; '' for nothing."""
     trained = labels == 0
     counts = []
@@ -184,10 +181,17 @@ def _count_unseen(table: interactions.Table, labels: np.ndarray, unseen: np.ndar
         held = labels == label
         if pairs := int((held & unseen).sum()):
             users, items = (
-                len(np.setdiff1d(ids[held], ids[trained])) for ids in (table.users, table.items)
+                _count_lacking(ids, held, trained) for ids in (table.users, table.items)
             )
             counts.append(
                 f"{pairs} of {int(held.sum())} {split} pairs are of {users} users or {items} items "
                 "that training lacks"
             )
     return ", ".join(counts)
+
+
+def _count_lacking(ids: np.ndarray, held: np.ndarray, trained: np.ndarray) -> int:
+    """How many of the held out ids are not trained on."""
+    lacking = np.bincount(ids[held], minlength=ids.max() + 1) > 0
+    lacking[ids[trained]] = False
+    return int(lacking.sum())

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mmssl_jax.data import loading
-from mmssl_jax.data.layouts import lightgcn, mmrec
+from mmssl_jax.data.layouts import lightgcn, mmrec, parquet
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import presplit
 from mmssl_jax.errors import InputError
@@ -25,6 +25,8 @@ def is_table(path: Path, asked_as_table: bool) -> bool:
             tables = sorted(path.glob(mmrec.FILES[0]))
             unsplit = len(tables) == 1 and not mmrec.is_one(tables[0])
             return unsplit or bool(presplit.folds(path))
+        if layout is parquet:
+            return not parquet.is_own(path) and bool(presplit.folds(path))
         return layout is lightgcn and not lightgcn.fits(path) and bool(presplit.folds(path))
     return bool(presplit.folds(path))
 

@@ -9,12 +9,13 @@ from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.importing.options import LEAVE_LAST, TIMED, ImportOptions
 from mmssl_jax.data.tables import interactions, presplit
 from mmssl_jax.data.tables import times as table_times
+from mmssl_jax.data.tables.table import Table
 from mmssl_jax.errors import InputError
 
 
 def warn(
     path: Path | dict[str, Path],
-    table: interactions.Table,
+    table: Table,
     split: str,
     options: ImportOptions,
     findings: Findings,
@@ -67,7 +68,7 @@ def _warn_of_files(
         features.warn_of_unread(options.path, findings, but=options.modalities.values())
 
 
-def _warn_of_repeats(table: interactions.Table, path: Path, findings: Findings) -> None:
+def _warn_of_repeats(table: Table, path: Path, findings: Findings) -> None:
     steps = list(table.counts.items())
     for (_, rows), (name, pairs) in itertools.pairwise(steps):
         if name == interactions.DISTINCT and rows > pairs:

@@ -1,6 +1,7 @@
 """The folder that training reads and every importer writes.
 
-    train.json val.json test.json   user index -> list of item indices
+    train.json val.json test.json   user index -> list of item indices; many pairs are in Parquet:
+    train.parquet ...               columns user and item, whole numbers (`layouts.parquet`)
     <modality>_feat.npy             row i is item i
     <modality>_present.npy          boolean for each item: is row i real (optional)
     user_<name>_feat.npy, attribute_<name>_feat.npy, augmented_edges.npy (optional): `features.side`
@@ -12,7 +13,7 @@ that repeats train.json as a pickle, and item_attribute.csv with titles.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,17 @@ from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.data.dataset import Dataset, assemble
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.features import side
-from mmssl_jax.data.layouts import attributes
+from mmssl_jax.data.layouts import attributes, id_tables
 from mmssl_jax.data.layouts.counts import Counts
 from mmssl_jax.data.layouts.splits_json import Split, read_json_object, read_splits, write_split
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import text
 from mmssl_jax.files.new_folder import new_folder
 
 FILES = tuple(f"{split}.json" for split in SPLITS)
+PARQUET_FILES = tuple(f"{split}.parquet" for split in SPLITS)
+FORMS = (FILES, PARQUET_FILES)
+MOST_IN_JSON = 2_000_000  # pairs of all splits; more are written as Parquet
 ABOUT, _TRAIN_MAT = "dataset.json", "train_mat"
 _ABOUT_TYPES = {
     "name": str,
@@ -44,23 +47,33 @@ _ABOUT_TYPES = {
 
 
 def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
-    """Reads the folder with the chosen modalities; raises InputError.
+    """`read_with` of JSON."""
+    return read_with(read_splits, folder, modalities, findings)
+
+
+def read_with(
+    read_pairs: Callable[[Path, Findings], dict[str, Split]],
+    folder: Path,
+    modalities: str,
+    findings: Findings,
+) -> Dataset:
+    """Reads the folder with the chosen modalities and its pairs by `read_pairs`; raises InputError.
 
     There are as many users and items as the largest of: the ids in the splits, the counts in
     dataset.json, the shape of train_mat, and for items the rows of every feature file, chosen or
     not, so that the choice of modalities does not change what is ranked.
     """
-    about = findings.attempt("about", _read_about, folder / ABOUT) or {}
+    about = findings.attempt("about", read_about, folder / ABOUT) or {}
     found = features.find(folder)
     chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
-    splits = read_splits(folder, findings)
+    splits = read_pairs(folder, findings)
     counts = Counts(folder, splits.values())
     counts.add(ABOUT, about.get("users"), about.get("items"))
     counts.add_rows(found, chosen, findings)
     _check_train_mat(folder / _TRAIN_MAT, splits.get("train"), counts, findings)
     shape = counts.settle(findings, settled_by=ABOUT)
-    users = findings.attempt("ids", _read_table, folder / "users.tsv", shape[0])
-    items = findings.attempt("ids", _read_table, folder / "items.tsv", shape[1])
+    users = findings.attempt("ids", id_tables.read, folder / "users.tsv", shape[0])
+    items = findings.attempt("ids", id_tables.read, folder / "items.tsv", shape[1])
     items = items or attributes.read(folder, shape[1], findings)
     values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
     return assemble(
@@ -69,9 +82,9 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
         shape,
         {split: (part.users, part.items) for split, part in splits.items()},
         values,
-        user_ids=_column(users, 1),
-        item_ids=_column(items, 1),
-        item_titles=_column(items, 2),
+        user_ids=id_tables.column(users, 1),
+        item_ids=id_tables.column(items, 1),
+        item_titles=id_tables.column(items, 2),
         present=present,
         synthetic=about.get("synthetic", False),
         repeats=about.get("repeats", False),
@@ -107,7 +120,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
     try:
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
             return
-        if not all((folder / name).is_file() for name in FILES):
+        if not any(all((folder / name).is_file() for name in form) for form in FORMS):
             raise InputError(
                 f"{folder}: exists already, and is not a data folder that was imported"
                 "; name another"
@@ -121,8 +134,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
 
 
 def _write_files(dataset: Dataset, folder: Path, source: Mapping[str, Any]) -> None:
-    for split in SPLITS:
-        write_split(folder / f"{split}.json", getattr(dataset, split))
+    _write_pairs(dataset, folder)
     for name, values in dataset.features.items():
         np.save(folder / f"{name}{features.SUFFIX}", values, allow_pickle=False)
     for name, mask in dataset.present.items():
@@ -136,10 +148,10 @@ def _write_files(dataset: Dataset, folder: Path, source: Mapping[str, Any]) -> N
     if dataset.augmented is not None:
         np.save(folder / side.AUGMENTED, dataset.augmented, allow_pickle=False)
     if dataset.user_ids is not None:
-        _write_table(folder / "users.tsv", [dataset.user_ids])
+        id_tables.write(folder / "users.tsv", [dataset.user_ids])
     if dataset.item_ids is not None:
         titles = [] if dataset.item_titles is None else [dataset.item_titles]
-        _write_table(folder / "items.tsv", [dataset.item_ids, *titles])
+        id_tables.write(folder / "items.tsv", [dataset.item_ids, *titles])
     about = {
         "name": dataset.name,
         "synthetic": dataset.synthetic,
@@ -157,7 +169,21 @@ def _write_files(dataset: Dataset, folder: Path, source: Mapping[str, Any]) -> N
     (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def _read_about(path: Path) -> dict[str, Any]:
+def _write_pairs(dataset: Dataset, folder: Path) -> None:
+    """As JSON or, where there are many, as Parquet."""
+    splits = {split: getattr(dataset, split) for split in SPLITS}
+    if sum(matrix.nnz for matrix in splits.values()) <= MOST_IN_JSON:
+        for split, matrix in splits.items():
+            write_split(folder / f"{split}.json", matrix)
+        return
+    # Here, as it loads polars, which small data does not need.
+    from mmssl_jax.data.layouts import splits_parquet
+
+    for split, matrix in splits.items():
+        splits_parquet.write_split(folder / f"{split}.parquet", matrix)
+
+
+def read_about(path: Path) -> dict[str, Any]:
     """What dataset.json says, of the entries that are read, each of its type; {} without one."""
     if not path.is_file():
         return {}
@@ -184,7 +210,7 @@ def _check_train_mat(path: Path, train: Split | None, counts: Counts, findings: 
     counts.add(_TRAIN_MAT, *matrix.shape)
     if train is not None:
         width = max(matrix.shape[1], train.num_items)
-        ours = np.unique(train.users * width + train.items)
+        ours = np.unique(train.users.astype(np.int64) * width + train.items)
         theirs = np.unique((matrix.users * width + matrix.items)[matrix.values > 0])
         if differing := len(np.setxor1d(ours, theirs, assume_unique=True)):
             findings.warn(
@@ -192,34 +218,3 @@ def _check_train_mat(path: Path, train: Split | None, counts: Counts, findings: 
                 f"{path}: {differing} pairs are in it or in train.json but not in both; train.json "
                 "is what is read",
             )
-
-
-def _read_table(path: Path, count: int) -> list[list[str]] | None:
-    """The rows by index, or None without the table; every index must be there once."""
-    if not path.is_file():
-        return None
-    lines = text.read(path, encoding="utf-8").split("\n")
-    rows = [line.split("\t") for line in lines if line]
-    by_index = {row[0]: row for row in rows if len(row) > 1}
-    if len(rows) != count or by_index.keys() != {str(index) for index in range(count)}:
-        raise InputError(
-            f"{path}: must list every index from 0 to {count - 1} once, as index, tab, raw id"
-        )
-    return [by_index[str(index)] for index in range(count)]
-
-
-def _column(rows: list[list[str]] | None, number: int) -> tuple[str, ...] | None:
-    """A column of a table, or None where no row has it; rows that are shorter have ''."""
-    if rows is None or all(len(row) <= number for row in rows):
-        return None
-    return tuple(row[number] if len(row) > number else "" for row in rows)
-
-
-def _write_table(path: Path, columns: Sequence[Sequence[str]]) -> None:
-    lines = []
-    for index, row in enumerate(zip(*columns, strict=True)):
-        for value in row:
-            if any(separator in value for separator in "\t\n\r"):
-                raise InputError(f"{path.name}: {value!r} has a tab or a line break")
-        lines.append("\t".join((str(index), *row)) + "\n")
-    path.write_text("".join(lines), encoding="utf-8", newline="\n")

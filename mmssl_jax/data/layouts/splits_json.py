@@ -18,7 +18,7 @@ _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")  # one spelling for each user: 7 and 0
 
 
 class Split(NamedTuple):
-    """The pairs of one file, int64 [n] each, and the counts its ids imply.
+    """The pairs of one file, int64 or int32 [n] each, and the counts its ids imply.
 
     A user with an empty list counts as a user.
     """

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from mmssl_jax.data.tables import (
+    coded,
     column_names,
     json_rows,
     parquet_trial,
@@ -18,10 +19,11 @@ from mmssl_jax.data.tables import (
     unused_columns,
 )
 from mmssl_jax.data.tables import values as table_values
+from mmssl_jax.data.tables.coded import Rows
 from mmssl_jax.data.tables.values import IDS
 from mmssl_jax.errors import InputError
 
-Columns = tuple[pl.DataFrame, dict[str, str], list[str]]
+Columns = tuple[Rows, dict[str, str], list[str]]
 MAX_LINE, MAX_COLUMNS = 1 << 20, 1000  # bytes, and columns: each costs polars kilobytes
 MAX_ROWS = 1 << 27
 FEW_ROWS, ROWS_PER_BYTE = 1 << 20, 4  # more in a Parquet file are one row, repeated to fill memory
@@ -37,6 +39,7 @@ _NOT_TEXT = {
     b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
 }
 _SUFFIXES = {".csv": ",", ".tsv": "\t"}
+_REPEATS = "repeats the header"  # no role
 _SHOWN, _SAMPLE = 64, 200  # bytes that show what a file is; lines that show whether it has a header
 
 
@@ -45,9 +48,9 @@ def read_columns(
 ) -> Columns:
     """The columns that `columns` asks for, named by their roles; their own names; warnings.
 
-    'user', 'item' and 'split' are text, and rows without a user or an item are left out. The others
-    are as the file has them: text, unless it is Parquet. Arguments and errors are those of
-    `tables.read`.
+    'split' is text, and rows without a user or an item are left out. The others are as the file has
+    them: text, unless it is Parquet, or times and ratings that are all numbers. Arguments and
+    errors are those of `interactions.read`.
     """
     with _refusing(path):
         if not path.is_file():
@@ -58,7 +61,9 @@ def read_columns(
                 _only_for_text(path, "JSON, whose values", separator, header)
                 _check_kind(path, start)
                 frame, taken, said = json_rows.read(path, stream, columns)
-                return _chosen(path, frame, taken, said)
+                own = dict.fromkeys(taken)
+                rows = coded.collect(path, frame.lazy(), {role: role for role in own})
+                return _chosen(path, rows, taken, said)
         if start.startswith(_PARQUET):
             _only_for_text(path, "Parquet, whose columns", separator, header)
             parquet_trial.survive(path, columns)
@@ -84,8 +89,7 @@ def read_parquet(path: Path, columns: Mapping[str, str | None]) -> Columns:
             path, names, columns, "", lambda role, name: table_values.fits(kinds[name], role)
         )
         said += unused_columns.said(path, names, taken)
-        chosen = table.select(**{role: pl.col(name) for role, name in taken.items()})
-        return _chosen(path, chosen.collect(engine="streaming"), taken, said)
+        return _chosen(path, coded.collect(path, table, taken), taken, said)
 
 
 def check_text(
@@ -159,13 +163,13 @@ def _read_text(
         taken = column_names.take_by_number(path, names, columns, first)
         said = unused_columns.said_by_number(path, first, taken)
     # All columns are parsed, or a line with a field too many would shift the others unseen.
-    frame = table.select(**{role: pl.col(name) for role, name in taken.items()}).collect(
-        engine="streaming", optimizations=pl.QueryOptFlags(projection_pushdown=False)
-    )
-    said += text_rows.said_of_quotes(path, frame, rows - header, joined, separator, names, taken)
+    every = pl.QueryOptFlags(projection_pushdown=False)
+    repeats = pl.all_horizontal([pl.col(name).eq_missing(pl.lit(name)) for name in taken.values()])
+    read = coded.collect(path, table, taken, {_REPEATS: repeats}, optimizations=every)
+    said += text_rows.said_of_quotes(path, read, rows - header, joined, separator, names, taken)
     if header:
-        frame = _without_headers(path, frame, taken, said)
-    return _chosen(path, frame, taken, said)
+        read = _without_headers(path, read, said)
+    return _chosen(path, read, taken, said)
 
 
 def _taken_by_name(
@@ -182,31 +186,31 @@ def _taken_by_name(
     return taken, said + unused_columns.said(path, names, taken)
 
 
-def _without_headers(
-    path: Path, frame: pl.DataFrame, taken: Mapping[str, str], said: list[str]
-) -> pl.DataFrame:
+def _without_headers(path: Path, rows: Rows, said: list[str]) -> Rows:
     """Without rows that repeat the header, as files that were joined have them."""
-    repeats = frame.select(
-        [pl.all_horizontal([pl.col(role).eq_missing(name) for role, name in taken.items()])]
-    ).to_series()
-    if repeats.any():
-        said.append(
-            f"{path}: {repeats.sum()} rows repeat the names of the columns and were left out"
-        )
-    return frame.filter(~repeats)
+    repeats = rows.frame[_REPEATS]
+    if not repeats.any():
+        return rows
+    said.append(f"{path}: {repeats.sum()} rows repeat the names of the columns and were left out")
+    return rows._replace(frame=rows.frame.filter(~repeats))
 
 
-def _chosen(path: Path, frame: pl.DataFrame, taken: dict[str, str], said: list[str]) -> Columns:
+def _chosen(path: Path, rows: Rows, taken: dict[str, str], said: list[str]) -> Columns:
     """The rows that have ids, each column in the type of its role."""
-    frame = pl.DataFrame(
-        {role: table_values.read(path, frame[role], role, name) for role, name in taken.items()}
-    )
-    full = frame.drop_nulls([role for role in IDS if role in taken])
+    ids = [role for role in IDS if role in taken]
+    for role in ids:
+        texts = table_values.without_blanks(rows.texts[role])
+        rows = coded.respelt(rows, role, texts) if texts.null_count() else rows
+    frame = rows.frame.select(list(taken))
+    for role in [role for role in taken if role not in ids]:
+        column = table_values.read(path, frame[role], role, taken[role])
+        frame = frame.with_columns(column.alias(role))
+    full = frame.drop_nulls(ids) if any(frame[role].null_count() for role in ids) else frame
     if full.is_empty():
         raise InputError(f"{path}: no row has both a user and an item; check the columns taken")
     if empty := len(frame) - len(full):
         said.append(f"{path}: {empty} rows without a user or an item were left out")
-    return full, taken, said
+    return Rows(full, rows.texts), taken, said
 
 
 @contextlib.contextmanager

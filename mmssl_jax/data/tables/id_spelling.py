@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from mmssl_jax.data.tables import coded
+from mmssl_jax.data.tables.coded import Rows
 from mmssl_jax.data.tables.column_names import listed
 
 JOIN, KEEP, DROP = "join", "keep", "drop"
@@ -19,23 +21,24 @@ _EXACT = 1 << 53  # whole numbers up to here are exact as floats
 
 
 def clean(
-    path: Path, frame: pl.DataFrame, taken: dict[str, str], null_ids: str, spelling: str
-) -> tuple[pl.DataFrame, list[str]]:
+    path: Path, rows: Rows, taken: dict[str, str], null_ids: str, spelling: str
+) -> tuple[Rows, list[str]]:
     """The rows with ids, spelt as `spelling` has it, and what is to be said of it.
 
     Args:
       path: named in what is said.
-      frame: 'user' and 'item' as text without null.
+      rows: those that have a user and an item.
       taken: the columns' own names.
       null_ids: whether to `DROP` or `KEEP` rows with ids such as nan, None, null.
       spelling: whether to `JOIN` or `KEEP` ids in different spellings.
     """
     said: list[str] = []
     for role in ("user", "item"):
-        frame = _without_null_words(path, frame, role, taken[role], null_ids, said)
-        spelt = _spelt(path, frame[role], taken[role], spelling, said)
-        frame = frame.with_columns(spelt.alias(role))
-    return frame, said
+        rows = _without_null_words(path, rows, role, taken[role], null_ids, said)
+        rows = coded.in_use(rows, role)
+        spelt = _spelt(path, rows.texts[role], taken[role], spelling, said)
+        rows = rows if spelt is rows.texts[role] else coded.respelt(rows, role, spelt)
+    return rows, said
 
 
 def spell(ids: pl.Series) -> pl.Series:
@@ -93,27 +96,30 @@ def said_of_matches(
 
 
 def _without_null_words(
-    path: Path, frame: pl.DataFrame, role: str, name: str, null_ids: str, said: list[str]
-) -> pl.DataFrame:
-    words = frame[role].str.strip_chars().str.contains(NO_VALUE)
+    path: Path, rows: Rows, role: str, name: str, null_ids: str, said: list[str]
+) -> Rows:
+    texts, counts = rows.texts[role], coded.counts(rows, role)
+    words = texts.str.strip_chars().str.contains(NO_VALUE) & pl.Series(counts > 0)
     if not words.any():
-        return frame
-    found = frame[role].filter(words).unique().sort().to_list()
+        return rows
+    found = texts.filter(words).to_list()
+    having = int(counts[words.to_numpy()].sum())
     done = "they were left out" if null_ids == DROP else "they are kept"
     other = KEEP if null_ids == DROP else DROP
-    if words.all():
+    if having == len(rows.frame):
         done, null_ids = "they are kept, as there is nothing else", KEEP
     said.append(
-        f"{path}: {words.sum()} rows have {listed(found)} in column {listed([name])}, as programs "
+        f"{path}: {having} rows have {listed(found)} in column {listed([name])}, as programs "
         f"write it where there is no id; {done} (--null-ids {other}: otherwise)"
     )
-    return frame if null_ids == KEEP else frame.filter(~words)
+    if null_ids == KEEP:
+        return rows
+    return rows._replace(frame=rows.frame.filter(~words.gather(rows.frame[role])))
 
 
-def _spelt(path: Path, ids: pl.Series, name: str, spelling: str, said: list[str]) -> pl.Series:
+def _spelt(path: Path, distinct: pl.Series, name: str, spelling: str, said: list[str]) -> pl.Series:
     """The ids as they are to be, with what is said of those that are spelt in several ways."""
-    distinct = ids.unique().sort()
-    spelt = spell(distinct)
+    spelt, ids = spell(distinct), distinct
     differs = distinct != spelt
     if differs.any():
         joined = len(distinct) - spelt.n_unique()
@@ -121,7 +127,7 @@ def _spelt(path: Path, ids: pl.Series, name: str, spelling: str, said: list[str]
         example = f"{listed([distinct.filter(several)[0]])} as {listed([spelt.filter(several)[0]])}"
         column = f"of column {listed([name])}"
         if spelling == JOIN:
-            ids = ids.replace(distinct.filter(differs), spelt.filter(differs))
+            ids = spelt
             said.append(
                 f"{path}: {differs.sum()} ids {column} are spelt anew, such as {example}, which "
                 f"makes {joined} of them the same as others; --id-spelling {KEEP} leaves them"

@@ -13,6 +13,7 @@ from mmssl_jax.data.tables import pairs as table_pairs
 from mmssl_jax.data.tables import parts as table_parts
 from mmssl_jax.data.tables import times as table_times
 from mmssl_jax.data.tables.column_names import IF_THERE, SPLIT
+from mmssl_jax.data.tables.table import Table
 from mmssl_jax.errors import InputError
 
 K_CORE = 5
@@ -29,32 +30,6 @@ class Rules(NamedTuple):
     like: likes.Rule = likes.Rule()
     null_ids: str = id_spelling.DROP
     id_spelling: str = id_spelling.JOIN
-
-
-class Table(NamedTuple):
-    """Distinct pairs, sorted by user and then item.
-
-    `users` and `items` are int64 [n] indices into `user_ids` and `item_ids`, which are sorted by
-    their code points; `titles` are those of the items, where there are any. `times` are numbers
-    [n], or None if no column of times was asked for; `dated` says that these are microseconds since
-    1970. `rows` are int64 [n] and rise with the place of the pair in the file. `labels` are int8
-    [n] indices into `SPLITS`, where the table is split already. `columns` says which column was
-    taken for what, and `counts` how many rows each step left.
-    """
-
-    users: np.ndarray
-    items: np.ndarray
-    times: np.ndarray | None
-    rows: np.ndarray
-    user_ids: tuple[str, ...]
-    item_ids: tuple[str, ...]
-    columns: dict[str, str]
-    counts: dict[str, int]
-    warnings: list[str]
-    k_core: int
-    labels: np.ndarray | None = None
-    dated: bool = False
-    titles: tuple[str, ...] | None = None
 
 
 def read(
@@ -96,7 +71,8 @@ def read(
     where = path if isinstance(path, Path) else path["train"].parent
     liked = _read_likes(path, where, columns, separator, header, rules, split_anew)
     k_core = (K_CORE if liked.labels is None else 0) if k_core is None else k_core
-    return _table(liked, _rows_of_pairs(where, liked, k_core, repeats), columns, k_core)
+    chosen = _rows_of_pairs(where, liked, k_core, repeats)
+    return _table(liked._replace(keys=chosen[:0]), chosen, columns, k_core)
 
 
 class _Likes(NamedTuple):
@@ -126,19 +102,22 @@ def _read_likes(
     split_anew: str | None,
 ) -> _Likes:
     """The likes without their text, which is most of the memory."""
-    frame, taken, warnings = table_parts.read(path, _UNASKED | dict(columns), separator, header)
-    counts = {"rows": len(frame)}
-    frame, said = id_spelling.clean(where, frame, taken, rules.null_ids, rules.id_spelling)
+    rows, taken, warnings = table_parts.read(path, _UNASKED | dict(columns), separator, header)
+    counts = {"rows": len(rows.frame)}
+    rows, said = id_spelling.clean(where, rows, taken, rules.null_ids, rules.id_spelling)
     warnings += said
     names = None
     if "title" in taken:
-        names, said = titles.of_rows(where, frame, taken["title"], "title" not in columns)
+        names, said = titles.of_rows(where, rows, taken["title"], "title" not in columns)
         warnings += said
-    users, user_ids = indices.of(where, frame["user"], taken["user"])
-    items, item_ids = indices.of(where, frame["item"], taken["item"])
-    keys = users * max(len(item_ids), 1) + items
+    users, user_ids = indices.of(where, rows, "user", taken["user"])
+    items, item_ids = indices.of(where, rows, "item", taken["item"])
+    keys = users.astype(np.int64) * max(len(item_ids), 1) + items
+    frame = rows.frame.drop("item")  # not both, as rows without a column are none
     liked = _liked(where, frame, taken, rules.like, keys, counts, warnings)
-    frame = frame.filter(pl.Series(liked))
+    if not liked.all():
+        frame = frame.filter(pl.Series(liked))
+        users, items, keys = users[liked], items[liked], keys[liked]
     times, dated = _times(where, frame, taken, warnings)
     labels = None
     if SPLIT in taken:
@@ -147,23 +126,25 @@ def _read_likes(
         )
         if labels is None:
             warnings.append(f"{where}: the split by {taken.pop(SPLIT)!r} is not used, as {unused}")
-    of_rows = users[liked], items[liked], keys[liked], times, dated, labels
+    of_rows = users, items, keys, times, dated, labels
     return _Likes(*of_rows, user_ids, item_ids, names, taken, counts, warnings)
 
 
 def _rows_of_pairs(path: Path, rows: _Likes, k_core: int, repeats: bool) -> np.ndarray:
-    """The row that stands for each pair of the k-core, int64; adds to the counts.
+    """The row that stands for each pair of the k-core, int32; adds to the counts.
 
     Raises InputError where there is none.
     """
     keys = rows.keys if rows.labels is None else rows.keys * len(SPLITS) + rows.labels
     chosen: np.ndarray = table_pairs.distinct(keys, rows.times, repeats)
-    first = np.diff(rows.keys[chosen], prepend=-1) != 0  # of the rows of a pair
+    first = np.ones(len(chosen), bool)  # of the rows of a pair
+    if repeats or rows.labels is not None:
+        first = np.diff(rows.keys[chosen], prepend=-1) != 0
     rows.counts[DISTINCT] = int(first.sum())
-    pairs = chosen[first]
-    kept = table_pairs.in_k_core(rows.users[pairs], rows.items[pairs], k_core)
-    chosen = chosen[kept[np.cumsum(first) - 1]]
     if k_core > 1:
+        pairs = chosen[first]
+        kept = table_pairs.in_k_core(rows.users[pairs], rows.items[pairs], k_core)
+        chosen = chosen[kept[np.cumsum(first) - 1]]
         rows.counts[f"in the {k_core}-core"] = int(kept.sum())
     if not len(chosen):
         steps = ", ".join(f"{count} {step}" for step, count in rows.counts.items())
@@ -194,23 +175,6 @@ def _table(
         labels=None if rows.labels is None else rows.labels[chosen],
         dated=rows.dated,
         titles=None if rows.titles is None else titles.in_order(item_ids, rows.titles),
-    )
-
-
-def only(table: Table, kept: np.ndarray) -> Table:
-    """Some pairs of a table, bool [n], with the ids that these have."""
-    users, user_ids = indices.in_use(table.users[kept], pl.Series(table.user_ids))
-    items, item_ids = indices.in_use(table.items[kept], pl.Series(table.item_ids))
-    titles_of = dict(zip(table.item_ids, table.titles or (), strict=False))
-    return table._replace(
-        users=users,
-        items=items,
-        times=None if table.times is None else table.times[kept],
-        rows=table.rows[kept],
-        user_ids=user_ids,
-        item_ids=item_ids,
-        labels=None if table.labels is None else table.labels[kept],
-        titles=None if table.titles is None else titles.in_order(item_ids, titles_of),
     )
 
 

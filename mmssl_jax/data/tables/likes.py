@@ -171,6 +171,8 @@ def _numbers(path: Path, column: pl.Series, name: str, needed: bool) -> pl.Serie
 
 def _on_both_sides(keys: np.ndarray, good: np.ndarray) -> int:
     """How many pairs have rows that count and rows that do not."""
+    if good.all():
+        return 0
     codes = np.sort(keys * 2 + good)
     return int(((codes[:-1] % 2 == 0) & (np.diff(codes) == 1)).sum())
 

@@ -7,8 +7,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmssl_jax.errors import InputError
 
@@ -16,6 +17,7 @@ _MEMORY, _TIMES_FILE = 8 << 30, 64  # bytes of address space: of any file, and a
 COMMAND = (
     "import sys; from mmssl_jax.data import parquet_process; parquet_process.run(*sys.argv[1:])"
 )
+PARTS_COMMAND = "from mmssl_jax.data import parquet_process; parquet_process.examine()"
 
 
 def survive(path: Path, columns: Mapping[str, str | None] | None) -> None:
@@ -23,21 +25,45 @@ def survive(path: Path, columns: Mapping[str, str | None] | None) -> None:
 
     That is what `parquet_process.run` calls, of the `columns`, or of features where they are None.
     """
+    done = _run(COMMAND, str(path), json.dumps(columns and dict(columns)))
+    if done.returncode:
+        raise InputError(f"{path}: cannot be read as a table ({_reason(done)})")
+
+
+def of_parts(parts: Sequence[tuple[Path, str | None]]) -> list[dict[str, Any]]:
+    """What `parquet_process.examine` says of each of the parts of pairs, in their order.
+
+    A part that its reader does not survive has an 'error' as well; those after it have nothing.
+    """
+    given = json.dumps([(str(path), split) for path, split in parts])
+    done = _run(PARTS_COMMAND, given=given)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode and len(found) < len(parts):
+        path, _ = parts[len(found)]
+        found.append({"error": f"{path}: cannot be read as Parquet ({_reason(done)})"})
+    return found
+
+
+def _run(
+    command: str, *arguments: str, given: str | None = None
+) -> subprocess.CompletedProcess[str]:
     root = str(Path(__file__).parents[3])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", COMMAND, str(path), json.dumps(columns and dict(columns))],
+    return subprocess.run(
+        [sys.executable, "-P", "-c", command, *arguments],
         env=os.environ | {"PYTHONPATH": paths},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL if given is None else None,
+        input=given,
+        capture_output=True,
+        encoding="utf-8",
         errors="replace",
     )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [""])[-1]
-        wanted = "it asks for more memory than its size can need; it is damaged, so get it again"
-        reason = wanted if done.returncode < 0 or "MemoryError" in last else repr(last[:200])
-        raise InputError(f"{path}: cannot be read as a table ({reason})")
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    last = (done.stderr.strip().splitlines() or [""])[-1]
+    wanted = "it asks for more memory than its size can need; it is damaged, so get it again"
+    return wanted if done.returncode < 0 or "MemoryError" in last else repr(last[:200])
 
 
 def limit_memory(size: int) -> None:

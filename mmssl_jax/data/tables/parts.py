@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mmssl_jax.data.tables import presplit, unused_columns
+from mmssl_jax.data.tables import coded, presplit, unused_columns
 from mmssl_jax.data.tables.column_names import IF_THERE, SPLIT, listed
 from mmssl_jax.data.tables.files import Columns, read_columns
 from mmssl_jax.errors import InputError
@@ -34,10 +34,12 @@ def read(
                 f"splits before as {listed(list(first.values()))}; name them by options"
             )
     frames = [
-        frame.select(*shared, pl.lit(split).alias(SPLIT)) for split, (frame, _, _) in parts.items()
+        rows.frame.select(*shared, pl.lit(split).alias(SPLIT))
+        for split, (rows, _, _) in parts.items()
     ]
+    texts = [rows.texts for rows, _, _ in parts.values()]
     said = [message for _, _, messages in parts.values() for message in messages]
-    whole = pl.concat(_comparable(frames), how="vertical_relaxed")
+    whole = coded.joined(list(map(coded.Rows, _comparable(frames), texts)))
     return whole, shared | {SPLIT: presplit.said(path)}, unused_columns.once(said)
 
 

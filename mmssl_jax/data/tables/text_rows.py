@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mmssl_jax.data.tables.coded import Rows
 from mmssl_jax.data.tables.column_names import shape_of
 from mmssl_jax.data.tables.values import IDS
 
@@ -54,7 +55,11 @@ def separator_hint(first_line: bytes) -> str:
 
 
 def swallowed(
-    joined: Sequence[bytes], separator: str, width: int, places: Sequence[int], ids: pl.DataFrame
+    joined: Sequence[bytes],
+    separator: str,
+    width: int,
+    places: Sequence[int],
+    ids: Sequence[pl.Series],
 ) -> int:
     """How many lines within quotes look like rows of their own.
 
@@ -63,9 +68,9 @@ def swallowed(
       separator: between the fields.
       width: how many fields a row has.
       places: of the fields of ids, from 0.
-      ids: the ids that were read, a column for each of the places.
+      ids: some that were read, for each of the places.
     """
-    shapes = [set(map(shape_of, ids[name].drop_nulls().head(1000))) for name in ids.columns]
+    shapes = [set(map(shape_of, some)) for some in ids]
     found = 0
     for line in joined:
         text, quote, _ = line.decode("utf-8", "replace").partition('"')
@@ -80,7 +85,7 @@ def swallowed(
 
 def said_of_quotes(
     path: Path,
-    frame: pl.DataFrame,
+    read: Rows,
     lines: int,
     joined: Sequence[bytes],
     separator: str,
@@ -91,7 +96,7 @@ def said_of_quotes(
 
     Args:
       path: named in what is said.
-      frame: the rows that were read, columns by their roles.
+      read: the rows that were read.
       lines: how many rows the file has by its line breaks, without a header.
       joined: the lines within quotes, from `count`.
       separator: between the fields.
@@ -99,14 +104,15 @@ def said_of_quotes(
       taken: the columns' own names by role.
     """
     said = []
-    if lines != len(frame):
+    if lines != len(read.frame):
         said.append(
-            f"{path}: has {lines} lines but {len(frame)} rows; a stray quote may have joined some, "
-            "which are then lost"
+            f"{path}: has {lines} lines but {len(read.frame)} rows; a stray quote may have joined "
+            "some, which are then lost"
         )
     roles = [role for role in IDS if role in taken]
     places = [names.index(taken[role]) for role in roles]
-    if lost := swallowed(joined, separator, len(names), places, frame.select(roles)):
+    some = [read.texts[role].gather(read.frame[role].drop_nulls().head(1000)) for role in roles]
+    if lost := swallowed(joined, separator, len(names), places, some):
         said.append(
             f"{path}: {lost} lines within quotes look like rows; a stray quote may have joined "
             "them to others, and they are then lost"

@@ -9,6 +9,7 @@ import polars as pl
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.tables import files as table_files
 from mmssl_jax.data.tables import id_spelling
+from mmssl_jax.data.tables.coded import Rows
 from mmssl_jax.data.tables.column_names import listed
 from mmssl_jax.errors import InputError
 
@@ -17,7 +18,7 @@ _MOST_SEVERAL = 10  # at most one in so many items may have several titles, of a
 
 
 def of_rows(
-    path: Path, frame: pl.DataFrame, name: str, guessed: bool
+    path: Path, rows: Rows, name: str, guessed: bool
 ) -> tuple[dict[str, str] | None, list[str]]:
     """The title of each item from the columns 'item' and 'title', and what is to be said.
 
@@ -25,7 +26,7 @@ def of_rows(
     column `name` has several titles of many items, as titles of reviews would be.
     """
     counts = (
-        frame.select("item", title=_line(pl.col("title")))
+        rows.frame.select("item", title=_line(pl.col("title")))
         .filter(pl.col("title") != "")
         .group_by("item", "title")
         .len()
@@ -44,7 +45,8 @@ def of_rows(
         said.append(
             f"{path}: {several} items have several titles in {column}; the most frequent is taken"
         )
-    return dict(zip(first["item"], first["title"], strict=True)), said
+    ids = rows.texts["item"].gather(first["item"])
+    return dict(zip(ids, first["title"], strict=True)), said
 
 
 def add(dataset: Dataset, where: Path, path: Path, column: str | None, spelling: str) -> Dataset:
@@ -63,9 +65,10 @@ def add(dataset: Dataset, where: Path, path: Path, column: str | None, spelling:
     """
     header = column is None or not column.isdecimal()
     asked = {"item": None if header else "1", "title": column}
-    frame, taken, said = table_files.read_columns(path, asked, None, header)
+    rows, taken, said = table_files.read_columns(path, asked, None, header)
     ids = dataset.item_ids or tuple(map(str, range(dataset.num_items)))
-    titles, more = of_rows(path, frame.drop_nulls(), taken["title"], False)
+    full = rows._replace(frame=rows.frame.drop_nulls())
+    titles, more = of_rows(path, full, taken["title"], False)
     raw, texts = list(titles or ()), list((titles or {}).values())
     places = id_spelling.places(raw, ids, spelling)
     found = int((places >= 0).sum())

@@ -19,6 +19,17 @@ def read(path: Path, column: pl.Series, role: str, name: str) -> pl.Series:
 
     Raises InputError where `role` cannot have such values; `name` is what the column is called.
     """
+    column = as_text(path, column, role, name)
+    if column.dtype != pl.String:
+        return column
+    if role in IDS:
+        return without_blanks(column)
+    stripped = column.str.strip_chars()
+    return stripped.set(stripped == "", None)
+
+
+def as_text(path: Path, column: pl.Series, role: str, name: str) -> pl.Series:
+    """As `read`, but with blanks."""
     kind = column.dtype
     if not fits(kind, role):
         raise InputError(f"{path}: column {listed([name])} holds {kind}, which is no {role}")
@@ -28,12 +39,19 @@ def read(path: Path, column: pl.Series, role: str, name: str) -> pl.Series:
         column = column.cast(pl.Int8 if role == "rating" else pl.String)
     elif kind in (pl.Categorical, pl.Enum, pl.Null) or (kind.is_numeric() and role not in _NUMBERS):
         column = column.cast(pl.String)
-    if column.dtype != pl.String:
-        return column
-    stripped = column.str.strip_chars()
-    if role in IDS:
-        return column.set(stripped.str.contains(_INVISIBLE), None)
-    return stripped.set(stripped == "", None)
+    return column
+
+
+def text_of_rows(kind: Any, column: pl.Expr) -> pl.Expr:
+    """Ids of this polars type as `as_text` makes of them, which has looked at all there are."""
+    if kind.is_float():
+        return column.fill_nan(None).cast(pl.Int64).cast(pl.String) + ".0"
+    return column.cast(pl.String)
+
+
+def without_blanks(ids: pl.Series) -> pl.Series:
+    """Ids, null where they are blank."""
+    return ids.set(ids.str.strip_chars().str.contains(_INVISIBLE), None)
 
 
 def fits(kind: Any, role: str) -> bool:
