@@ -11,6 +11,7 @@ from worlds import config_of, world
 from mmssl_jax import training
 from mmssl_jax.data import Dataset
 from mmssl_jax.runs import processes
+from mmssl_jax.runs.folder import RunFolder
 
 SETTINGS: dict[str, dict[str, Any]] = {  # a run's name -> its config
     "mmssl": {"critic.hidden": 16, "mmssl.feature_dropout": 0.2},
@@ -27,9 +28,15 @@ def data() -> Dataset:
 
 
 def train(name: str, folder: pathlib.Path, **mesh: int) -> None:
-    """Trains a model, in this process or with the others."""
+    """Trains a model and scores it anew, in this process or with the others."""
     settings = STEPS | SETTINGS[name] | {f"mesh.{axis}": count for axis, count in mesh.items()}
-    training.train(config_of(name, **settings), data(), folder / name)
+    config = config_of(name, **settings)
+    summary = training.train(config, data(), folder / name)
+    again = training.evaluate_run(config, data(), RunFolder(folder / name))
+    scores = [figure for figure in summary if figure.startswith(("val/", "test/"))]
+    for figure in scores:
+        np.testing.assert_allclose(again[figure], summary[figure], rtol=1e-6, err_msg=figure)
+    assert scores
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def together(
     with contextlib.ExitStack() as stack:
         words = sys.stderr
         own = os.devnull if not processes.is_first() else os.dup(1)
-        out = stack.enter_context(open(own, "w", encoding=sys.stdout.encoding))
+        out = stack.enter_context(open(own, "w", encoding=sys.stdout.encoding, errors="replace"))
         stack.enter_context(contextlib.redirect_stdout(out))
         os.dup2(2 if processes.is_first() else out.fileno(), 1)  # where gloo writes of itself
         if not processes.is_first():

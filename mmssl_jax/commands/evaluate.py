@@ -1,15 +1,17 @@
 """Scores the best epoch of a run: mmssl evaluate --config demo"""
 
 import pathlib
+from typing import Any
 
 import click
 from rich.console import Console
 
 from mmssl_jax import training
-from mmssl_jax.commands import flags, running
+from mmssl_jax.commands import distributed, flags, running
 from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.files import atomic
 from mmssl_jax.ranking import groups
+from mmssl_jax.runs import processes
 from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import results, session
 
@@ -25,7 +27,10 @@ Examples:
 )
 @flags.config("runs/<config name>", "here data.path alone")
 @click.option("--json", type=flags.PATH, metavar="FILE", help="Also write the scores as JSON.")
-def evaluate(given: Given, workdir: pathlib.Path | None, json: pathlib.Path | None) -> None:
+@distributed.options
+def evaluate(
+    given: Given, workdir: pathlib.Path | None, json: pathlib.Path | None, **several: Any
+) -> None:
     """Scores the best epoch of a run on validation and test, and by groups of users and of items.
 
     The config stored with the run is used; only --config.data.path may be given on top.
@@ -34,14 +39,15 @@ def evaluate(given: Given, workdir: pathlib.Path | None, json: pathlib.Path | No
         atomic.check_writable(json)
     data_path = flags.data_path(given, "evaluate")
     run = RunFolder(workdir or pathlib.Path("runs") / given.name)
-    config, dataset = session.open_run(run, path=data_path, warn=running.warn)
-    scores = training.evaluate_run(config, dataset, run)
-    title = results.title(dataset, config, scores["best_epoch"])
-    console = Console()
-    console.print(results.table(scores, config.evaluation.cutoffs, title))
-    console.print(groups.table(scores, f"At 20, by groups of users and of items: {title}"))
-    if json is not None:
-        atomic.write_json(json, scores)
+    with distributed.together(**several):
+        config, dataset = session.open_run(run, path=data_path, warn=running.warn)
+        scores = training.evaluate_run(config, dataset, run)
+        title = results.title(dataset, config, scores["best_epoch"])
+        console = Console()
+        console.print(results.table(scores, config.evaluation.cutoffs, title))
+        console.print(groups.table(scores, f"At 20, by groups of users and of items: {title}"))
+        if json is not None and processes.is_first():
+            atomic.write_json(json, scores)
 
 
 COMMAND = evaluate

@@ -36,6 +36,9 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
       InputError: something is missing, or the processes do not find each other.
     """
     jax.config.update("jax_enable_preemption_service", False)  # SIGTERM is ours: `any_of`
+    # Programs that wait for no other one would run at once on a CPU, in each process in an order of
+    # its own, and their collectives would meet those of others.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     try:
         jax.distributed.initialize(
             coordinator, processes, process, heartbeat_timeout_seconds=_HEARTBEAT
@@ -47,6 +50,9 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
             "HOST:PORT of process 0, --processes N and --process I to each, or start them by "
             "SLURM, Open MPI or Kubernetes (launch/)"
         ) from error
+    if jax.default_backend() == "cpu":
+        # A program from the cache takes its collectives in another order than its neighbour's.
+        jax.config.update("jax_enable_compilation_cache", False)
 
 
 def several() -> bool:

@@ -116,6 +116,15 @@ def shardings(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map_with_path(of, tree)
 
 
+def placed_shapes(shapes: Any, mesh: Mesh) -> Any:
+    """Shapes of arrays as of those that `place` puts on a mesh."""
+
+    def of(shape: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
+
+    return jax.tree.map(of, shapes, shardings(shapes, mesh))
+
+
 def place(tree: Any, mesh: Mesh) -> Any:
     """The arrays of a pytree on the devices of a mesh, by `shardings`.
 
@@ -136,6 +145,14 @@ def place(tree: Any, mesh: Mesh) -> Any:
         return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
     return jax.tree.map(of, tree, shardings(tree, mesh))
+
+
+def split_list(array: jax.Array, mesh: Mesh) -> jax.Array:
+    """A list over the devices of the model axis, filled up with zeros to equal parts."""
+    host = np.asarray(array)
+    host = np.pad(host, (0, -len(host) % mesh.shape["model"]))
+    parts = NamedSharding(mesh, PartitionSpec("model"))
+    return jax.make_array_from_callback(host.shape, parts, lambda index: host[index])
 
 
 def split_batch(batch: Batch, mesh: Mesh) -> Batch:

@@ -12,6 +12,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
+from mmssl_jax import config as configs
 from mmssl_jax import data, models
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
@@ -20,6 +21,7 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.graphs import split_graph, training_pairs
 from mmssl_jax.models import Model
 from mmssl_jax.ranking import candidates
+from mmssl_jax.runs import processes
 from mmssl_jax.runs.checkpoints import Checkpoints
 from mmssl_jax.runs.folder import RunFolder, check_dataset
 from mmssl_jax.training import devices, selection
@@ -56,9 +58,15 @@ class Session(NamedTuple):
         """What every step reads and none changes, on the devices of a mesh."""
         augmented = self.dataset.augmented if self.config.train.augmented_share else None
         tables = training_pairs.pair_tables(self.dataset.train, augmented)
-        inputs = self.model.inputs if mesh.size == 1 else split_graph.split(self.model.inputs, mesh)
-        placed: Constants = devices.place((tables, inputs, run_key), mesh)
+        if mesh.size > 1:
+            tables = tables._replace(items=devices.split_list(tables.items, mesh))
+        placed: Constants = devices.place((tables, self.inputs(mesh), run_key), mesh)
         return placed
+
+    def inputs(self, mesh: Mesh) -> Any:
+        """The model's constant arrays on the devices of a mesh."""
+        own = self.model.inputs if mesh.size == 1 else split_graph.split(self.model.inputs, mesh)
+        return devices.place(own, mesh)
 
     def compiled(
         self, state: states.TrainState, constants: Constants, per_call: int, mesh: Mesh
@@ -175,16 +183,22 @@ def open_run(
 def best_of_run(config: Config, dataset: Dataset, run: RunFolder) -> Trained:
     """The best epoch of a run, with the model and the state after it.
 
+    It is on one device, or on all of several processes.
+
     Raises:
       InputError: there is no checkpoint, or it does not fit the config and the data.
     """
     missing = InputError(f"{run.folder} holds no checkpoint yet; run mmssl train first")
     if not run.checkpoints.is_dir():
         raise missing
-    own = prepare(config, dataset)
+    own, mesh = prepare(config, dataset), None
+    like, inputs = own.shape_of_state(), own.model.inputs
+    if processes.several():
+        mesh = devices.make_mesh(configs.Mesh())
+        like, inputs = devices.placed_shapes(like, mesh), own.inputs(mesh)
     with checkpoints_of(run, clean=False) as checkpoints:
         epoch = checkpoints.best_epoch
         if epoch is None:
             raise missing
-        state = checkpoints.restore(epoch, own.shape_of_state())
-    return Trained(config, dataset, epoch, own.model, state, own.model.inputs)
+        state = checkpoints.restore(epoch, like)
+    return Trained(config, dataset, epoch, own.model, state, inputs, mesh)
