@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
+from mmssl_jax.graphs import sampled_neighbors
+from mmssl_jax.graphs.sampled_neighbors import Tree
 from mmssl_jax.graphs.sparse import Graph
 from mmssl_jax.models import losses
 from mmssl_jax.models.model import Batch, Model, Params, Terms
@@ -29,6 +31,8 @@ DEFAULTS = {
 }
 
 Embeddings = tuple[Float[Array, "users d"], Float[Array, "items d"]]
+# (params, tree, config, key) -> the final embeddings of the tree's seeds.
+Around = Callable[[dict[str, Any], Tree, Config, PRNGKeyArray], Float[Array, "seeds d"]]
 
 
 class Backbone(NamedTuple):
@@ -94,6 +98,17 @@ def split_nodes(x: Float[Array, "nodes d"], params: dict[str, Any]) -> Embedding
     return x[:num_users], x[num_users:]
 
 
+def own_rows(batch: Batch) -> Batch:
+    """A batch by its rows in the embeddings of its users, and of its positives then negatives."""
+    rows = jnp.arange(len(batch.users), dtype=jnp.int32)
+    return Batch(rows, rows, len(rows) + rows)
+
+
+def layers(config: Config) -> int:
+    """The `hops` of a model whose layers are one hop each."""
+    return config.model.layers
+
+
 def bpr_terms(embeddings: Embeddings, batch: Batch, config: Config) -> tuple[Array, Terms]:
     """BPR plus the L2 of the batch's final embeddings. Returns the sum, and the terms by name."""
     users, items = embeddings
@@ -111,6 +126,7 @@ def build(
     backbone: Backbone,
     graph: Graph | None = None,
     combine: Callable[[list[Array]], Array] = mean,
+    around: Around | None = None,
 ) -> Model:
     """A backbone as a model of its own.
 
@@ -120,6 +136,7 @@ def build(
       backbone: the backbone.
       graph: what it propagates over.
       combine: its layers -> the final nodes [users + items, d].
+      around: how it trains on sampled neighbours, if it can.
     """
 
     def forward(params: Params, graph: Graph | None, key: PRNGKeyArray | None = None) -> Embeddings:
@@ -133,7 +150,22 @@ def build(
         params: Params, inputs: Graph | None, held: Any, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Array, Terms]:
         del held
+        if config.train.fanout:
+            return bpr_terms(*sampled(params, inputs, batch, key), config)
         return bpr_terms(forward(params, inputs, key), batch, config)
+
+    def sampled(
+        params: Params, graph: Graph | None, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[Embeddings, Batch]:
+        assert graph is not None
+        assert around is not None, "its definition says that it samples"
+        tree_key, key = jax.random.split(key)
+        num_users, fanout = dataset.num_users, config.train.fanout
+        items = num_users + jnp.concatenate([batch.positives, batch.negatives])
+        seeds = jnp.concatenate([batch.users, items])
+        tree = sampled_neighbors.tree(tree_key, [graph] * len(fanout), seeds, fanout)
+        final = around(params["model"], tree, config, key)
+        return (final[: len(batch.users)], final[len(batch.users) :]), own_rows(batch)
 
     def embed(params: Params, inputs: Graph | None, held: Any) -> Embeddings:
         del held
