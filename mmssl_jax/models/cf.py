@@ -98,6 +98,23 @@ def split_nodes(x: Float[Array, "nodes d"], params: dict[str, Any]) -> Embedding
     return x[:num_users], x[num_users:]
 
 
+def sampled(
+    around: Around,
+    params: dict[str, Any],
+    graph: Graph,
+    batch: Batch,
+    config: Config,
+    key: PRNGKeyArray,
+) -> Embeddings:
+    """The final embeddings of a batch alone, from sampled neighbours; `own_rows` finds them."""
+    tree_key, key = jax.random.split(key)
+    items = len(params["user_embedding"]) + jnp.concatenate([batch.positives, batch.negatives])
+    seeds, fanout = jnp.concatenate([batch.users, items]), config.train.fanout
+    tree = sampled_neighbors.tree(tree_key, [graph] * len(fanout), seeds, fanout)
+    final = around(params, tree, config, key)
+    return final[: len(batch.users)], final[len(batch.users) :]
+
+
 def own_rows(batch: Batch) -> Batch:
     """A batch by its rows in the embeddings of its users, and of its positives then negatives."""
     rows = jnp.arange(len(batch.users), dtype=jnp.int32)
@@ -150,22 +167,10 @@ def build(
         params: Params, inputs: Graph | None, held: Any, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Array, Terms]:
         del held
-        if config.train.fanout:
-            return bpr_terms(*sampled(params, inputs, batch, key), config)
+        if config.train.fanout and around is not None and inputs is not None:
+            found = sampled(around, params["model"], inputs, batch, config, key)
+            return bpr_terms(found, own_rows(batch), config)
         return bpr_terms(forward(params, inputs, key), batch, config)
-
-    def sampled(
-        params: Params, graph: Graph | None, batch: Batch, key: PRNGKeyArray
-    ) -> tuple[Embeddings, Batch]:
-        assert graph is not None
-        assert around is not None, "its definition says that it samples"
-        tree_key, key = jax.random.split(key)
-        num_users, fanout = dataset.num_users, config.train.fanout
-        items = num_users + jnp.concatenate([batch.positives, batch.negatives])
-        seeds = jnp.concatenate([batch.users, items])
-        tree = sampled_neighbors.tree(tree_key, [graph] * len(fanout), seeds, fanout)
-        final = around(params["model"], tree, config, key)
-        return (final[: len(batch.users)], final[len(batch.users) :]), own_rows(batch)
 
     def embed(params: Params, inputs: Graph | None, held: Any) -> Embeddings:
         del held

@@ -7,21 +7,25 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt32
 from mmssl_jax.graphs.training_pairs import PairTables
 from mmssl_jax.models.model import Batch
 
-SHUFFLED = 2**18  # users, at most, of whom all are shuffled for a batch; of more it takes too long
-ROUNDS = 6  # of the cipher that draws from more
+ROUNDS = 6  # of the cipher that draws users
 
 
 def sample(
-    key: PRNGKeyArray, tables: PairTables, batch_size: int, augmented_rows: int = 0
+    key: PRNGKeyArray,
+    tables: PairTables,
+    batch_size: int,
+    augmented_rows: int = 0,
+    *,
+    by_cipher: bool = False,
 ) -> Batch:
     """Draws distinct users (with replacement only if there are too few), and two items for each.
 
     The positive is uniform over the items of the user's training pairs, the negative over all
     others. The first `augmented_rows` have the items of their users' augmented pairs instead, where
-    there are any.
+    there are any. Unless users are drawn `by_cipher`, at the cost of the batch, all are shuffled.
     """
     user_key, positive_key, negative_key = jax.random.split(key, 3)
-    users = tables.users[_chosen(user_key, batch_size, tables.users.shape[0])]
+    users = tables.users[_chosen(user_key, batch_size, tables.users.shape[0], by_cipher)]
     starts, degrees = tables.starts[users], tables.degrees[users]
     positives = tables.items[starts + jax.random.randint(positive_key, users.shape, 0, degrees)]
     rank = jax.random.randint(negative_key, users.shape, 0, tables.num_items - degrees)
@@ -37,13 +41,13 @@ def sample(
     )
 
 
-def _chosen(key: PRNGKeyArray, size: int, count: int) -> Int[Array, "size"]:
+def _chosen(key: PRNGKeyArray, size: int, count: int, by_cipher: bool) -> Int[Array, "size"]:
     """Distinct numbers below `count`; with replacement only if that is too few."""
     if size > count:
         return jax.random.randint(key, (size,), 0, count)
-    if count <= SHUFFLED:
-        return jax.random.permutation(key, count)[:size]
-    return _enciphered(key, size, count)
+    if by_cipher:
+        return _enciphered(key, size, count)
+    return jax.random.permutation(key, count)[:size]
 
 
 def _enciphered(key: PRNGKeyArray, size: int, count: int) -> Int[Array, "size"]:

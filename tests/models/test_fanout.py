@@ -94,6 +94,7 @@ def program(name, fanout, pairs):
         transforms=states.optimisers(config, own.model, 4),
         batch_size=config.train.batch_size,
         mesh=mesh,
+        by_cipher=bool(fanout),
     )
     return compile_steps(step, state, own.constants(jax.random.key(1), mesh), 4)
 
