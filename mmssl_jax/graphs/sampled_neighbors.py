@@ -83,14 +83,16 @@ def neighbors(
     return graph.matrix.indices[edges, 1], graph.matrix.data[edges] * size
 
 
-def paths(tree: Tree) -> Neighbors:
-    """All nodes of a tree beside its seed, with the product of the weights on the way to them."""
+def paths(tree: Tree) -> list[Neighbors]:
+    """Each level beside its seeds, with the product of the weights on the way to its nodes."""
     seeds = len(tree.nodes[0])
     weights = [jnp.ones((seeds, 1))]
     for edges in tree.weights:
         weights.append((weights[-1].reshape(-1, 1) * edges).reshape(seeds, -1))
-    nodes = [level.reshape(seeds, -1) for level in tree.nodes]
-    return Neighbors(jnp.concatenate(nodes, axis=1), jnp.concatenate(weights, axis=1))
+    return [
+        Neighbors(level.reshape(seeds, -1), weight)
+        for level, weight in zip(tree.nodes, weights, strict=True)
+    ]
 
 
 @jax.custom_vjp
@@ -144,9 +146,13 @@ def sums(tree: Tree, levels: Sequence[Float[Array, "_ d"]]) -> list[Array]:
       tree: of which the values may be the first levels only.
       levels: a value for each node, [rows, d], level by level.
     """
-    return [_sum(weights, below) for weights, below in zip(tree.weights, levels[1:], strict=False)]
+    return [
+        weighted_sum(weights, below)
+        for weights, below in zip(tree.weights, levels[1:], strict=False)
+    ]
 
 
-def _sum(weights: Float[Array, "rows fanout"], below: Float[Array, "_ d"]) -> Array:
+def weighted_sum(weights: Float[Array, "rows fanout"], below: Float[Array, "_ d"]) -> Array:
+    """What the nodes of a level gather from the values of the next: [rows, d]."""
     rows, fanout = weights.shape
     return jnp.sum(weights[:, :, None] * below.reshape(rows, fanout, -1), axis=1)

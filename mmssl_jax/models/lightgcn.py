@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs import interaction_graph, sampled_neighbors
+from mmssl_jax.graphs import interaction_graph, nearest, sampled_neighbors
 from mmssl_jax.graphs.sampled_neighbors import Tree
 from mmssl_jax.graphs.sparse import Graph, spmm
 from mmssl_jax.models import cf
@@ -34,8 +34,8 @@ def around(
 ) -> Float[Array, "seeds d"]:
     """The mean over the layers of a tree's seeds: as all is linear, one sum over its nodes."""
     del key
-    sums = sampled_neighbors.weighted_rows(cf.nodes(params), sampled_neighbors.paths(tree))
-    return sums / (1 + config.model.layers)
+    every = nearest.join(sampled_neighbors.paths(tree))
+    return sampled_neighbors.weighted_rows(cf.nodes(params), every) / (1 + config.model.layers)
 
 
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:

@@ -10,7 +10,7 @@ import scipy.sparse
 
 from mmssl_jax.errors import InputError
 from mmssl_jax.graphs import sampled_neighbors, sparse
-from mmssl_jax.graphs.nearest import Neighbors
+from mmssl_jax.graphs.nearest import Neighbors, join
 
 DRAWS, LARGEST = 4000, 9
 
@@ -108,7 +108,7 @@ def test_levels_and_paths_say_the_same():
     for _ in range(2):
         levels = sampled_neighbors.sums(tree, levels)
         total = total + levels[0]
-    by_paths = sampled_neighbors.weighted_rows(X, sampled_neighbors.paths(tree))
+    by_paths = sampled_neighbors.weighted_rows(X, join(sampled_neighbors.paths(tree)))
     np.testing.assert_allclose(by_paths, total, rtol=1e-5)
 
 
