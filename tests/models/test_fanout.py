@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.sparse
-from worlds import ITEMS, USERS, config_of, world
+from worlds import ITEMS, USERS, Place, assert_same_run, config_of, world
 
 from mmssl_jax import config as configs
 from mmssl_jax import models
@@ -109,6 +109,15 @@ def test_what_does_not_fit_is_refused_in_one_line(name, fanout, words):
 def test_modality_graphs_that_change_are_refused(graph):
     with pytest.raises(InputError, match=f"modality_graph='{graph}' is made from all items; set"):
         config_of(**MMSSL, name="mmssl", train__fanout=(5,) * 4, mmssl__modality_graph=graph)
+
+
+def test_a_continued_run_on_sampled_neighbours_is_the_run_that_was_not(tmp_path):
+    flags = ("--config.model.name=lightgcn", "--config.train.fanout=(3,)")
+    whole, parts = Place(tmp_path / "whole"), Place(tmp_path / "parts")
+    whole.train(*flags)
+    parts.train(*flags, "--config.train.epochs=1")
+    parts.train(*flags)
+    assert_same_run(whole, parts, 3)
 
 
 def wide(pairs: int) -> Dataset:
