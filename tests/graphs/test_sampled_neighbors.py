@@ -59,6 +59,18 @@ def test_in_the_mean_it_is_the_product_and_so_is_the_gradient(fanout):
     assert_mean(gradients, matrix().T @ COTANGENT)
 
 
+def test_two_hops_are_right_in_the_mean_too():
+    square = sparse.from_scipy(scipy.sparse.csr_array(matrix()[:11]))
+
+    @jax.jit
+    @jax.vmap
+    def draw(key):
+        tree = sampled_neighbors.tree(key, [square] * 2, ROWS[:11], (2, 3))
+        return sampled_neighbors.weighted_rows(X, sampled_neighbors.paths(tree)[2])
+
+    assert_mean(draw(jax.random.split(jax.random.key(7), DRAWS)), matrix()[:11] @ matrix()[:11] @ X)
+
+
 @pytest.mark.parametrize("fanout", [LARGEST, LARGEST + 4])
 def test_with_enough_neighbours_it_is_exact(fanout):
     value, gradient = both(jax.random.key(1), fanout)
