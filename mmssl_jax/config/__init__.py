@@ -32,6 +32,7 @@ from mmssl_jax.config.sections import (
 __all__ = ["Config", "Data", "Evaluation", "Mesh", "Model", "Train", "flatten", "unflatten"]
 
 _DISTINCT = Rule("distinct", lambda values: len(set(values)) == len(values))
+_POSITIVE_IF_ANY = Rule("positive numbers, or none", lambda values: min(values, default=1) > 0)
 _WITH_20 = Rule("a list with 20, as Recall@20 selects the epoch", lambda values: 20 in values)
 
 
@@ -69,6 +70,8 @@ class Train(Section):
     steps_per_epoch: int = setting(None, NOT_NEGATIVE)  # 0: training pairs // batch_size + 1
     steps_per_call: int = setting(10, POSITIVE)  # in one call to the device; no effect on results
     batch_size: int = setting(1024, POSITIVE)
+    # Neighbours that a node gathers from, at most, in each hop; () is all of them in every step.
+    fanout: tuple[int, ...] = setting((), _POSITIVE_IF_ANY)
     augmented_share: float = setting(0.0, FRACTION)  # of a batch, taken from the augmented pairs
     learning_rate: float = setting(None, POSITIVE)
     lr_decay: float = setting(None, POSITIVE)  # factor per epoch

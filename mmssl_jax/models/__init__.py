@@ -94,8 +94,27 @@ def resolve(config: Config) -> Config:
     if definition.schedule is not None:
         fixed = configs.flatten(result) | definition.schedule(result)
         result = _complete(configs.unflatten(fixed), definition)
+    _check_fanout(result, definition)
     result.freeze()
     return result
+
+
+def _check_fanout(config: Config, definition: Definition) -> None:
+    """Raises InputError if neighbours are to be sampled, and the model cannot train so."""
+    fanout, name = config.train.fanout, config.model.name
+    if not fanout:
+        return
+    if definition.hops is None:
+        sampling = [name for name, each in MODELS.items() if each.hops is not None]
+        raise InputError(
+            f"config field 'train.fanout' is {fanout}, but model '{name}' cannot train on sampled "
+            f"neighbours; leave it out, or choose {', '.join(sampling)}"
+        )
+    if len(fanout) != (hops := definition.hops(config)):
+        raise InputError(
+            f"config field 'train.fanout' is {fanout}; {name} with model.layers = "
+            f"{config.model.layers} needs {hops} numbers, one for each hop"
+        )
 
 
 def _complete(config: Config, definition: Definition) -> Config:

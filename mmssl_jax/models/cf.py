@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
+from mmssl_jax.graphs import sampled_neighbors
+from mmssl_jax.graphs.sampled_neighbors import Tree
 from mmssl_jax.graphs.sparse import Graph
 from mmssl_jax.models import losses
 from mmssl_jax.models.model import Batch, Model, Params, Terms
@@ -29,6 +31,8 @@ DEFAULTS = {
 }
 
 Embeddings = tuple[Float[Array, "users d"], Float[Array, "items d"]]
+# (params, tree, config, key) -> the final embeddings of the tree's seeds.
+Around = Callable[[dict[str, Any], Tree, Config, PRNGKeyArray], Float[Array, "seeds d"]]
 
 
 class Backbone(NamedTuple):
@@ -94,6 +98,34 @@ def split_nodes(x: Float[Array, "nodes d"], params: dict[str, Any]) -> Embedding
     return x[:num_users], x[num_users:]
 
 
+def sampled(
+    around: Around,
+    params: dict[str, Any],
+    graph: Graph,
+    batch: Batch,
+    config: Config,
+    key: PRNGKeyArray,
+) -> Embeddings:
+    """The final embeddings of a batch alone, from sampled neighbours; `own_rows` finds them."""
+    tree_key, key = jax.random.split(key)
+    items = len(params["user_embedding"]) + jnp.concatenate([batch.positives, batch.negatives])
+    seeds, fanout = jnp.concatenate([batch.users, items]), config.train.fanout
+    tree = sampled_neighbors.tree(tree_key, [graph] * len(fanout), seeds, fanout)
+    final = around(params, tree, config, key)
+    return final[: len(batch.users)], final[len(batch.users) :]
+
+
+def own_rows(batch: Batch) -> Batch:
+    """A batch by its rows in the embeddings of its users, and of its positives then negatives."""
+    rows = jnp.arange(len(batch.users), dtype=jnp.int32)
+    return Batch(rows, rows, len(rows) + rows)
+
+
+def layers(config: Config) -> int:
+    """The `hops` of a model whose layers are one hop each."""
+    return config.model.layers
+
+
 def bpr_terms(embeddings: Embeddings, batch: Batch, config: Config) -> tuple[Array, Terms]:
     """BPR plus the L2 of the batch's final embeddings. Returns the sum, and the terms by name."""
     users, items = embeddings
@@ -111,6 +143,7 @@ def build(
     backbone: Backbone,
     graph: Graph | None = None,
     combine: Callable[[list[Array]], Array] = mean,
+    around: Around | None = None,
 ) -> Model:
     """A backbone as a model of its own.
 
@@ -120,6 +153,7 @@ def build(
       backbone: the backbone.
       graph: what it propagates over.
       combine: its layers -> the final nodes [users + items, d].
+      around: how it trains on sampled neighbours, if it can.
     """
 
     def forward(params: Params, graph: Graph | None, key: PRNGKeyArray | None = None) -> Embeddings:
@@ -133,6 +167,9 @@ def build(
         params: Params, inputs: Graph | None, held: Any, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Array, Terms]:
         del held
+        if config.train.fanout and around is not None and inputs is not None:
+            found = sampled(around, params["model"], inputs, batch, config, key)
+            return bpr_terms(found, own_rows(batch), config)
         return bpr_terms(forward(params, inputs, key), batch, config)
 
     def embed(params: Params, inputs: Graph | None, held: Any) -> Embeddings:

@@ -103,6 +103,9 @@ class Definition(NamedTuple):
       at_epoch: (config, epoch) -> the fields of a run that makes what an epoch made, for a model
         whose epochs try values of a setting in turn.
       reads_side: whether it reads users' features, attributes and augmented pairs.
+      hops: config -> how many hops away a node's embedding still depends on other nodes, for a
+        model that can train on sampled neighbours (`train.fanout`); it raises InputError where
+        these settings cannot.
     """
 
     build: Callable[[Config, Dataset, int], Model]
@@ -112,3 +115,4 @@ class Definition(NamedTuple):
     schedule: Callable[[Config], dict[str, Any]] | None = None
     at_epoch: Callable[[Config, int], dict[str, Any]] | None = None
     reads_side: bool = False
+    hops: Callable[[Config], int] | None = None

@@ -5,13 +5,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.config.sections import FRACTION, Section, section, setting
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs import interaction_graph
+from mmssl_jax.graphs import interaction_graph, sampled_neighbors
 from mmssl_jax.graphs.nearest import normalize
+from mmssl_jax.graphs.sampled_neighbors import Tree
 from mmssl_jax.graphs.sparse import Graph, spmm
 from mmssl_jax.models import cf
 from mmssl_jax.models.dropout import dropout
@@ -47,17 +48,42 @@ def propagate(
     x = cf.nodes(params)
     layers = [x]
     for index, layer in enumerate(params["layers"]):
-        gathered = spmm(graph, x)
-        x = jax.nn.leaky_relu(cf.linear(layer["sum"], gathered)) + jax.nn.leaky_relu(
-            cf.linear(layer["product"], x * gathered)
-        )
+        x = messages(layer, x, spmm(graph, x))
         if key is not None:
             x = dropout(jax.random.fold_in(key, index), x, config.ngcf.message_dropout)
         layers.append(normalize(x))
     return layers
 
 
+def messages(
+    layer: dict[str, Any], x: Float[Array, "n d"], gathered: Float[Array, "n d"]
+) -> Float[Array, "n d"]:
+    """`f(g W_1 + b_1) + f((x * g) W_2 + b_2)` of nodes and what they gathered."""
+    return jax.nn.leaky_relu(cf.linear(layer["sum"], gathered)) + jax.nn.leaky_relu(
+        cf.linear(layer["product"], x * gathered)
+    )
+
+
 BACKBONE = cf.Backbone(init_layers, propagate)
+
+
+def around(
+    params: dict[str, Any], tree: Tree, config: Config, key: PRNGKeyArray
+) -> Float[Array, "seeds _"]:
+    """The layers of a tree's seeds, side by side; each layer needs one level of the tree less."""
+    levels = sampled_neighbors.rows_of(cf.nodes(params), tree.nodes)
+    layers = [levels[0]]
+    for index, layer in enumerate(params["layers"]):
+        gathered = sampled_neighbors.sums(tree, levels)
+        keys = jax.random.split(jax.random.fold_in(key, index), len(gathered))
+        levels = [
+            dropout(own_key, messages(layer, x, sums), config.ngcf.message_dropout)
+            for own_key, x, sums in zip(keys, levels, gathered, strict=False)
+        ]
+        layers.append(normalize(levels[0]))
+    return concatenate(layers)
+
+
 concatenate = partial(jnp.concatenate, axis=1)
 
 
@@ -65,7 +91,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """NGCF alone: its layers are concatenated. As a backbone they are averaged."""
     del steps_per_epoch
     graph = interaction_graph.row_stochastic_joint_graph(dataset.train)
-    return cf.build(config, dataset, BACKBONE, graph, concatenate)
+    return cf.build(config, dataset, BACKBONE, graph, concatenate, around)
 
 
-MODEL = Definition(build, DEFAULTS, {"ngcf": NGCF})
+MODEL = Definition(build, DEFAULTS, {"ngcf": NGCF}, hops=cf.layers)

@@ -2,28 +2,30 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray, UInt32
 
 from mmssl_jax.graphs.training_pairs import PairTables
 from mmssl_jax.models.model import Batch
 
+ROUNDS = 6  # of the cipher that draws users
+
 
 def sample(
-    key: PRNGKeyArray, tables: PairTables, batch_size: int, augmented_rows: int = 0
+    key: PRNGKeyArray,
+    tables: PairTables,
+    batch_size: int,
+    augmented_rows: int = 0,
+    *,
+    by_cipher: bool = False,
 ) -> Batch:
     """Draws distinct users (with replacement only if there are too few), and two items for each.
 
     The positive is uniform over the items of the user's training pairs, the negative over all
     others. The first `augmented_rows` have the items of their users' augmented pairs instead, where
-    there are any.
+    there are any. Unless users are drawn `by_cipher`, at the cost of the batch, all are shuffled.
     """
     user_key, positive_key, negative_key = jax.random.split(key, 3)
-    count = tables.users.shape[0]
-    if batch_size <= count:
-        chosen = jax.random.permutation(user_key, count)[:batch_size]
-    else:
-        chosen = jax.random.randint(user_key, (batch_size,), 0, count)
-    users = tables.users[chosen]
+    users = tables.users[_chosen(user_key, batch_size, tables.users.shape[0], by_cipher)]
     starts, degrees = tables.starts[users], tables.degrees[users]
     positives = tables.items[starts + jax.random.randint(positive_key, users.shape, 0, degrees)]
     rank = jax.random.randint(negative_key, users.shape, 0, tables.num_items - degrees)
@@ -37,6 +39,40 @@ def sample(
         jnp.where(taken, liked, batch.positives),
         jnp.where(taken, disliked, batch.negatives),
     )
+
+
+def _chosen(key: PRNGKeyArray, size: int, count: int, by_cipher: bool) -> Int[Array, "size"]:
+    """Distinct numbers below `count`; with replacement only if that is too few."""
+    if size > count:
+        return jax.random.randint(key, (size,), 0, count)
+    if by_cipher:
+        return _enciphered(key, size, count)
+    return jax.random.permutation(key, count)[:size]
+
+
+def _enciphered(key: PRNGKeyArray, size: int, count: int) -> Int[Array, "size"]:
+    """The first `size` places of a random permutation of `count` numbers, and no others.
+
+    Each round is a bijection of the numbers of as many bits: an odd factor and a summand, both
+    random, then the upper half of the bits onto the lower. What leaves the range goes through them
+    again, until it is back (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002).
+    """
+    width = (count - 1).bit_length()
+    mask, half = jnp.uint32(2**width - 1), jnp.uint32((width + 1) // 2)
+    factors, summands = jax.random.bits(key, (2, ROUNDS))
+
+    def permuted(x: UInt32[Array, "size"]) -> UInt32[Array, "size"]:
+        for factor, summand in zip(factors, summands, strict=True):
+            x = (x * (factor | 1) + summand) & mask
+            x = x ^ (x >> half)
+        return x
+
+    def again(x: UInt32[Array, "size"]) -> UInt32[Array, "size"]:
+        return jnp.where(x < count, x, permuted(x))
+
+    first = permuted(jnp.arange(size, dtype=jnp.uint32))
+    chosen: Array = jax.lax.while_loop(lambda x: jnp.any(x >= count), again, first)
+    return chosen.astype(jnp.int32)
 
 
 def _outside(

@@ -79,6 +79,7 @@ class Session(NamedTuple):
             batch_size=self.config.train.batch_size,
             mesh=mesh,
             augmented_share=self.config.train.augmented_share,
+            by_cipher=bool(self.config.train.fanout),  # a sampled step costs what its batch does
         )
         return compile_steps(step, state, constants, per_call)
 

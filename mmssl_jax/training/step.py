@@ -33,15 +33,20 @@ def train_step(
     batch_size: int,
     mesh: Mesh,
     augmented_share: float = 0.0,
+    by_cipher: bool = False,
 ) -> tuple[TrainState, Terms]:
-    """Draws a batch and updates the players in turn, each with the others' newest parameters."""
+    """Draws a batch and updates the players in turn, each with the others' newest parameters.
+
+    `by_cipher` is for `batches.sample`.
+    """
     tables, inputs, run_key = constants
     rows = batch_size * model.batches
     augmented = int(augmented_share * rows)
     sample_key, *player_keys = jax.random.split(
         jax.random.fold_in(run_key, state.step), 1 + len(model.losses)
     )
-    batch = devices.split_batch(batches.sample(sample_key, tables, rows, augmented), mesh)
+    drawn = batches.sample(sample_key, tables, rows, augmented, by_cipher=by_cipher)
+    batch = devices.split_batch(drawn, mesh)
     keys = dict(zip(model.losses, player_keys, strict=True))
     held = model.refresh(state.params, inputs, state.held, state.step)
     held = model.collect(state.params, inputs, held, batch, keys)

@@ -10,6 +10,7 @@ import scipy.stats
 
 from mmssl_jax.graphs import training_pairs
 from mmssl_jax.models.model import Batch
+from mmssl_jax.training.batches import _enciphered
 from mmssl_jax.training.batches import sample as sampled
 
 TRAIN = np.array(
@@ -33,16 +34,22 @@ def tables_of(train):
     return training_pairs.pair_tables(scipy.sparse.csr_array(train.astype(np.float32)))
 
 
-def draw(batch_size, seed=0):
+def draw(batch_size, seed=0, by_cipher=False):
     """`DRAWS` batches: users, positives, negatives, [DRAWS, batch_size] each."""
     keys = jax.random.split(jax.random.key(seed), DRAWS)
-    draw_all = jax.vmap(partial(sampled, batch_size=batch_size), in_axes=(0, None))
+    one = partial(sampled, batch_size=batch_size, by_cipher=by_cipher)
+    draw_all = jax.vmap(one, in_axes=(0, None))
     return Batch(*map(np.asarray, jax.jit(draw_all)(keys, tables_of(TRAIN))))
 
 
 @pytest.fixture(scope="module")
 def batches():
     return draw(batch_size=3)
+
+
+@pytest.fixture(scope="module")
+def batches_by_cipher():
+    return draw(batch_size=3, by_cipher=True)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +63,7 @@ def p_uniform(drawn, outcomes):
     return scipy.stats.chisquare([np.sum(drawn == outcome) for outcome in outcomes]).pvalue
 
 
-@pytest.mark.parametrize("name", ["batches", "large_batches"])
+@pytest.mark.parametrize("name", ["batches", "batches_by_cipher", "large_batches"])
 def test_positives_are_training_items_and_negatives_never_are(name, request):
     batch = request.getfixturevalue(name)
     assert set(np.unique(batch.users)) == set(ELIGIBLE)
@@ -66,8 +73,9 @@ def test_positives_are_training_items_and_negatives_never_are(name, request):
     assert batch.negatives.max() < TRAIN.shape[1]
 
 
-def test_the_users_of_a_batch_are_distinct(batches):
-    assert all(len(set(users)) == 3 for users in batches.users)
+def test_the_users_of_a_batch_are_distinct(batches, batches_by_cipher):
+    for batch in (batches, batches_by_cipher):
+        assert all(len(set(users)) == 3 for users in batch.users)
 
 
 def test_a_batch_of_all_users_holds_each_once():
@@ -120,3 +128,18 @@ def test_some_rows_have_the_augmented_pairs_of_their_users():
         np.testing.assert_array_equal(found.positives, expected)
         expected = np.where(taken, disliked[found.users], plain.negatives)
         np.testing.assert_array_equal(found.negatives, expected)
+
+
+def test_a_cipher_draws_distinct_numbers_evenly_and_in_every_order():
+    count, size = 600, 50  # of 10 bits, so that 424 numbers in 1024 go through it again
+    draw_one = partial(_enciphered, size=size, count=count)
+    keys = jax.random.split(jax.random.key(0), 20_000)
+    drawn = np.asarray(jax.jit(jax.vmap(draw_one))(keys))
+    assert (np.diff(np.sort(drawn, axis=1), axis=1) > 0).all()
+    for place in (0, 1, size - 1):
+        assert p_uniform(drawn[:, place], range(count)) > 1e-3
+    for first, second in ((0, 1), (0, 2), (1, 2), (3, size - 1)):
+        apart = (drawn[:, first] - drawn[:, second]) % count
+        assert p_uniform(apart, range(1, count)) > 1e-3
+    whole = np.asarray(_enciphered(jax.random.key(1), count, count))
+    np.testing.assert_array_equal(np.sort(whole), np.arange(count))

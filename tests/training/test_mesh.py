@@ -25,6 +25,7 @@ STEPS = 4
 SETTINGS: dict[str, dict[str, Any]] = {
     "mmssl": {"critic.hidden": 16, "mmssl.graph_items": 3},
     "hybrid": {"hybrid.members": 2, "hybrid.graph": 0.5, "hybrid.neighbors": 5},
+    "lightgcn": {"train.fanout": (3, 2, 2)},
 }
 
 
@@ -51,7 +52,9 @@ def run(data: int, model_axis: int, name: str = "mmssl") -> Ran:
     state = place(states.init_state(model, transforms, jax.random.key(0)), mesh)
     constants = (training_pairs.pair_tables(dataset.train), model.inputs, jax.random.key(1))
     constants = place(constants, mesh)
-    step = partial(train_step, model=model, transforms=transforms, batch_size=16, mesh=mesh)
+    by_cipher = bool(config.train.fanout)
+    options = {"transforms": transforms, "batch_size": 16, "mesh": mesh, "by_cipher": by_cipher}
+    step = partial(train_step, model=model, **options)
     program = compile_steps(step, state, constants, STEPS)
     state, terms = program(state, constants, jnp.asarray(STEPS, jnp.int32))
     representation = jax.jit(model.embed)(state.params, constants[1], state.held)
@@ -68,6 +71,8 @@ def split_tables(ran: Ran) -> list[jax.Array]:
         names = ("user_embedding", "item_embedding")
         return [kernel, *(part[name] for part in (generator, moments) for name in names)]
     moments = [state.optimiser_states[player][0].mu for player in state.params]
+    if not state.held:
+        return jax.tree.leaves((state.params, moments))
     return jax.tree.leaves(
         (state.params, moments, state.held.average, ran.inputs.content.neighbors)
     )

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmssl_jax.adversarial import critic as critics
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import interaction_graph, modality_graph, training_pairs
+from mmssl_jax.graphs import interaction_graph, training_pairs
 from mmssl_jax.models import missing
-from mmssl_jax.models.mmssl import losses, released_graphs
+from mmssl_jax.models.mmssl import losses, released_graphs, sampled, top_k_graphs
 from mmssl_jax.models.mmssl.generator import Embeddings, Inputs, forward, init_generator
 from mmssl_jax.models.mmssl.settings import DEFAULTS, MMSSL, VARIANTS, Critic
 from mmssl_jax.models.model import Adam, Batch, Definition, Model, Terms
@@ -76,21 +76,16 @@ def build(
         return released_graphs.kept_by(model, parts.released, dataset, views, parts.max_pairs)
     if config.mmssl.modality_graph != "top_k":
         return model
-    rebuilt = partial(rebuild, parts, modality_graph.user_blocks(dataset.train))
-    shapes = jax.eval_shape(lambda key: rebuilt(init(parts, key), inputs), jax.random.key(0))
-    return model._replace(
-        held=jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), shapes),
-        refresh=partial(refresh, rebuilt, config.mmssl.graph_refresh or steps_per_epoch),
-    )
+    return top_k_graphs.kept_by(model, config, dataset, steps_per_epoch)
 
 
 def parts_of(
     config: Config, dataset: Dataset, steps_per_epoch: int, game: ModuleType = critics
 ) -> Parts:
     """What the functions of this MMSSL share; the arguments are those of `build`."""
-    sampled = len(training_pairs.sampled_users(dataset.train))
+    users = len(training_pairs.sampled_users(dataset.train))
     pairs = training_pairs.max_training_pairs(
-        dataset.train, config.train.batch_size, distinct=config.train.batch_size <= sampled
+        dataset.train, config.train.batch_size, distinct=config.train.batch_size <= users
     )
     released = _released(config, dataset, steps_per_epoch)
     return Parts(config, dataset, _critic(config, dataset), pairs, game, released)
@@ -200,6 +195,9 @@ def generator_loss(
     parts: Parts, params: dict[str, Any], inputs: Inputs, held: Any, batch: Batch, key: PRNGKeyArray
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """The generator's loss on a batch, and its terms; the critic is fixed."""
+    if parts.config.train.fanout:
+        terms = sampled.generator_terms(params["generator"], inputs, batch, parts.config, key)
+        return losses.generator_total(terms, parts.config), terms
     forward_key, score_key = jax.random.split(key)
     embeddings = embeddings_of(parts, params, inputs, held, forward_key)
     terms = losses.generator_terms(embeddings, batch, parts.config)
@@ -211,32 +209,6 @@ def generator_loss(
     return losses.generator_total(terms, parts.config), terms
 
 
-def rebuild(
-    parts: Parts, blocks: modality_graph.UserBlocks, params: dict[str, Any], inputs: Inputs
-) -> dict[str, interaction_graph.BipartiteGraphs]:
-    """Modality -> the graph of every user's `graph_items` strongest relations."""
-    views = forward(params["generator"], inputs, {}, parts.config)
-    return {
-        modality: modality_graph.relation_graph(
-            view.feature,
-            views.item_views[modality].feature,
-            inputs.tables,
-            parts.config.mmssl.graph_items,
-            blocks,
-            symmetric=parts.config.mmssl.normalization == "symmetric",
-            tie_order=inputs.tie_order,
-        )
-        for modality, view in views.user_views.items()
-    }
-
-
-def refresh(
-    rebuilt: Any, every: int, params: Any, inputs: Inputs, held: Any, step: Int[Array, ""]
-) -> Any:
-    """The modality graphs of a step: built anew `every` so many steps."""
-    return jax.lax.cond(step % every == 0, lambda: rebuilt(params, inputs), lambda: held)
-
-
 def embed(
     parts: Parts, params: dict[str, Any], inputs: Inputs, held: Any
 ) -> tuple[Float[Array, "users d"], Float[Array, "items d"]]:
@@ -246,5 +218,9 @@ def embed(
 
 
 MODEL = Definition(
-    build, defaults=DEFAULTS, settings={"mmssl": MMSSL, "critic": Critic}, variants=VARIANTS
+    build,
+    defaults=DEFAULTS,
+    settings={"mmssl": MMSSL, "critic": Critic},
+    variants=VARIANTS,
+    hops=sampled.hops,
 )

@@ -106,14 +106,7 @@ def forward(
     user_item, item_user = inputs.interactions.user_item, inputs.interactions.item_user
     user_views, item_views = {}, {}
     ids = id_views(params, modality_graphs, filled)
-    all_features = missing.replaced(inputs.features, inputs.present, params.get("missing", {}))
-    for index, (modality, features) in enumerate(all_features.items()):
-        projection = params["projection"][modality]
-        projected = features @ projection["kernel"] + projection["bias"][None, :]
-        if key is not None:
-            projected = dropout(
-                jax.random.fold_in(key, index), projected, config.mmssl.feature_dropout
-            )
+    for modality, projected in projections(params, inputs, config, key).items():
         user_feature = spmm(user_item, projected)
         item_feature = spmm(item_user, user_feature)
         user_ids, item_ids = ids.get(modality, (None, None))
@@ -135,6 +128,23 @@ def forward(
     users = users + omega * sum(normalize(view.feature) for view in user_views.values())
     items = items + omega * sum(normalize(view.feature) for view in item_views.values())
     return Embeddings(users, items, user_views, item_views, fused_users, filled)
+
+
+def projections(
+    params: dict[str, Any], inputs: Inputs, config: Config, key: PRNGKeyArray | None
+) -> dict[str, Float[Array, "items d"]]:
+    """Modality -> the projected features of all items; a key of None turns dropout off."""
+    all_features = missing.replaced(inputs.features, inputs.present, params.get("missing", {}))
+    found = {}
+    for index, (modality, features) in enumerate(all_features.items()):
+        projection = params["projection"][modality]
+        projected = features @ projection["kernel"] + projection["bias"][None, :]
+        if key is not None:
+            projected = dropout(
+                jax.random.fold_in(key, index), projected, config.mmssl.feature_dropout
+            )
+        found[modality] = projected
+    return found
 
 
 def id_views(
