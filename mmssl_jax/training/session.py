@@ -65,7 +65,9 @@ class Session(NamedTuple):
 
     def inputs(self, mesh: Mesh) -> Any:
         """The model's constant arrays on the devices of a mesh."""
-        own = self.model.inputs if mesh.size == 1 else split_graph.split(self.model.inputs, mesh)
+        own = self.model.inputs
+        if mesh.size > 1 and not self.config.train.fanout:  # which draws from the whole graph
+            own = split_graph.split(own, mesh)
         return devices.place(own, mesh)
 
     def compiled(

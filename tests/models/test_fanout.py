@@ -21,7 +21,7 @@ from mmssl_jax.models.mmssl import generator
 from mmssl_jax.models.model import Batch
 from mmssl_jax.training import batches, session
 from mmssl_jax.training import state as states
-from mmssl_jax.training.devices import make_mesh, place
+from mmssl_jax.training.devices import make_mesh
 from mmssl_jax.training.step import compile_steps, train_step
 
 MANY = 20_000  # pairs
@@ -87,6 +87,26 @@ def test_the_l2_of_features_is_that_of_the_batch_for_all():
     np.testing.assert_allclose(seen["feature_l2"], wanted / ITEMS, rtol=1e-5)
 
 
+def test_the_l2_of_features_is_right_in_the_mean():
+    config, dataset = settings("mmssl observed", (2,) * 3), world()
+    values = configs.flatten(config) | {"mmssl.feature_l2": 1.0, "train.batch_size": USERS}
+    model = session.prepare(models.resolve(configs.unflatten(values)), dataset).model
+    params, users = model.init(jax.random.key(0)), jnp.arange(USERS, dtype=jnp.int32)
+    batch = Batch(users, users, users)
+
+    def drawn(key):
+        return model.losses["generator"](params, model.inputs, {}, batch, key)[1]["feature_l2"]
+
+    found = jax.jit(jax.vmap(drawn))(jax.random.split(jax.random.key(1), 500))
+    whole = generator.forward(params["generator"], model.inputs, {}, config)
+    of_users = [view.feature for view in whole.user_views.values()]
+    of_items = [view.feature[users] for view in whole.item_views.values()]
+    wanted = (half_squares(of_users) + half_squares(of_items) * ITEMS / USERS) / ITEMS
+    error = np.std(found) / len(found) ** 0.5
+    assert abs(np.mean(found) - wanted) < 4 * error
+    assert error < 0.02 * wanted
+
+
 @pytest.mark.parametrize(
     ("name", "fanout", "words"),
     [
@@ -134,7 +154,7 @@ def program(name, fanout, pairs):
     """The compiled steps of a model."""
     config, dataset = settings(name, fanout), wide(pairs)
     own, mesh = session.prepare(config, dataset), make_mesh(config.mesh)
-    state = place(own.initial_state(jax.random.key(0)), mesh)
+    state = own.initial_state(jax.random.key(0), mesh)
     step = partial(
         train_step,
         model=own.model,
@@ -156,7 +176,13 @@ def made(text: str, elements: int) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        each if each in ("lightgcn", "mmssl") else pytest.param(each, marks=pytest.mark.slow)
+        for each in SETTINGS
+    ],
+)
 def test_ten_times_the_pairs_cost_no_more(name):
     fanout = (3, 2, 1, 1)[: hops(name)]
     few, many = (program(name, fanout, pairs) for pairs in (2000, MANY))

@@ -17,7 +17,6 @@ from mmssl_jax.graphs import sampled_neighbors
 from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.graphs.sampled_neighbors import Tree
 from mmssl_jax.models import cf
-from mmssl_jax.models import losses as batch_losses
 from mmssl_jax.models.mmssl import losses
 from mmssl_jax.models.mmssl.generator import (
     Embeddings,
@@ -69,16 +68,42 @@ def generator_terms(
     """`losses.generator_terms` of a batch.
 
     The L2 of the features is that of the batch's users, for all that can be drawn, and of its
-    negatives, for all items.
+    negatives, for all items. A square of what is right in the mean is too large in the mean, so it
+    is the product of two draws.
     """
+    key, again_key = jax.random.split(key)
+    dropout_key = jax.random.split(jax.random.clone(key), 3)[2]  # of the same projected features
     seen = forward(params, inputs, batch, config, key)
     terms = losses.generator_terms(seen, cf.own_rows(batch), config)
     size, num_items = len(batch.users), len(params["item_embedding"])
-    users = [view.feature for view in seen.user_views.values()]
-    items = [view.feature[size:] for view in seen.item_views.values()]
-    total = len(inputs.tables.users) * batch_losses.half_squares(users)
-    total += num_items * batch_losses.half_squares(items)
-    return terms | {"feature_l2": config.mmssl.feature_l2 * total / size / num_items}
+    user_key, item_key = jax.random.split(again_key)
+    hops = config.train.fanout[:2]
+    users = around(user_key, inputs, batch.users, hops[:1], users_first=True)
+    items = around(item_key, inputs, batch.negatives, hops, users_first=False)
+    total = jnp.zeros(())
+    for modality, again in features_of(params, inputs, config, dropout_key, users, items).items():
+        user, item = (side[modality].feature for side in (seen.user_views, seen.item_views))
+        total += len(inputs.tables.users) * jnp.sum(user * again[0])
+        total += num_items * jnp.sum(item[size:] * again[1])
+    return terms | {"feature_l2": 0.5 * config.mmssl.feature_l2 * total / size / num_items}
+
+
+def features_of(
+    params: dict[str, Any],
+    inputs: Inputs,
+    config: Config,
+    key: PRNGKeyArray,
+    users: Around,
+    items: Around,
+) -> dict[str, list[Float[Array, "seeds d"]]]:
+    """Modality -> the propagated features of the seeds of both trees: one hop, and two."""
+    return {
+        modality: [
+            sampled_neighbors.weighted_rows(projected, sampled_neighbors.paths(each.tree)[hop])
+            for each, hop in ((users, 1), (items, 2))
+        ]
+        for modality, projected in projections(params, inputs, config, key).items()
+    }
 
 
 def forward(
@@ -89,12 +114,7 @@ def forward(
     of_items = jnp.concatenate([batch.positives, batch.negatives])
     users = around(user_key, inputs, batch.users, config.train.fanout[:-1], users_first=True)
     items = around(item_key, inputs, of_items, config.train.fanout, users_first=False)
-    features = {}
-    for modality, projected in projections(params, inputs, config, dropout_key).items():
-        features[modality] = [
-            sampled_neighbors.weighted_rows(projected, sampled_neighbors.paths(each.tree)[hop])
-            for each, hop in ((users, 1), (items, 2))
-        ]
+    features = features_of(params, inputs, config, dropout_key, users, items)
     sides = []
     for side, (each, levels) in enumerate(
         zip((users, items), _ids(params, (users, items)), strict=True)
