@@ -1,0 +1,118 @@
+"""A plan in tables and lines."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+
+from mmssl_jax.planning import advice
+from mmssl_jax.planning.plan import Plan
+
+
+def tables(plan: Plan) -> Iterator[Table]:
+    """Memory, what is exchanged, and time."""
+    sizes, needs = plan.sizes, plan.needs
+    memory = _table(
+        f"Memory of a device, of {sizes.data} x {sizes.model} (data x model)", "part", "GB"
+    )
+    for kind in (needs.arguments, needs.idle, needs.temporaries):
+        for part, count in kind.items():
+            memory.add_row(part, _giga(count))
+        if kind is not needs.temporaries and kind:
+            memory.add_section()
+    memory.add_section()
+    memory.add_row("together", _giga(needs.memory))
+    memory.add_row("what jax takes of the device", _giga(plan.room))
+    yield memory
+    if needs.collectives:
+        sent = _table("Received and sent by a device in a step", "collective", "of", "GB")
+        for each in needs.collectives:
+            sent.add_row(each.kind, each.what, _giga(each.received))
+        sent.add_section()
+        sent.add_row("together", "", _giga(needs.received))
+        yield sent
+    time = _table("Time, at least: the device's peak rates", "of a step", "work", "seconds")
+    time.add_row("arithmetic", f"{needs.flops / 1e9:.4g} Gflop", _seconds(plan.compute))
+    time.add_row("device memory", f"{needs.traffic / 1e9:.4g} GB", _seconds(plan.memory))
+    time.add_row("network", f"{needs.received / 1e9:.4g} GB", _seconds(plan.network))
+    time.add_section()
+    time.add_row("step", "the larger of the first two, and the network", _seconds(plan.step))
+    time.add_row("epoch", f"{plan.steps} steps", _seconds(plan.step * plan.steps))
+    yield time
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """What limits the run: the products' exchange, what does not fit, and what makes it fit."""
+    needs = plan.needs
+    if needs.gathered:
+        factor = needs.gathered / needs.exchange
+        winner = "An exchange" if factor > 1 else "All-gather, as it is done,"
+        yield (
+            f"Graph products gather all rows (all-gather): {_giga(needs.gathered)} GB. An exchange "
+            f"of the rows that are needed only (all-to-all) would send {_giga(needs.exchange)} GB "
+            f"to the device that needs most, if pairs are random, and is not implemented. {winner} "
+            f"sends less, by a factor of {max(factor, 1 / factor):.2f}."
+        )
+    if plan.refusal:
+        yield f"REFUSED: {plan.refusal}."
+    if plan.fits:
+        yield f"It fits: {needs.memory / plan.room:.0%} of what jax takes of a device."
+        return
+    yield f"DOES NOT FIT: {needs.memory / plan.room:.2f} times what jax takes of a device."
+    found = advice.alone(plan)
+    for change, after in found:
+        yield f"It fits with {change.words}: {_giga(after.needs.memory)} GB."
+    if not found:
+        both = advice.together(plan)
+        if both is None:
+            yield f"No setting makes it fit, nor do {advice.MOST_DEVICES} devices."
+        else:
+            yield f"It fits with {both[0].words}, together: {_giga(both[1].needs.memory)} GB."
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The same figures: bytes, operations and seconds."""
+    needs = plan.needs
+    return {
+        "sizes": plan.sizes._asdict() | {"widths": dict(plan.sizes.widths)},
+        "arguments": needs.arguments,
+        "idle": needs.idle,
+        "temporaries": needs.temporaries,
+        "memory": needs.memory,
+        "room": plan.room,
+        "fits": plan.fits,
+        "refusal": plan.refusal,
+        "collectives": [each._asdict() | {"received": each.received} for each in needs.collectives],
+        "received": needs.received,
+        "gathered": needs.gathered,
+        "exchange": needs.exchange,
+        "flops": needs.flops,
+        "traffic": needs.traffic,
+        "seconds": {
+            "arithmetic": plan.compute,
+            "memory": plan.memory,
+            "network": plan.network,
+            "step": plan.step,
+            "epoch": plan.step * plan.steps,
+        },
+        "steps": plan.steps,
+    }
+
+
+def _table(title: str, *columns: str) -> Table:
+    result = Table(title=title, title_justify="left")
+    for column in columns:
+        number = column in ("GB", "seconds")
+        result.add_column(column, justify="right" if number else "left")
+    return result
+
+
+def _giga(count: float) -> str:
+    """Bytes in GB, with three digits that count."""
+    value = count / 1e9
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _seconds(value: float) -> str:
+    """Seconds, with three digits that count."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
