@@ -63,7 +63,11 @@ def collectives(config: Config, sizes: Sizes) -> list[Collective]:
     if sizes.data > 1:
         # The kernel's gradient, in chunks its cotangents twice, and users and items of the pairs.
         summed = sizes.share(sizes.items, h) * h + 2 / 3 * in_chunks + (2 * count + 1) * pairs
-        found.append(Collective("all-reduce", "the critic's batches", FLOAT * summed, sizes.data))
+        found.append(
+            Collective(
+                "all-reduce", "the critic's batches", FLOAT * summed, sizes.data, sizes.model
+            )
+        )
     return found
 
 

@@ -4,7 +4,7 @@ from mmssl_jax.config import Config
 from mmssl_jax.planning import needs as parts
 from mmssl_jax.planning import sizes as of
 from mmssl_jax.planning.needs import ADAM, Collective, Needs
-from mmssl_jax.planning.sizes import FLOAT, Sizes
+from mmssl_jax.planning.sizes import EDGE, FLOAT, Sizes
 
 
 def needs(config: Config, sizes: Sizes) -> Needs:
@@ -35,8 +35,8 @@ def needs(config: Config, sizes: Sizes) -> Needs:
         traffic=products * parts.product_traffic(blocks, nodes, d, devices)
         + 2 * (layers + 2) * row * nodes
         + 8 * row * share,
-        exchange=products * row * blocks.needed * (devices - 1) / devices,
-        gathered=parts.received("all-gather", products * gathered, devices),
+        exchange=parts.exchange(products * row * blocks.needed, devices),
+        built=2 * EDGE * 2 * sizes.pairs,
     )
 
 
@@ -52,5 +52,7 @@ def collectives(sizes: Sizes, row: int, gathered: float) -> list[Collective]:
     ]
     if sizes.data > 1:
         summed = row * (sizes.nodes + sizes.items)
-        found.append(Collective("all-reduce", "gradients of batches", summed, sizes.data))
+        found.append(
+            Collective("all-reduce", "gradients of batches", summed, sizes.data, sizes.model)
+        )
     return [each for each in found if each.group > 1]

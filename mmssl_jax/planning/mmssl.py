@@ -45,8 +45,8 @@ def needs(config: Config, sizes: Sizes) -> Needs:
         + to_items * parts.product_traffic(by_items, sizes.items, d, devices)
         + 4 * (to_users * sizes.users + to_items * sizes.items) * row
         + (critic.traffic(config, sizes) if with_critic else 0),
-        exchange=needed * (devices - 1) / devices,
-        gathered=parts.received("all-gather", gathered, devices),
+        exchange=parts.exchange(needed, devices),
+        built=4 * EDGE * sizes.pairs,
     )
 
 
@@ -168,7 +168,9 @@ def collectives(config: Config, sizes: Sizes, gathered: float) -> list[Collectiv
         found.append(Collective("all-gather", "factors of modality graphs", own, sizes.model))
     if sizes.data > 1:
         summed = row * (users + items) / sizes.model
-        found.append(Collective("all-reduce", "gradients of batches", summed, sizes.data))
+        found.append(
+            Collective("all-reduce", "gradients of batches", summed, sizes.data, sizes.model)
+        )
     return found
 
 

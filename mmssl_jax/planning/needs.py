@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from mmssl_jax.planning.hardware import Device
 from mmssl_jax.planning.sizes import EDGE, FLOAT, Blocks, Sizes
 
 ADAM = 3  # a parameter and its two moments
@@ -15,17 +16,31 @@ class Collective(NamedTuple):
       what: in words.
       output: bytes that the calls leave on a device, in sum.
       group: devices of a group.
+      stride: from a device of a group to the next, if all devices are numbered machine by machine.
     """
 
     kind: str
     what: str
     output: float
     group: int
+    stride: int = 1
 
     @property
     def received(self) -> float:
         """Bytes that a device receives, and sends as well."""
         return received(self.kind, self.output, self.group)
+
+    def seconds(self, device: Device) -> float:
+        """How long it takes at the peak rates of the links.
+
+        What several devices of a machine receive alike comes in once, over the network adapters of
+        all of them, and is passed on inside. What each receives for itself has one's share.
+        """
+        inside = max(device.together // self.stride, 1)  # devices of a group in one machine
+        if self.group <= inside:
+            return self.received / device.link
+        alike = self.kind in ("all-gather", "all-reduce")
+        return self.received / min(device.link, device.network * (inside if alike else 1))
 
 
 class Needs(NamedTuple):
@@ -38,9 +53,10 @@ class Needs(NamedTuple):
       collectives: what is exchanged.
       flops: operations of products.
       traffic: bytes read from and written to the device's memory.
-      exchange: bytes that a device would receive in graph products if it asked for the rows it
-        needs only, in the largest block; of the same products as `gathered`.
-      gathered: bytes that it receives in graph products as they are.
+      exchange: the all-to-all that would do instead of the first of `collectives`, in which graph
+        products gather all rows, if each device asked for the rows that it needs; of the largest
+        block.
+      built: bytes of the whole graph, which is on the first device of a process before it is split.
     """
 
     arguments: dict[str, float]
@@ -49,8 +65,8 @@ class Needs(NamedTuple):
     collectives: list[Collective]
     flops: float
     traffic: float
-    exchange: float
-    gathered: float
+    exchange: Collective
+    built: float
 
     @property
     def memory(self) -> float:
@@ -81,6 +97,11 @@ def received(kind: str, output: float, group: int) -> float:
         "collective-permute": 1,
     }
     return output * shares[kind]
+
+
+def exchange(output: float, devices: int) -> Collective:
+    """The all-to-all of the rows that devices need."""
+    return Collective("all-to-all", "rows of products that are needed", output, devices)
 
 
 def tables(sizes: Sizes) -> float:

@@ -39,7 +39,7 @@ class Plan(NamedTuple):
       steps: of an epoch.
       compute: seconds of a step for its arithmetic, at the device's peak.
       memory: seconds of a step for what its memory reads and writes, at its peak.
-      network: seconds of a step for what is exchanged, at the slowest link between two devices.
+      network: seconds of a step for what is exchanged, at the peak of the links.
     """
 
     config: Config
@@ -64,7 +64,7 @@ class Plan(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        return self.needs.memory <= self.room
+        return max(self.needs.memory, self.needs.built) <= self.room
 
     @property
     def refusal(self) -> str:
@@ -133,7 +133,6 @@ def plan(config: Config, sizes: Sizes, device: Device, *, tensorfloat32: bool = 
     needs = MODELS[config.model.name](config, sizes)
     steps = config.train.steps_per_epoch or sizes.pairs // config.train.batch_size + 1
     rate = device.tensorfloat32 if tensorfloat32 else device.float32
-    link = device.link if sizes.devices <= device.together else device.network
     return Plan(
         config,
         sizes,
@@ -142,5 +141,5 @@ def plan(config: Config, sizes: Sizes, device: Device, *, tensorfloat32: bool = 
         steps,
         needs.flops / rate,
         needs.traffic / device.bandwidth,
-        needs.received / link,
+        sum(each.seconds(device) for each in needs.collectives),
     )
