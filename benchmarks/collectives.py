@@ -91,7 +91,7 @@ def _collective(line: str, devices: int) -> Call | None:
         return None
     shapes = re.findall(r"(\w+)\[([\d,]*)\]", match[1])
     output = sum(_BYTES[kind] * _product(sizes) for kind, sizes in shapes)
-    return Call(match[2], output, _group(line, devices))
+    return Call(match[2], float(output), _group(line, devices))
 
 
 def _product(sizes: str) -> int:

@@ -47,17 +47,30 @@ CASES = {
     "LightGCN, data 2": Case(
         Shape(32000, 4000, 250000, {}), 2, 4, {"model.name": "lightgcn", "model.layers": 2}
     ),
+    "LightGCN, one device": Case(Shape(24000, 8000, 200000, {}), 1, 1, {"model.name": "lightgcn"}),
     "MMSSL without critic": Case(
         Shape(24000, 8000, 200000, {"image": 128, "text": 64}),
         1,
         8,
         {"critic.enabled": False, "mmssl.modality_graph": "observed"},
     ),
+    "MMSSL without critic, more items": Case(
+        Shape(8000, 24000, 200000, {"image": 128}),
+        1,
+        8,
+        {"critic.enabled": False, "mmssl.modality_graph": "none"},
+    ),
     "MMSSL": Case(
         Shape(24000, 8000, 200000, {"image": 128, "text": 64}),
         1,
         8,
         {"critic.hidden": 512, "mmssl.modality_graph": "observed", "train.batch_size": 512},
+    ),
+    "MMSSL, data 2": Case(
+        Shape(24000, 8000, 200000, {"image": 128}),
+        2,
+        4,
+        {"critic.hidden": 256, "mmssl.modality_graph": "none", "train.batch_size": 512},
     ),
 }
 

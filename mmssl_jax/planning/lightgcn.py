@@ -40,7 +40,7 @@ def needs(config: Config, sizes: Sizes) -> Needs:
     )
 
 
-def collectives(sizes: Sizes, row: int, gathered: float) -> list[Collective]:
+def collectives(sizes: Sizes, row: float, gathered: float) -> list[Collective]:
     """What is exchanged: `row` is the bytes of a node, `gathered` those of all products' rows."""
     own = row * sizes.nodes / sizes.model
     found = [

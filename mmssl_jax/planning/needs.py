@@ -1,5 +1,6 @@
 """What a step of a model needs, part by part, and what all models have in common."""
 
+import math
 from typing import NamedTuple
 
 from mmssl_jax.planning.hardware import Device
@@ -72,12 +73,12 @@ class Needs(NamedTuple):
     def memory(self) -> float:
         """Bytes that a device must have."""
         parts = (self.arguments, self.idle, self.temporaries)
-        return sum(sum(part.values()) for part in parts)
+        return math.fsum(count for part in parts for count in part.values())
 
     @property
     def received(self) -> float:
         """Bytes that a device receives in a step."""
-        return sum(each.received for each in self.collectives)
+        return math.fsum(each.received for each in self.collectives)
 
 
 def received(kind: str, output: float, group: int) -> float:

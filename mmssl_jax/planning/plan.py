@@ -1,5 +1,6 @@
 """A plan: what a run of a config would need on devices of a kind, and how long it would take."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -141,5 +142,5 @@ def plan(config: Config, sizes: Sizes, device: Device, *, tensorfloat32: bool = 
         steps,
         needs.flops / rate,
         needs.traffic / device.bandwidth,
-        sum(each.seconds(device) for each in needs.collectives),
+        math.fsum(each.seconds(device) for each in needs.collectives),
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import scipy.special
 
-FLOAT = 4  # bytes of a float32, and of an int32
+FLOAT = 4.0  # bytes of a float32, and of an int32; all counts of bytes are floats
 EDGE = 3 * FLOAT  # a weight, a row and a column
 ACTIVITY = 0.6  # spread of the logarithm of users' training pairs, as in benchmarks/shapes.py
 
@@ -44,7 +44,7 @@ class Sizes(NamedTuple):
         Where the columns are split, it is the rows that hold as much.
         """
         divides = rows % self.model == 0 or columns % self.model == 0
-        return rows / self.model if divides else rows
+        return rows / (self.model if divides else 1)
 
 
 class Blocks(NamedTuple):
@@ -81,7 +81,7 @@ def joint(users: int, items: int, pairs: int, blocks: int) -> Blocks:
     return Blocks(*(max(values) for values in zip(*by_side, strict=True)))
 
 
-def reached(columns: float, edges: float) -> float:
+def reached(columns: int, edges: float) -> float:
     """The distinct columns of so many edges, `columns (1 - exp(-edges / columns))` if random."""
     return -columns * math.expm1(-edges / columns)
 

@@ -56,15 +56,15 @@ def test_the_documents_examples_are_what_the_command_prints(overrides):
     for line in console.file.getvalue().splitlines():
         assert line.rstrip() in PAGE
     for line in lines(made):
-        assert line in PAGE
+        assert line in PAGE.replace("\n> ", " ")
 
 
 def test_bytes_that_a_collective_moves():
-    assert needs.received("all-gather", 800, 8) == 700
-    assert needs.received("all-reduce", 800, 8) == 1400
-    assert needs.received("all-to-all", 800, 8) == 700
-    assert needs.received("reduce-scatter", 100, 8) == 700
-    assert needs.received("collective-permute", 100, 8) == 100
+    assert needs.received("all-gather", 800.0, 8) == 700
+    assert needs.received("all-reduce", 800.0, 8) == 1400
+    assert needs.received("all-to-all", 800.0, 8) == 700
+    assert needs.received("reduce-scatter", 100.0, 8) == 700
+    assert needs.received("collective-permute", 100.0, 8) == 100
 
 
 @pytest.mark.parametrize(("users", "items"), [(20000, 2000), (2000, 20000), (8000, 8000)])
@@ -80,8 +80,8 @@ def test_blocks_are_as_large_as_those_that_are_cut(users, items):
 
 def test_distinct_columns_of_random_edges():
     drawn = len(np.unique(np.random.default_rng(0).integers(1000, size=1500)))
-    assert sizes.reached(1000, 1500) == pytest.approx(drawn, rel=0.03)
-    assert sizes.reached(1e9, 1) == pytest.approx(1)
+    assert sizes.reached(1000, 1500.0) == pytest.approx(drawn, rel=0.03)
+    assert sizes.reached(10**9, 1.0) == pytest.approx(1)
 
 
 def test_the_heaviest_batch_is_the_tail_of_a_lognormal():
@@ -123,7 +123,7 @@ def test_other_models_and_too_many_pairs_are_refused():
 
 
 def test_each_change_that_is_advised_makes_it_fit():
-    made = of({"mmssl.modality_graph": "none", "critic.hidden": 30000})
+    made = of({"mmssl.modality_graph": "none", "critic.hidden": 60000})
     assert not made.fits
     found = advice.alone(made)
     assert "--config.critic.hidden=4096" in [change.words for change, _ in found]
