@@ -3,7 +3,8 @@
 python -m benchmarks.plan [--json FILE]
 
 Each shape's step is compiled for RANDOM data, and nothing is run. The program says how many bytes
-its arguments and its temporaries take on a device, and its text which collectives it has.
+its arguments and its temporaries take on a device, and its text which collectives it has. For
+LightGCN on ten million users there are no data at all, only shapes.
 """
 
 import argparse
@@ -16,15 +17,17 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import collectives
+from benchmarks import collectives, without_data
 from benchmarks.shapes import Shape, random_dataset
 from mmssl_jax import config as configs
 from mmssl_jax import models
 from mmssl_jax.planning import Data, Plan, planned
+from mmssl_jax.planning import sizes as of
 from mmssl_jax.planning.critic import CHUNK
 from mmssl_jax.training import devices, session
 
-COUNT = 8  # CPU devices
+LARGE = Data(10_000_000, 1_000_000, 10**9, {})
+COUNTS = (8, 64)  # CPU devices for it; the other shapes take up to 8
 
 
 class Case(NamedTuple):
@@ -99,20 +102,34 @@ def compiled(case: Case) -> tuple[jax.stages.Compiled, int]:
 
 
 def compare(case: Case) -> dict[str, Any]:
-    """A row: planned and measured bytes of one device."""
+    """A row: the case, and planned and measured bytes of one device."""
     program, pairs = compiled(case)
-    made = plan_of(case, pairs)
-    batch = made.config.train.batch_size
-    chunks = math.ceil(batch * pairs / case.shape.users / CHUNK)
-    found = collectives.of_step(program.as_text(), made.sizes.devices, chunks)
-    memory = program.memory_analysis()
-    needs = made.needs
-    return {
+    about = {
         "users": case.shape.users,
         "items": case.shape.items,
         "pairs": pairs,
         "mesh": [case.data, case.model],
         "overrides": case.overrides,
+    }
+    return about | beside(plan_of(case, pairs), program)
+
+
+def large(count: int) -> dict[str, Any]:
+    """The same of LightGCN on LARGE, without data. Blocks are as large as they are planned."""
+    overrides = {"data.path": "RANDOM", "model.name": "lightgcn", "mesh.model": count}
+    config = models.resolve(configs.unflatten(overrides))
+    blocks = of.joint(LARGE.users, LARGE.items, LARGE.pairs, count)
+    program = without_data.compiled(config, LARGE, blocks)
+    return {"devices": count} | beside(planned(config, LARGE, count, "cpu"), program)
+
+
+def beside(made: Plan, program: jax.stages.Compiled) -> dict[str, Any]:
+    """Bytes of a device: planned, and what the program says."""
+    needs, sizes = made.needs, made.sizes
+    chunks = math.ceil(made.config.train.batch_size * sizes.pairs / sizes.users / CHUNK)
+    found = collectives.of_step(program.as_text(), sizes.devices, chunks)
+    memory = program.memory_analysis()
+    return {
         "planned": {
             "arguments": round(sum(needs.arguments.values())),
             "temporaries": round(sum(needs.temporaries.values())),
@@ -135,10 +152,16 @@ def table(rows: dict[str, dict[str, Any]]) -> list[list[str]]:
     for name, row in rows.items():
         data, model = row["mesh"]
         cells = [name, f"{row['users']}", f"{row['items']}", f"{row['pairs']}", f"{data} x {model}"]
-        for part, measured in row["measured"].items():
-            cells.append(f"{row['planned'][part] / 1e6:.1f} / {measured / 1e6:.1f}")
-        found.append(cells)
+        found.append(cells + figures(row, 1e6))
     return found
+
+
+def figures(row: dict[str, Any], unit: float) -> list[str]:
+    """Planned / measured, part by part."""
+    return [
+        f"{row['planned'][part] / unit:.1f} / {measured / unit:.1f}"
+        for part, measured in row["measured"].items()
+    ]
 
 
 def main() -> None:
@@ -147,15 +170,20 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures to a file")
     options = parser.parse_args()
     jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_num_cpu_devices", COUNT)
+    jax.config.update("jax_num_cpu_devices", max(COUNTS))
     rows = {name: compare(case) for name, case in CASES.items()}
     shown = Table("", "users", "items", "pairs", "mesh", "arguments", "temporaries", "received")
     shown.title = "RANDOM data; a device's MB, planned / measured"
     for cells in table(rows):
         shown.add_row(*cells)
-    Console().print(shown)
+    at_size = [large(count) for count in COUNTS]
+    whole = Table("devices", "arguments", "temporaries", "received")
+    whole.title = "LightGCN on ten million users; a device's GB, planned / measured"
+    for row in at_size:
+        whole.add_row(str(row["devices"]), *figures(row, 1e9))
+    Console().print(shown, whole)
     if options.json:
-        about = {"jax": jax.__version__, "data": "RANDOM", "rows": rows}
+        about = {"jax": jax.__version__, "data": "RANDOM", "rows": rows, "large": at_size}
         options.json.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
