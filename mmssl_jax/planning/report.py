@@ -45,7 +45,7 @@ def tables(plan: Plan) -> Iterator[Table]:
 def lines(plan: Plan) -> Iterator[str]:
     """What limits the run: the products' exchange, what does not fit, and what makes it fit."""
     needs = plan.needs
-    if needs.collectives:
+    if needs.exchange.received:
         yield _exchange(needs.collectives[0], needs.exchange, plan.device)
     if plan.sizes.devices > 1:
         yield (

@@ -110,6 +110,14 @@ def test_one_device_exchanges_nothing():
         assert made.fits
 
 
+def test_a_model_without_layers_or_features_can_be_planned():
+    for overrides in ({"model.name": "lightgcn", "model.layers": 0}, {"critic.enabled": False}):
+        made = of(overrides, WORKED._replace(widths={}), 8)
+        assert made.needs.memory > 0
+        assert list(lines(made))
+    assert of({"model.name": "lightgcn", "model.layers": 0}).needs.exchange.received == 0
+
+
 def test_more_devices_need_less_memory_each():
     for overrides in ({"model.name": "lightgcn"}, {"critic.hidden": 512}):
         memory = [of(overrides, devices=count).needs.memory for count in (8, 16, 64)]
