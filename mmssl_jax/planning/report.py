@@ -57,8 +57,14 @@ def lines(plan: Plan) -> Iterator[str]:
     if plan.fits:
         yield f"It fits: {needs.memory / plan.room:.0%} of what jax takes of a device."
         return
-    most = max(needs.memory, needs.built)
-    yield f"DOES NOT FIT: {most / plan.room:.2f} times what jax takes of a device."
+    if needs.built > plan.room:
+        times = needs.built / plan.room
+        yield (
+            f"DOES NOT FIT: the graph before it is split, {times:.2f} times what jax takes of a "
+            "device, and no setting changes that."
+        )
+        return
+    yield f"DOES NOT FIT: {needs.memory / plan.room:.2f} times what jax takes of a device."
     found = advice.alone(plan)
     for change, after in found:
         yield f"It fits with {change.words}: {_giga(after.needs.memory)} GB."

@@ -152,13 +152,22 @@ def test_each_change_that_is_advised_makes_it_fit():
     assert "mmssl.modality_graph" in change.overrides
     tiny = of({"model.name": "lightgcn"}, WORKED._replace(users=10**12, pairs=10**13), 64)
     assert advice.together(tiny) is None
-    assert "No setting makes it fit" in list(lines(tiny))[-1]
+    assert "the graph before it is split" in list(lines(tiny))[-1]
+    wide = of({"model.name": "lightgcn"}, WORKED._replace(users=10**11), 64)
+    assert "No setting makes it fit" in list(lines(wide))[-1]
 
 
 def test_time_is_the_larger_of_two_and_the_network():
     made = of({"model.name": "lightgcn"})
     assert made.step == max(made.compute, made.memory) + made.network
     assert made.steps == 10**9 // 1024 + 1
+
+
+def test_the_document_has_the_plan_of_what_was_measured():
+    tiktok = Data(9308, 6710, 59541, {"image": 128, "audio": 128})
+    for row, enabled in (("with critic", True), ("`--config.critic.enabled=False`", False)):
+        planned_ms = 1e3 * of({"critic.enabled": enabled}, tiktok, 1, "h200").step
+        assert f"| {row} | {planned_ms:.2f} |" in PAGE
 
 
 def test_the_network_shares_what_comes_into_a_machine():
