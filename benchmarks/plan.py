@@ -4,7 +4,7 @@ python -m benchmarks.plan [--json FILE]
 
 Each shape's step is compiled for RANDOM data, and nothing is run. The program says how many bytes
 its arguments and its temporaries take on a device, and its text which collectives it has. For
-LightGCN on ten million users there are no data at all, only shapes.
+ten million users there are no data at all, only shapes.
 """
 
 import argparse
@@ -22,12 +22,20 @@ from benchmarks.shapes import Shape, random_dataset
 from mmssl_jax import config as configs
 from mmssl_jax import models
 from mmssl_jax.planning import Data, Plan, planned
-from mmssl_jax.planning import sizes as of
 from mmssl_jax.planning.critic import CHUNK
 from mmssl_jax.training import devices, session
 
-LARGE = Data(10_000_000, 1_000_000, 10**9, {})
-COUNTS = (8, 64)  # CPU devices for it; the other shapes take up to 8
+LARGE = Data(10_000_000, 1_000_000, 10**9, {"image": 4096, "text": 1024})
+MOST = 64  # CPU devices; for data that are there 8 of them
+WITHOUT_DATA: dict[str, tuple[int, dict[str, Any]]] = {  # devices, and fields of the config
+    "LightGCN, 8 devices": (8, {"model.name": "lightgcn"}),
+    "LightGCN, 64 devices": (64, {"model.name": "lightgcn"}),
+    "MMSSL without critic, 64 devices": (
+        64,
+        {"critic.enabled": False, "mmssl.modality_graph": "observed"},
+    ),
+    "MMSSL, 64 devices": (64, {"critic.hidden": 4096, "mmssl.modality_graph": "observed"}),
+}
 
 
 class Case(NamedTuple):
@@ -114,13 +122,12 @@ def compare(case: Case) -> dict[str, Any]:
     return about | beside(plan_of(case, pairs), program)
 
 
-def large(count: int) -> dict[str, Any]:
-    """The same of LightGCN on LARGE, without data. Blocks are as large as they are planned."""
-    overrides = {"data.path": "RANDOM", "model.name": "lightgcn", "mesh.model": count}
-    config = models.resolve(configs.unflatten(overrides))
-    blocks = of.joint(LARGE.users, LARGE.items, LARGE.pairs, count)
-    program = without_data.compiled(config, LARGE, blocks)
-    return {"devices": count} | beside(planned(config, LARGE, count, "cpu"), program)
+def large(devices: int, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The same of LARGE, without data."""
+    fields = {"data.path": "RANDOM", "mesh.model": devices}
+    config = models.resolve(configs.unflatten(fields | overrides))
+    made = planned(config, LARGE, devices, "cpu")
+    return {"devices": devices, "overrides": overrides} | beside(made, without_data.compiled(made))
 
 
 def beside(made: Plan, program: jax.stages.Compiled) -> dict[str, Any]:
@@ -170,17 +177,17 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures to a file")
     options = parser.parse_args()
     jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_num_cpu_devices", max(COUNTS))
+    jax.config.update("jax_num_cpu_devices", MOST)
     rows = {name: compare(case) for name, case in CASES.items()}
     shown = Table("", "users", "items", "pairs", "mesh", "arguments", "temporaries", "received")
     shown.title = "RANDOM data; a device's MB, planned / measured"
     for cells in table(rows):
         shown.add_row(*cells)
-    at_size = [large(count) for count in COUNTS]
-    whole = Table("devices", "arguments", "temporaries", "received")
-    whole.title = "LightGCN on ten million users; a device's GB, planned / measured"
-    for row in at_size:
-        whole.add_row(str(row["devices"]), *figures(row, 1e9))
+    at_size = {name: large(*case) for name, case in WITHOUT_DATA.items()}
+    whole = Table("ten million users", "arguments", "temporaries", "received")
+    whole.title = "A device's GB, planned / measured"
+    for name, row in at_size.items():
+        whole.add_row(name, *figures(row, 1e9))
     Console().print(shown, whole)
     if options.json:
         about = {"jax": jax.__version__, "data": "RANDOM", "rows": rows, "large": at_size}

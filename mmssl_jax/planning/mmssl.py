@@ -125,7 +125,7 @@ def temporaries(config: Config, sizes: Sizes) -> dict[str, float]:
     if plays(config, sizes):
         again = users + 2 * items + 2.5 * count * items
         if observed(config) and sizes.devices > 1:
-            again += 2 * count * sizes.nodes
+            again += 1.75 * count * sizes.nodes
         # Real rows are made before what the generator's second pass leaves.
         found["generator for the critic"] = max(row * again, critic.real_rows(config, sizes))
         found["critic"] = critic.temporaries(config, sizes)
