@@ -1,4 +1,4 @@
-"""Plans held against compiled programs: mmssl plan's figures beside XLA's, on eight CPU devices.
+"""Plans held against compiled programs: mmssl plan's figures beside XLA's, on CPU devices.
 
 python -m benchmarks.plan [--json FILE]
 
