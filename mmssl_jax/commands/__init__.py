@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("tune", "Search settings on validation."),
     "recommend": ("recommend", "Print the best items of some users."),
     "export": ("export", "Write vectors and the lists of all users."),
+    "plan": ("plan", "Say what a run would need: memory, bytes sent, time."),
     "ledger": ("ledger", "Write the tables of results in documents anew."),
     "demo": ("demo", "Train on generated data: does it work here?"),
     "doctor": ("doctor", "Print what a bug report needs: versions, devices, runs."),

@@ -67,20 +67,26 @@ def take(arguments: Sequence[str], kinds: Mapping[str, Any]) -> tuple[list[Taken
     return taken, rest
 
 
-def read(taken: Sequence[Taken], command: str) -> Given:
+def read(taken: Sequence[Taken], command: str, *, without_file: bool = False) -> Given:
     """The config of these arguments; later ones win.
+
+    Args:
+      taken: from `take`.
+      command: the whole command line.
+      without_file: whether a config without a file will do.
 
     Raises:
       InputError: no file is named, it cannot be used, a field is unknown, or a value is not of its
         type.
     """
     files = [text for field, text in taken if field is None]
-    if not files:
+    if not files and not without_file:
         raise InputError("no --config given; try --config demo")
-    file = named.config_file(files[-1] or "")
+    file = named.config_file(files[-1] or "") if files else Path()
+    config = named.config(file) if files else Config()
     kinds = models.fields()
     overrides = {field: _value(field, text, kinds) for field, text in taken if field is not None}
-    return Given(named.applied(named.config(file), overrides), overrides, file, command)
+    return Given(named.applied(config, overrides), overrides, file, command)
 
 
 def _value(field: str, text: str | None, kinds: Mapping[str, Any]) -> Any:

@@ -72,28 +72,34 @@ def together(
         if not processes.is_first():
             stack.enter_context(contextlib.redirect_stderr(out))
 
-        def end(line: str, code: int = 2, *, wait: float = _TOGETHER) -> None:
+        def end(line: str, code: int = 2, wait: float = _TOGETHER) -> None:
             print(line, file=words, flush=True)
             if processes.is_first():  # jax's others end in many lines without the first
                 time.sleep(wait)
             os._exit(code)
 
-        def lost(reason: str) -> None:
-            end(f"error: process {jax.process_index()}: {reason}; {GOES_ON}")
-
-        with processes.Roll(lost) as roll:
+        with processes.Roll(lambda reason: end(_lost(reason))) as roll:
             try:
                 yield roll.moved
                 processes.wait("end")
-            except (InputError, KeyboardInterrupt) as error:
-                if isinstance(error.__cause__, jax.errors.JaxRuntimeError):
-                    time.sleep(_ALONE)  # where another process was lost, the roll says so
-                shared = processes.meet("failed", _TOGETHER)
-                if shared and not processes.is_first():
-                    os._exit(running.code_of(error))
-                line = running.last_words(error)
-                if not shared:
-                    line = f"{line} (process {jax.process_index()})"
-                end(line, running.code_of(error), wait=0 if shared else _ALONE)
-            except Exception:
-                end(traceback.format_exc(), 1, wait=_ALONE)
+            except BaseException as error:
+                _fail(error, end)
+
+
+def _lost(reason: str) -> str:
+    return f"error: process {jax.process_index()}: {reason}; {GOES_ON}"
+
+
+def _fail(error: BaseException, end: Callable[[str, int, float], None]) -> None:
+    """Ends this process by an error; the first waits for the others to notice, if it is alone."""
+    known = isinstance(error, InputError | KeyboardInterrupt)
+    if not known or isinstance(error.__cause__, jax.errors.JaxRuntimeError):
+        time.sleep(_ALONE)  # what a lost process breaks is of many kinds; the roll says what it is
+    shared = processes.meet("failed", _TOGETHER)
+    code = running.code_of(error) if known else 1
+    if shared and not processes.is_first():
+        os._exit(code)
+    line = running.last_words(error) if known else "".join(traceback.format_exception(error))
+    end(
+        line if shared else f"{line} (process {jax.process_index()})", code, 0 if shared else _ALONE
+    )

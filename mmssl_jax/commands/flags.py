@@ -110,13 +110,20 @@ CONFIG, SETTINGS = _ShippedFile(list(named.shipped())), _ShippedFile(list(named.
 class ConfigCommand(click.Command):
     """A command with a config; its function gets `given`, what --config and its fields say.
 
-    `default` is the config where none is named; without it, one must be.
+    `default` is the config where none is named; without it, one must be, unless `without_file`,
+    where the defaults of the fields then hold.
     """
 
-    def __init__(self, *args: Any, default: str | None = None, **attributes: Any):
+    def __init__(
+        self,
+        *args: Any,
+        default: str | None = None,
+        without_file: bool = False,
+        **attributes: Any,
+    ):
         super().__init__(*args, **attributes)
         self.context_settings["allow_extra_args"] = True  # refused below, in words of ours
-        self._default = default
+        self._default, self._without_file = default, without_file
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         command = provenance.command(ctx.command_path, args)
@@ -127,7 +134,9 @@ class ConfigCommand(click.Command):
         if rest:
             raise InputError(f"unexpected argument '{rest[0]}'; flags start with --")
         default = [] if self._default is None else [(None, self._default)]
-        ctx.params["given"] = config_arguments.read([*default, *taken], command)
+        ctx.params["given"] = config_arguments.read(
+            [*default, *taken], command, without_file=self._without_file
+        )
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -144,12 +153,20 @@ class ConfigCommand(click.Command):
 def config(
     workdir: str, fields: str = "such as --config.train.epochs=5; later ones win"
 ) -> Decorator:
-    """The flags of a `ConfigCommand`.
+    """The flags of a `ConfigCommand` that has a folder.
 
     Args:
       workdir: the default of --workdir, in words.
       fields: which fields can be set, in words.
     """
+    folder = click.option(
+        "--workdir", type=PATH, metavar="DIR", help=f"The folder (default: {workdir})."
+    )
+    return _all((config_fields(fields), folder))
+
+
+def config_fields(fields: str) -> Decorator:
+    """The flags of the config itself; `fields` says which can be set, in words."""
     options = (
         # For --help and the shell alone: ConfigCommand takes these two before click reads.
         click.option(
@@ -166,9 +183,6 @@ def config(
             metavar="VALUE",
             expose_value=False,
             help=f"Sets a field of the config, {fields}.",
-        ),
-        click.option(
-            "--workdir", type=PATH, metavar="DIR", help=f"The folder (default: {workdir})."
         ),
     )
     return _all(options)

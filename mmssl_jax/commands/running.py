@@ -34,14 +34,14 @@ def run(command: Callable[[], None]) -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def last_words(error: InputError | KeyboardInterrupt) -> str:
+def last_words(error: BaseException) -> str:
     """The line with which a command ends."""
     if isinstance(error, KeyboardInterrupt):
         return "; ".join(filter(None, ("interrupted", str(error))))
     return f"error: {printable(' '.join(str(error).splitlines()))}"
 
 
-def code_of(error: InputError | KeyboardInterrupt) -> int:
+def code_of(error: BaseException) -> int:
     """The exit code of a command that ends so."""
     return 130 if isinstance(error, KeyboardInterrupt) else 2
 

@@ -20,7 +20,6 @@ def about() -> dict[str, Any]:
     return {
         "commit": commit(),
         "device": jax.devices()[0].device_kind,
-        "processes": jax.process_count(),
         "cores": cores(),
         "python": platform.python_version(),
     } | {f"version/{name}": version(name) for name in _PACKAGES}

@@ -1,0 +1,63 @@
+"""mmssl plan: numbers, the model, the config, and what is refused."""
+
+import json
+
+import pytest
+from worlds import code_of
+
+SIZES = ["--users=10e6", "--items", "1e6", "--pairs=1e9", "--devices=64"]
+
+
+def test_it_prints_and_writes_the_same_plan(tmp_path, capsys):
+    file = tmp_path / "plan.json"
+    assert code_of(["plan", *SIZES, "--model=lightgcn", f"--json={file}"]) == 0
+    output = capsys.readouterr().out
+    figures = json.loads(file.read_text())
+    assert figures["sizes"]["users"] == 10_000_000
+    assert figures["fits"]
+    assert "It fits" in output
+    assert "parameters and moments" in output
+    assert f"{figures['memory'] / 1e9:.1f}" in output
+
+
+@pytest.mark.parametrize(
+    ("flags", "lower"),
+    [
+        (["--config.model.embedding_dim=32"], "received"),
+        (["--config.critic.enabled=False"], "memory"),
+        (["--config=baby", "--config.critic.hidden=512"], "flops"),
+        (["--features=image=64"], "traffic"),
+        (["--tf32"], "seconds"),
+    ],
+)
+def test_flags_change_it(tmp_path, flags, lower):
+    def figure(*more: str) -> float:
+        file = tmp_path / "plan.json"
+        common = ["--config.critic.hidden=1024", f"--json={file}"]
+        assert code_of(["plan", *SIZES, *common, *more]) == 0
+        found = json.loads(file.read_text())[lower]
+        return found["arithmetic"] if lower == "seconds" else found
+
+    assert figure(*flags) < figure()
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--users=1.5"], "--users is '1.5'; it must be a whole number above 0, such as 10e6"),
+        (["--users=0"], "--users is '0'; it must be a whole number above 0, such as 10e6"),
+        (["--device=h900"], "--device is 'h900'; it must be one of h100, h200, a100-40, a100-80,"),
+        (["--features=image"], "--features is 'image'; it must be NAME=WIDTH,..., such as"),
+        (["--model=ease"], "--model is 'ease'; it must be one of lightgcn, mmssl"),
+        (["--config.model.name=ease"], "model 'ease' cannot be planned; plan knows lightgcn and"),
+        (["--config.mesh.data=3"], "config field 'mesh' asks for 3 x 1 devices, but --devices is"),
+        (["--config.model.embeding_dim=3"], "unknown config field 'model.embeding_dim'; did you"),
+        (["--config=nothing"], "config file 'nothing' does not exist"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(flags, line, capsys):
+    assert code_of(["plan", *SIZES, *flags]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(f"error: {line}")
+    assert output.err.count("\n") == 1
