@@ -184,7 +184,7 @@ def main() -> None:
     powers = exponents(rows)
     if options.import_most:
         rows += one_size(int(options.import_most), options.workdir, [])
-    Console().print(table(rows, powers))
+    Console(width=120).print(table(rows, powers))
     if options.json:
         content = {"data": "RANDOM", "cores": provenance.cores(), "commit": provenance.commit()}
         content |= {"rows": rows, "exponents": powers}
