@@ -1,6 +1,7 @@
 """One of several processes that train the models of a test: `python process_driver.py JSON`."""
 
 import json
+import os
 import pathlib
 import sys
 from typing import Any
@@ -39,11 +40,17 @@ def train(name: str, folder: pathlib.Path, **mesh: int) -> None:
     assert scores
 
 
+def end(reason: str) -> None:
+    """Ends this process from the thread that calls the roll."""
+    print(reason, flush=True)
+    os._exit(3)
+
+
 def main() -> None:
     """Trains all models as the JSON says."""
     task = json.loads(sys.argv[1])
     processes.join(task["coordinator"], task["count"], task["process"])
-    with processes.Roll(lambda reason: sys.exit(reason)):
+    with processes.Roll(end):
         for name in task["models"]:
             train(name, pathlib.Path(task["folder"]), **task["mesh"])
         processes.wait("end")
