@@ -41,11 +41,7 @@ def compiled(plan: Plan) -> jax.stages.Compiled:
     transforms = states.optimisers(config, model, plan.steps)
     key = jax.random.key(0)
     shapes = jax.eval_shape(partial(states.init_state, model, transforms), key)
-    state = jax.tree.map(
-        lambda shape, place: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=place),
-        shapes,
-        devices.shardings(shapes, mesh),
-    )
+    state = devices.placed_shapes(shapes, mesh)
     drawn_from = _tables(sizes, mesh, PartitionSpec("model"))
     constants = drawn_from, model.inputs, _array(mesh, key.shape, key.dtype)
     batch = config.train.batch_size

@@ -57,7 +57,7 @@ def train(
         distributed.together(**several) as moved,
         signals.noted(signal.SIGTERM) as asked,
     ):
-        outside = training.Outside(asked.__bool__, moved)
+        outside = training.Outside(asked.is_set, moved)
         name = f"{given.name}-final" if final or final_from else given.name
         folder = workdir or pathlib.Path("runs") / name
         config, dataset = _planned(given, final, final_from)

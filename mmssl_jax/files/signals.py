@@ -31,29 +31,19 @@ def held_back() -> Iterator[None]:
             signal.raise_signal(waiting[0])
 
 
-class Asked:
-    """Whether the system has asked this process to end."""
-
-    def __init__(self) -> None:
-        self.yes = False
-
-    def __bool__(self) -> bool:
-        return self.yes
-
-
 @contextlib.contextmanager
-def noted(number: int) -> Iterator[Asked]:
-    """Around what ends by itself, at a place of its own choice, once a signal has come.
+def noted(number: int) -> Iterator[threading.Event]:
+    """Around what ends by itself, at a place of its own choice, once a signal has set the event.
 
     Outside the main thread, which alone gets signals, none comes.
     """
-    asked = Asked()
+    asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
 
     def note(_: int, frame: FrameType | None) -> None:
-        asked.yes = True
+        asked.set()
 
     before = signal.signal(number, note)
     try:

@@ -5,6 +5,7 @@ its block with the whole of a dense matrix, and gathers the rows that the others
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -91,6 +92,7 @@ def _row_blocks(matrix: sparse.BCOO, starts: Array, mesh: Mesh) -> RowBlocks:
     edges = max(int(np.max(np.diff(host_starts[bounds]))), 1)
     data, indices = np.asarray(matrix.data), np.asarray(matrix.indices)
 
+    @functools.cache  # three arrays are made of a block
     def block(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         first, last = bounds[number], bounds[number + 1]
         begin, end = host_starts[first], host_starts[last]

@@ -166,7 +166,8 @@ def _sums(arrays: dict[str, Any]) -> dict[str, int]:
 
     It is made on the devices, and is the same however the values are split over them.
     """
-    return {path: int(total) for path, total in _weighted_sums(arrays).items()}
+    totals = jax.device_get(_weighted_sums(arrays))
+    return {path: int(total) for path, total in totals.items()}
 
 
 @jax.jit
