@@ -42,7 +42,7 @@ def compiled(plan: Plan) -> jax.stages.Compiled:
     key = jax.random.key(0)
     shapes = jax.eval_shape(partial(states.init_state, model, transforms), key)
     state = devices.placed_shapes(shapes, mesh)
-    drawn_from = _tables(sizes, mesh, PartitionSpec("model"))
+    drawn_from = _tables(sizes, mesh)
     constants = drawn_from, model.inputs, _array(mesh, key.shape, key.dtype)
     batch = config.train.batch_size
     step = partial(train_step, model=model, transforms=transforms, batch_size=batch, mesh=mesh)
@@ -95,9 +95,9 @@ def _dataset(sizes: Sizes) -> Dataset:
     return Dataset("SHAPES", none, none, none, features, None, None, synthetic=True, warnings=())
 
 
-def _tables(sizes: Sizes, mesh: Mesh, over: PartitionSpec | None = None) -> PairTables:
+def _tables(sizes: Sizes, mesh: Mesh) -> PairTables:
     users = _array(mesh, (sizes.users,), jnp.int32)
-    items = _array(mesh, (sizes.pairs,), jnp.int32, over)
+    items = _array(mesh, (sizes.pairs,), jnp.int32, PartitionSpec("model"))
     return PairTables(users, users, users, items, _array(mesh, (), jnp.int32))
 
 

@@ -11,6 +11,7 @@ from worlds import config_of, world
 
 from mmssl_jax import training
 from mmssl_jax.data import Dataset
+from mmssl_jax.graphs import host_graph
 from mmssl_jax.runs import processes
 from mmssl_jax.runs.folder import RunFolder
 
@@ -40,6 +41,11 @@ def train(name: str, folder: pathlib.Path, **mesh: int) -> None:
     assert scores
 
 
+def whole(graph: host_graph.HostGraph) -> None:
+    """Stands for what makes a graph on one device: no process may have to."""
+    raise AssertionError(f"a whole graph of shape {graph.shape} is made")
+
+
 def end(reason: str) -> None:
     """Ends this process from the thread that calls the roll."""
     print(reason, flush=True)
@@ -49,6 +55,7 @@ def end(reason: str) -> None:
 def main() -> None:
     """Trains all models as the JSON says."""
     task = json.loads(sys.argv[1])
+    host_graph.HostGraph.on_device = property(whole)
     processes.join(task["coordinator"], task["count"], task["process"])
     with processes.Roll(end):
         for name in task["models"]:

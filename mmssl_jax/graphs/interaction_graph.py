@@ -5,19 +5,17 @@ import dataclasses
 import jax
 import numpy as np
 import scipy.sparse
+from scipy.sparse import csr_array
 
-from mmssl_jax.graphs.sparse import Graph, from_scipy
+from mmssl_jax.graphs import host_graph
+from mmssl_jax.graphs.host_graph import HostGraph, Rows
+from mmssl_jax.graphs.sparse import Graph
 
 
-def normalized(adjacency: scipy.sparse.sparray) -> scipy.sparse.csr_array:
+def normalized(adjacency: scipy.sparse.sparray) -> csr_array:
     """`diag(rowsum + 1e-8)^(-1/2) G`: one-sided, by its own row sums, as in the release."""
-    csr = scipy.sparse.csr_array(adjacency, dtype=np.float64)
-    return scipy.sparse.csr_array(_inverse_root(csr, axis=1) @ csr)
-
-
-def _inverse_root(csr: scipy.sparse.csr_array, axis: int) -> scipy.sparse.dia_array:
-    """`diag(sums + 1e-8)^(-1/2)` of the rows (axis 1) or columns (axis 0)."""
-    return scipy.sparse.diags_array((np.asarray(csr.sum(axis=axis)).ravel() + 1e-8) ** -0.5)
+    csr = csr_array(adjacency, dtype=np.float64)
+    return csr_array(scipy.sparse.diags_array(_inverse_root(csr)) @ csr)
 
 
 @jax.tree_util.register_dataclass
@@ -37,31 +35,50 @@ def bipartite_graphs(
     Each side is normalised by its own row sums, as in MMSSL's release, or if `symmetric` by both,
     `D_u^(-1/2) G D_i^(-1/2)`, as in LightGCN.
     """
+    by_user, by_item = _both_ways(adjacency)
+    of_users, of_items = (_inverse_root(each) for each in (by_user, by_item))
     if symmetric:
-        csr = scipy.sparse.csr_array(adjacency, dtype=np.float64)
-        graph = from_scipy(_inverse_root(csr, axis=1) @ csr @ _inverse_root(csr, axis=0))
+        graph = host_graph.scaled(by_user, by_item, of_users, of_items)
         return BipartiteGraphs(graph, graph.T)
     return BipartiteGraphs(
-        user_item=from_scipy(normalized(adjacency)), item_user=from_scipy(normalized(adjacency.T))
+        user_item=host_graph.scaled(by_user, by_item, of_users),
+        item_user=host_graph.scaled(by_item, by_user, of_items),
     )
 
 
-def symmetric_joint_graph(train: scipy.sparse.sparray) -> Graph:
+def symmetric_joint_graph(train: scipy.sparse.sparray) -> HostGraph:
     """`D^(-1/2) A D^(-1/2)` over users then items (He et al., "LightGCN", SIGIR 2020)."""
-    adjacency = _joint(train)
-    degrees = np.asarray(adjacency.sum(axis=1)).ravel()
-    scale = scipy.sparse.diags_array(np.maximum(degrees, 1) ** -0.5)
-    return from_scipy(scale @ adjacency @ scale)
+    both = _both_ways(train)
+    degrees = np.concatenate([_row_sums(each) for each in both])
+    scale = np.maximum(degrees, 1) ** -0.5
+    rows = _joint(both, scale, scale)
+    return HostGraph(rows, rows)
 
 
-def row_stochastic_joint_graph(train: scipy.sparse.sparray) -> Graph:
+def row_stochastic_joint_graph(train: scipy.sparse.sparray) -> HostGraph:
     """`D^(-1) (A + I)` over users then items, as in the releases of NGCF, LATTICE and MICRO."""
-    adjacency = _joint(train) + scipy.sparse.eye_array(sum(train.shape))
-    degrees = np.asarray(adjacency.sum(axis=1)).ravel()
-    return from_scipy(scipy.sparse.diags_array(1 / degrees) @ adjacency)
+    both = _both_ways(train)
+    scale = 1 / (np.concatenate([_row_sums(each) for each in both]) + 1)
+    ones = np.ones_like(scale)
+    return HostGraph(_joint(both, scale, ones, loops=True), _joint(both, ones, scale, loops=True))
 
 
-def _joint(train: scipy.sparse.sparray) -> scipy.sparse.csr_array:
-    """The symmetric adjacency [users + items, users + items], in float64."""
-    adjacency = scipy.sparse.block_array([[None, train], [train.T, None]])
-    return scipy.sparse.csr_array(adjacency, dtype=np.float64)
+def _both_ways(matrix: scipy.sparse.sparray) -> tuple[csr_array, csr_array]:
+    by_user = host_graph.sorted_rows(matrix)
+    return by_user, host_graph.sorted_rows(by_user.T)
+
+
+def _joint(
+    both: tuple[csr_array, csr_array], left: np.ndarray, right: np.ndarray, loops: bool = False
+) -> Rows:
+    """The symmetric adjacency [users + items, users + items], scaled."""
+    return Rows(both, (both[0].shape[0], 0), left, right, loops)
+
+
+def _row_sums(csr: csr_array) -> np.ndarray:
+    return np.asarray(csr.sum(axis=1, dtype=np.float64)).ravel()
+
+
+def _inverse_root(csr: csr_array) -> np.ndarray:
+    """`(rowsum + 1e-8)^(-1/2)`, float64 [rows]."""
+    return (_row_sums(csr) + 1e-8) ** -0.5

@@ -10,10 +10,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import sparse
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
+from mmssl_jax.errors import InputError
+from mmssl_jax.graphs.host_graph import HostGraph, Rows
 from mmssl_jax.graphs.sparse import Graph, row_product, sorted_bcoo
 
 
@@ -58,15 +59,22 @@ class RowBlocks:
 
 
 def split(tree: Any, mesh: Mesh) -> Any:
-    """A pytree whose graphs are split over all devices of a mesh, each process placing its own."""
+    """A pytree whose host graphs are split over all devices of a mesh.
+
+    Each process makes the rows of its own devices alone.
+
+    Raises:
+      InputError: a device's block of a graph has more edges than int32 can count.
+    """
 
     def of(leaf: Any) -> Any:
-        if not isinstance(leaf, Graph):
+        if not isinstance(leaf, HostGraph):
             return leaf
-        matrix = _row_blocks(leaf.matrix, leaf.row_starts, mesh)
-        return Graph(matrix, _row_blocks(leaf.transpose, leaf.column_starts, mesh))
+        rows = _row_blocks(leaf.rows, mesh)
+        symmetric = leaf.columns is leaf.rows  # then one copy is enough
+        return Graph(rows, rows if symmetric else _row_blocks(leaf.columns, mesh))
 
-    return jax.tree.map(of, tree, is_leaf=lambda leaf: isinstance(leaf, Graph))
+    return jax.tree.map(of, tree, is_leaf=lambda leaf: isinstance(leaf, HostGraph))
 
 
 def cuts(starts: np.ndarray, blocks: int) -> np.ndarray:
@@ -85,24 +93,28 @@ def cuts(starts: np.ndarray, blocks: int) -> np.ndarray:
     return np.concatenate([[0], inner, [rows]])
 
 
-def _row_blocks(matrix: sparse.BCOO, starts: Array, mesh: Mesh) -> RowBlocks:
-    host_starts = np.asarray(starts)
-    bounds = cuts(host_starts, mesh.size)
+def _row_blocks(matrix: Rows, mesh: Mesh) -> RowBlocks:
+    bounds = cuts(matrix.starts, mesh.size)
     rows = int(np.max(np.diff(bounds)))
-    edges = max(int(np.max(np.diff(host_starts[bounds]))), 1)
-    data, indices = np.asarray(matrix.data), np.asarray(matrix.indices)
+    edges = max(int(np.max(np.diff(matrix.starts[bounds]))), 1)
+    if max(edges, mesh.size * rows) >= 2**31:
+        raise InputError(
+            f"a graph of shape {matrix.shape} has {edges} edges on one of {mesh.size} devices, "
+            "which exceeds int32; use more devices"
+        )
 
     @functools.cache  # three arrays are made of a block
     def block(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        first, last = bounds[number], bounds[number + 1]
-        begin, end = host_starts[first], host_starts[last]
+        first, last = map(int, bounds[number : number + 2])
+        made = matrix.block(first, last)
         weights = np.zeros(edges, np.float32)
-        weights[: end - begin] = data[begin:end]
+        weights[: made.nnz] = made.data
         places = np.zeros((edges, 2), np.int32)
         places[:, 0] = rows - 1
-        places[: end - begin] = indices[begin:end] - [first, 0]
-        own = np.full(rows + 1, end - begin, np.int32)
-        own[: last - first] = host_starts[first:last] - begin
+        places[: made.nnz, 0] = np.repeat(np.arange(last - first), np.diff(made.indptr))
+        places[: made.nnz, 1] = made.indices
+        own = np.full(rows + 1, made.nnz, np.int32)
+        own[: last - first] = made.indptr[:-1]
         own[-1] = edges
         return weights, places, own
 

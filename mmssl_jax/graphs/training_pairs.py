@@ -23,23 +23,29 @@ class TrainingPairs(NamedTuple):
     valid: Bool[Array, "pairs"]
 
 
+_Array = Array | np.ndarray
+
+
 class PairTables(NamedTuple):
-    """The training matrix in rows, on the device, and the users that can be sampled."""
+    """The training matrix in rows, and the users that can be sampled."""
 
-    users: Int[Array, "sampled"]  # with an item in their training pairs, and one outside
-    starts: Int[Array, "users"]  # where a user's items start in `items`
-    degrees: Int[Array, "users"]
-    items: Int[Array, "pairs"]  # ascending within a user
+    users: Int[_Array, "sampled"]  # with an item in their training pairs, and one outside
+    starts: Int[_Array, "users"]  # where a user's items start in `items`
+    degrees: Int[_Array, "users"]
+    items: Int[_Array, "pairs"]  # ascending within a user
     num_items: Int[Array, ""]
-    augmented: Int[Array, "users 2"] | None = None  # from `augmented_table`
+    augmented: Int[_Array, "users 2"] | None = None  # from `augmented_table`
 
 
-def augmented_table(augmented: np.ndarray | None, num_users: int) -> Int[Array, "users 2"]:
-    """The liked and the disliked item of every user, of `Dataset.augmented`; -1 without a pair."""
+def augmented_table(augmented: np.ndarray | None, num_users: int) -> np.ndarray:
+    """Of every user the liked and the disliked item of `Dataset.augmented`, int32 [users, 2].
+
+    They are -1 of a user without a pair.
+    """
     table = np.full((num_users, 2), -1, np.int32)
     if augmented is not None:
         table[augmented[:, 0]] = augmented[:, 1:]
-    return jnp.asarray(table)
+    return table
 
 
 def sampled_users(train: scipy.sparse.csr_array) -> np.ndarray:
@@ -49,7 +55,12 @@ def sampled_users(train: scipy.sparse.csr_array) -> np.ndarray:
 
 
 def pair_tables(train: scipy.sparse.csr_array, augmented: np.ndarray | None = None) -> PairTables:
-    """The tables of a training matrix [users, items] with sorted, unique indices.
+    """`host_tables` on the device."""
+    return jax.tree.map(jnp.asarray, host_tables(train, augmented))  # type: ignore[no-any-return]
+
+
+def host_tables(train: scipy.sparse.csr_array, augmented: np.ndarray | None = None) -> PairTables:
+    """The tables of a training matrix [users, items] with sorted, unique indices, in numpy.
 
     With `augmented` pairs (`Dataset.augmented`), batches may take some of their rows from these.
 
@@ -66,10 +77,10 @@ def pair_tables(train: scipy.sparse.csr_array, augmented: np.ndarray | None = No
             "there is nothing to learn"
         )
     return PairTables(
-        users=jnp.asarray(users, jnp.int32),
-        starts=jnp.asarray(train.indptr[:-1], jnp.int32),
-        degrees=jnp.asarray(np.diff(train.indptr), jnp.int32),
-        items=jnp.asarray(train.indices, jnp.int32),
+        users=users.astype(np.int32),
+        starts=train.indptr[:-1].astype(np.int32),
+        degrees=np.diff(train.indptr).astype(np.int32),
+        items=train.indices.astype(np.int32, copy=False),
         num_items=jnp.asarray(train.shape[1], jnp.int32),
         augmented=None if augmented is None else augmented_table(augmented, train.shape[0]),
     )

@@ -4,7 +4,7 @@ from mmssl_jax.config import Config
 from mmssl_jax.planning import needs as parts
 from mmssl_jax.planning import sizes as of
 from mmssl_jax.planning.needs import ADAM, Collective, Needs
-from mmssl_jax.planning.sizes import EDGE, FLOAT, Sizes
+from mmssl_jax.planning.sizes import FLOAT, Sizes
 
 
 def needs(config: Config, sizes: Sizes) -> Needs:
@@ -36,7 +36,6 @@ def needs(config: Config, sizes: Sizes) -> Needs:
         + 2 * (layers + 2) * row * nodes
         + 8 * row * share,
         exchange=parts.exchange(products * row * blocks.needed, devices),
-        built=2 * EDGE * 2 * sizes.pairs,
     )
 
 

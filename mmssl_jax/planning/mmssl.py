@@ -32,12 +32,12 @@ def needs(config: Config, sizes: Sizes) -> Needs:
     if with_critic and devices > 1:
         shared += critic.collectives(config, sizes)
     needed = row * (to_users * by_users.needed + to_items * by_items.needed)
-    drawn_from, own = parts.tables(sizes, sizes.model), parts.tables(sizes)  # for batches, MMSSL's
+    tables = parts.tables(sizes, sizes.model)  # once for batches, and once for MMSSL
     reads_tables = with_critic or kept_graphs(config, sizes) > 0
     return Needs(
         arguments=arguments(config, sizes, by_users, by_items)
-        | {"pair tables": drawn_from + (own if reads_tables else 0)},
-        idle={} if reads_tables else {"pair tables again": own},
+        | {"pair tables": 2 * tables if reads_tables else tables},
+        idle={} if reads_tables else {"pair tables again": tables},
         temporaries=temporaries(config, sizes),
         collectives=[each for each in shared if each.group > 1],
         flops=flops(config, sizes, to_users * by_users.edges + to_items * by_items.edges),
@@ -46,7 +46,6 @@ def needs(config: Config, sizes: Sizes) -> Needs:
         + 4 * (to_users * sizes.users + to_items * sizes.items) * row
         + (critic.traffic(config, sizes) if with_critic else 0),
         exchange=parts.exchange(needed, devices),
-        built=4 * EDGE * sizes.pairs,
     )
 
 

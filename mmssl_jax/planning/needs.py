@@ -57,7 +57,6 @@ class Needs(NamedTuple):
       exchange: the all-to-all that would do instead of the first of `collectives`, in which graph
         products gather all rows, if each device asked for the rows that it needs; of the largest
         block.
-      built: bytes of the whole graph, which is on the first device of a process before it is split.
     """
 
     arguments: dict[str, float]
@@ -67,7 +66,6 @@ class Needs(NamedTuple):
     flops: float
     traffic: float
     exchange: Collective
-    built: float
 
     @property
     def memory(self) -> float:

@@ -65,14 +65,17 @@ class Plan(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        return max(self.needs.memory, self.needs.built) <= self.room
+        return self.needs.memory <= self.room
 
     @property
     def refusal(self) -> str:
         """Why the program refuses such data whatever the devices, or nothing."""
+        limit = f"and at most 2**31 = {_INT32:.3g} are counted"
+        if self.sizes.pairs >= _INT32:
+            return f"there are {self.sizes.pairs:.3g} training pairs, {limit}"
         edges = 2 * self.sizes.pairs if self.config.model.name == "lightgcn" else self.sizes.pairs
-        if edges >= _INT32:
-            return f"the graph has {edges:.3g} edges, and at most 2**31 = {_INT32:.3g} are counted"
+        if edges >= _INT32 * self.sizes.devices:
+            return f"a device has {edges / self.sizes.devices:.3g} edges of the graph, {limit}"
         return ""
 
 

@@ -47,22 +47,10 @@ def lines(plan: Plan) -> Iterator[str]:
     needs = plan.needs
     if needs.exchange.received:
         yield _exchange(needs.collectives[0], needs.exchange, plan.device)
-    if plan.sizes.devices > 1:
-        yield (
-            f"Before the graph is split, all of it is on the first device of each process: "
-            f"{_giga(needs.built)} GB."
-        )
     if plan.refusal:
         yield f"REFUSED: {plan.refusal}."
     if plan.fits:
         yield f"It fits: {needs.memory / plan.room:.0%} of what jax takes of a device."
-        return
-    if needs.built > plan.room:
-        times = needs.built / plan.room
-        yield (
-            f"DOES NOT FIT: the graph before it is split, {times:.2f} times what jax takes of a "
-            "device, and no setting changes that."
-        )
         return
     yield f"DOES NOT FIT: {needs.memory / plan.room:.2f} times what jax takes of a device."
     found = advice.alone(plan)
@@ -103,7 +91,6 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "refusal": plan.refusal,
         "collectives": [each._asdict() | {"received": each.received} for each in needs.collectives],
         "received": needs.received,
-        "built": needs.built,
         "exchange": needs.exchange.received,
         "flops": needs.flops,
         "traffic": needs.traffic,

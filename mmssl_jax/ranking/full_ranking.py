@@ -3,34 +3,23 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import metrics
+from mmssl_jax.ranking.blocks import Block, pair_blocks, placed
 from mmssl_jax.ranking.fallback import Fallback
 
 PAIRS_AT_A_TIME = 64  # of the truth, each beside the scores of all items
 
 ScoreFn = Callable[[Any, Int[Array, "block"]], Array]  # (representation, users) -> [block, items]
-
-
-class Block(NamedTuple):
-    """The users to rank, in blocks, with their pairs as (row in the block, item).
-
-    Padding pairs have a row out of range, which a scatter drops; padding users are 0.
-    """
-
-    users: Int[Array, "blocks block"]
-    trained: Bool[Array, "blocks block"]  # whether the model's scores are used, not the fallback's
-    masked: Int[Array, "blocks masked_pairs 2"]
-    truth: Int[Array, "blocks truth_pairs 2"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,52 +64,24 @@ def ranking_task(
     filled = np.pad(users, (0, count * user_block - len(users)))
     padded = filled.astype(np.int32).reshape(count, user_block)
     fallback = fallback or Fallback(np.ones(truth.shape[0], bool), np.zeros(truth.shape[1], "f4"))
-    own_truth = _block_pairs(truth, users, user_block, count, PAIRS_AT_A_TIME)
-    blocks = Block(
-        users=_placed(mesh, padded),
-        trained=_placed(mesh, fallback.trained[padded]),
-        masked=_placed(mesh, _block_pairs(masked, users, user_block, count)),
-        truth=_placed(mesh, own_truth),
+    place = partial(placed, mesh, count)
+    own_truth = pair_blocks(truth, padded, len(users), PAIRS_AT_A_TIME)
+    own = Block(
+        users=place(lambda first, end: padded[first:end]),
+        trained=place(lambda first, end: fallback.trained[padded[first:end]]),
+        masked=place(pair_blocks(masked, padded, len(users)).make),
+        truth=place(own_truth.make),
     )
     return RankingTask(
         users,
         truth_sizes=sizes[users],
         candidates=None if candidates is None else jnp.asarray(candidates),
         num_candidates=truth.shape[1] if candidates is None else int(np.sum(candidates)),
-        blocks=blocks,
-        truth=own_truth,
+        blocks=own,
+        truth=own_truth.make(0, count),
         mesh=mesh if devices > 1 else None,
         fallback_scores=jnp.asarray(fallback.scores),
     )
-
-
-def _placed(mesh: Mesh | None, array: np.ndarray) -> Array:
-    """An array on the device, or its rows over those of a mesh, each process placing its own."""
-    if mesh is None:
-        return jnp.asarray(array)
-    rows = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-    return jax.make_array_from_callback(array.shape, rows, lambda index: array[index])
-
-
-def _block_pairs(
-    matrix: scipy.sparse.csr_array,
-    users: np.ndarray,
-    user_block: int,
-    count: int,
-    multiple: int = 1,
-) -> np.ndarray:
-    """(row in block, item) of every entry of these users, in `count` blocks: int32 [_, pairs, 2].
-
-    There is room for the pairs of the widest block, up to the next multiple.
-    """
-    chosen = matrix[users].tocoo()
-    block, row = np.divmod(chosen.row, user_block)
-    per_block = np.bincount(block, minlength=count)
-    start = np.concatenate([[0], np.cumsum(per_block)[:-1]])
-    room = -(-max(per_block.max(initial=0), 1) // multiple) * multiple
-    pairs = np.full((count, room, 2), user_block, np.int32)
-    pairs[block, np.arange(len(block)) - start[block]] = np.stack([row, chosen.col], axis=1)
-    return pairs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, UInt32
 
 from mmssl_jax.graphs.training_pairs import PairTables
@@ -76,7 +77,7 @@ def _enciphered(key: PRNGKeyArray, size: int, count: int) -> Int[Array, "size"]:
 
 
 def _outside(
-    items: Int[Array, "pairs"],
+    items: Int[Array | np.ndarray, "pairs"],
     starts: Int[Array, "batch"],
     degrees: Int[Array, "batch"],
     rank: Int[Array, "batch"],

@@ -17,6 +17,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mmssl_jax import config as configs
 from mmssl_jax.errors import InputError
+from mmssl_jax.graphs.training_pairs import PairTables
 from mmssl_jax.models.model import Batch
 
 # The tables with a row for every user or item, by the end of an array's path. Optimisers keep
@@ -144,15 +145,31 @@ def place(tree: Any, mesh: Mesh) -> Any:
         host = np.asarray(leaf)
         return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
+    tree = jax.tree.map(lambda leaf: leaf, tree)  # makes the graphs that are still on the host
     return jax.tree.map(of, tree, shardings(tree, mesh))
 
 
-def split_list(array: jax.Array, mesh: Mesh) -> jax.Array:
-    """A list over the devices of the model axis, filled up with zeros to equal parts."""
-    host = np.asarray(array)
-    host = np.pad(host, (0, -len(host) % mesh.shape["model"]))
+def split_pairs(tree: Any, mesh: Mesh) -> Any:
+    """A pytree whose tables of pairs have their items split over the model axis.
+
+    They are filled up with zeros to equal parts. A process reads those of its own devices alone.
+    """
     parts = NamedSharding(mesh, PartitionSpec("model"))
-    return jax.make_array_from_callback(host.shape, parts, lambda index: host[index])
+
+    def of(leaf: Any) -> Any:
+        if not isinstance(leaf, PairTables):
+            return leaf
+        length = len(leaf.items) + -len(leaf.items) % mesh.shape["model"]
+
+        def part(index: Any) -> np.ndarray:
+            start, end, _ = index[0].indices(length)
+            own = np.asarray(leaf.items[start:end])
+            return np.pad(own, (0, end - start - len(own)))
+
+        items = jax.make_array_from_callback((length,), parts, part)
+        return leaf._replace(items=items)
+
+    return jax.tree.map(of, tree, is_leaf=lambda leaf: isinstance(leaf, PairTables))
 
 
 def split_batch(batch: Batch, mesh: Mesh) -> Batch:

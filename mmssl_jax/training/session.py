@@ -57,9 +57,9 @@ class Session(NamedTuple):
     def constants(self, run_key: PRNGKeyArray, mesh: Mesh) -> Constants:
         """What every step reads and none changes, on the devices of a mesh."""
         augmented = self.dataset.augmented if self.config.train.augmented_share else None
-        tables = training_pairs.pair_tables(self.dataset.train, augmented)
+        tables = training_pairs.host_tables(self.dataset.train, augmented)
         if mesh.size > 1:
-            tables = tables._replace(items=devices.split_list(tables.items, mesh))
+            tables = devices.split_pairs(tables, mesh)
         placed: Constants = devices.place((tables, self.inputs(mesh), run_key), mesh)
         return placed
 
@@ -67,7 +67,7 @@ class Session(NamedTuple):
         """The model's constant arrays on the devices of a mesh."""
         own = self.model.inputs
         if mesh.size > 1 and not self.config.train.fanout:  # which draws from the whole graph
-            own = split_graph.split(own, mesh)
+            own = devices.split_pairs(split_graph.split(own, mesh), mesh)
         return devices.place(own, mesh)
 
     def compiled(

@@ -9,7 +9,14 @@ import oracle
 import pytest
 import scipy.sparse
 
-from mmssl_jax.graphs import interaction_graph, modality_graph, sparse, training_pairs
+from mmssl_jax.errors import InputError
+from mmssl_jax.graphs import (
+    host_graph,
+    interaction_graph,
+    modality_graph,
+    sparse,
+    training_pairs,
+)
 
 spmm = jax.jit(sparse.spmm)
 
@@ -247,3 +254,37 @@ def test_relation_graph_joins_the_best_unseen_items(k, block):
     close = partial(np.testing.assert_allclose, rtol=1e-6)
     close(dense(actual.user_item.matrix), oracle.norm(expected))
     close(dense(actual.item_user.matrix), oracle.norm(expected.T))
+
+
+@pytest.mark.parametrize("builder", [name for name in BUILDERS if name != "from_scipy"])
+@pytest.mark.parametrize("kind", INPUTS)
+def test_any_rows_of_a_host_graph_are_those_of_the_whole(builder, kind):
+    graph = BUILDERS[builder][0](INPUTS[kind])
+    for rows, whole in ((graph.rows, graph.matrix), (graph.columns, graph.transpose)):
+        count, wanted = rows.shape[0], dense(whole)
+        assert rows.starts[-1] == np.count_nonzero(wanted)
+        for first, end in ((0, 0), (0, 1), (2, 5), (4, count), (0, count), (count, count)):
+            block = rows.block(first, end)
+            np.testing.assert_array_equal(block.toarray(), wanted[first:end])
+            np.testing.assert_array_equal(
+                np.diff(block.indptr), np.diff(rows.starts[first : end + 1])
+            )
+
+
+def test_a_host_graph_is_made_once_also_inside_a_trace():
+    graph = interaction_graph.symmetric_joint_graph(INPUTS["bool"])
+    x = jnp.asarray(random_matrix((12, 3), 1.0), jnp.float32)
+    inside = jax.jit(lambda x: sparse.spmm(graph, x))(x)  # closes over it
+    assert graph.on_device is graph.on_device
+    assert graph.matrix is graph.transpose  # it is symmetric
+    np.testing.assert_array_equal(inside, spmm(graph, x))
+
+
+@pytest.mark.parametrize("limit", ["edges", "rows"])
+def test_a_graph_beyond_int32_is_refused(limit):
+    size = 2**31 if limit == "rows" else 3
+    part = scipy.sparse.csr_array((3, 3))
+    rows = host_graph.Rows((part,), (0,), np.broadcast_to(np.ones(1), (size,)), np.ones(3))
+    rows.__dict__["starts"] = np.asarray([0, 0, 0, 2**31 if limit == "edges" else 0])
+    with pytest.raises(InputError, match="exceeds int32"):
+        _ = host_graph.HostGraph(rows, rows).on_device

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import content_graph, interaction_graph, sparse
+from mmssl_jax.graphs import content_graph, host_graph, interaction_graph
 from mmssl_jax.graphs.nearest import Neighbors
 from mmssl_jax.graphs.sparse import Graph
 from mmssl_jax.graphs.training_pairs import PairTables, pair_tables
@@ -58,7 +58,7 @@ def make_inputs(config: Config, dataset: Dataset) -> Inputs:
     share = np.maximum(degrees, 1) ** -own.user_exponent
     item_degrees = np.bincount(train.indices, minlength=dataset.num_items)
     return Inputs(
-        user_items=sparse.from_scipy(scipy.sparse.diags_array(share) @ train),
+        user_items=host_graph.of(scipy.sparse.diags_array(share) @ train),
         share=jnp.asarray(share, jnp.float32),
         single=jnp.asarray(degrees == 1),
         joint=interaction_graph.symmetric_joint_graph(train) if own.graph else None,

@@ -77,7 +77,7 @@ def inputs_of(dataset: Dataset) -> Inputs:
     return Inputs(
         interaction_graph.bipartite_graphs(dataset.train),
         Side(arrays(dataset.features), arrays(dataset.attributes), arrays(dataset.user_features)),
-        training_pairs.augmented_table(dataset.augmented, dataset.num_users),
+        jnp.asarray(training_pairs.augmented_table(dataset.augmented, dataset.num_users)),
     )
 
 
