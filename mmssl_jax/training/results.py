@@ -54,6 +54,17 @@ def evaluate_run(config: Config, dataset: Dataset, run: RunFolder) -> dict[str, 
     """The scores of the best checkpoint of a run on validation and test, with those of groups.
 
     Raises:
+      InputError: as `rankings_of_run`.
+    """
+    return evaluated(*rankings_of_run(config, dataset, run))
+
+
+def rankings_of_run(
+    config: Config, dataset: Dataset, run: RunFolder
+) -> tuple[Trained, dict[str, full_ranking.Ranking]]:
+    """The best checkpoint of a run, and how it ranks validation and test.
+
+    Raises:
       InputError: there is no checkpoint, or it does not fit the config and the data.
     """
     if dataset.final:
@@ -62,7 +73,12 @@ def evaluate_run(config: Config, dataset: Dataset, run: RunFolder) -> dict[str, 
             "left to score it on; recommend and export take it"
         )
     trained = best_of_run(config, dataset, run)
-    rankings = rank_splits(trained)
+    return trained, rank_splits(trained)
+
+
+def evaluated(trained: Trained, rankings: dict[str, full_ranking.Ranking]) -> dict[str, Any]:
+    """What `evaluate_run` returns, of what `rankings_of_run` does."""
+    config, dataset = trained.config, trained.dataset
     scores: dict[str, Any] = scores_of(rankings, config.evaluation.cutoffs)
     scores |= groups.scores_of(rankings, dataset)
     scores |= not_modelled(trained)
