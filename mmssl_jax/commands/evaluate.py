@@ -6,13 +6,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from mmssl_jax.commands import distributed, flags, running
+from mmssl_jax.commands import distributed, flags, running, score_files
 from mmssl_jax.commands.config_arguments import Given
-from mmssl_jax.files import atomic
 from mmssl_jax.ranking import groups
-from mmssl_jax.ranking import per_user as users
+from mmssl_jax.ranking import per_user as per_user_scores
 from mmssl_jax.runs import processes
 from mmssl_jax.runs.folder import RunFolder
+from mmssl_jax.serving import export, trec_files
 from mmssl_jax.training import results, session
 
 _EXAMPLES = """\b
@@ -27,12 +27,12 @@ Examples:
     epilog=_EXAMPLES,
 )
 @flags.config("runs/<config name>", "here data.path alone")
-@click.option("--json", type=flags.PATH, metavar="FILE", help="Also write the scores as JSON.")
+@score_files.options
 @click.option(
-    "--per-user",
+    "--trec",
     type=flags.PATH,
-    metavar="FILE.parquet",
-    help="Also write the scores of every user, as Parquet.",
+    metavar="FOLDER",
+    help="Also write lists and truth as TREC files, into a new folder.",
 )
 @distributed.options
 def evaluate(
@@ -40,16 +40,17 @@ def evaluate(
     workdir: pathlib.Path | None,
     json: pathlib.Path | None,
     per_user: pathlib.Path | None,
+    trec: pathlib.Path | None,
     **several: Any,
 ) -> None:
     """Scores the best epoch of a run on validation and test, and by groups of users and of items.
 
     The config stored with the run is used; only --config.data.path may be given on top.
     """
-    if json is not None:
-        atomic.check_writable(json)
-    if per_user is not None:
-        users.check_writable(per_user)
+    files = score_files.Files(json, per_user)
+    files.check()
+    if trec is not None:
+        export.check_empty(trec, "--trec")
     data_path = flags.data_path(given, "evaluate")
     run = RunFolder(workdir or pathlib.Path("runs") / given.name)
     with distributed.together(**several):
@@ -60,10 +61,11 @@ def evaluate(
         console = Console()
         console.print(results.table(scores, config.evaluation.cutoffs, title))
         console.print(groups.table(scores, f"At 20, by groups of users and of items: {title}"))
-        if json is not None and processes.is_first():
-            atomic.write_json(json, scores)
-        if per_user is not None and processes.is_first():
-            users.write(per_user, users.table(rankings, dataset, config.evaluation.cutoffs))
+        if processes.is_first():
+            cutoffs = config.evaluation.cutoffs
+            files.write(scores, lambda: per_user_scores.table(rankings, dataset, cutoffs))
+        if trec is not None:
+            trec_files.write(trained, trec)
 
 
 COMMAND = evaluate

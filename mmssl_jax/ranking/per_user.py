@@ -13,6 +13,9 @@ from mmssl_jax.files import atomic
 from mmssl_jax.ranking import groups, ranked_lists
 from mmssl_jax.ranking.full_ranking import Ranking
 
+# The columns that say of whom a row is; those after them are metrics.
+ABOUT = ("split", "user_id", "user", "training_pairs", "quartile", "group", "truth")
+
 
 def table(
     rankings: Mapping[str, Ranking], dataset: Dataset, cutoffs: Sequence[int]
@@ -41,7 +44,8 @@ def table(
             **{name: names.gather(users) for name, names in of_user.items()},
             "truth": np.asarray(ranking.places.truth_sizes).astype(np.int32),
         }
-        every.append(pl.DataFrame(columns | ranking.per_user(cutoffs)))
+        scores = pl.DataFrame(ranking.per_user(cutoffs))
+        every.append(pl.DataFrame(columns).select(ABOUT).hstack(scores))
     return pl.concat(every)
 
 

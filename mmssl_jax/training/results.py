@@ -106,6 +106,21 @@ def about(own: Session) -> dict[str, Any]:
 
 def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
     """What a reader of the scores must know: data, model, players, seed, code and machine."""
+    return (
+        about_data(dataset, config)
+        | {
+            "modalities": list(dataset.features),
+            "model": config.model.name,
+            "variant": config.model.variant,  # None for a model without variants
+            "critic": "critic" in model.losses,
+            "seed": config.train.seed,
+        }
+        | provenance.about()
+    )
+
+
+def about_data(dataset: Dataset, config: Config) -> dict[str, Any]:
+    """The part of `about_run` that says on which data what is ranked."""
     return {
         "data": dataset.name,
         "data_is_synthetic": dataset.synthetic,
@@ -113,12 +128,7 @@ def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
         "final": dataset.final,
         "data_warnings": list(dataset.warnings),
         "ranked": COLD_RANKED if _only_cold(dataset, config) else RANKED[dataset.repeats],
-        "modalities": list(dataset.features),
-        "model": config.model.name,
-        "variant": config.model.variant,  # None for a model without variants
-        "critic": "critic" in model.losses,
-        "seed": config.train.seed,
-    } | provenance.about()
+    }
 
 
 def not_modelled(trained: Trained, splits: Sequence[str] = SPLITS) -> dict[str, Any]:
