@@ -1,12 +1,15 @@
 """mmssl score: lists in files of every form, a run's own among them, and files that are none."""
 
 import gzip
+import itertools
 import json
 
 import jax
+import numpy as np
 import polars as pl
 import pytest
-from worlds import Place, code_of, mmssl, refused
+from ir_measures import P, R, Success, iter_calc, nDCG, read_trec_qrels, read_trec_run
+from worlds import REAL, Place, code_of, mmssl, refused
 
 from mmssl_jax.data.tables import ranked_lists
 
@@ -166,6 +169,27 @@ def test_ids_with_blanks_cannot_be_written_as_trec_files(tmp_path, capsys):
     (tmp_path / "trec").mkdir()
     (tmp_path / "trec/file").touch()
     assert "--trec" in refused("evaluate", argv, capsys)
+
+
+@pytest.mark.slow
+def test_ease_on_tiktok_has_the_scores_that_trec_eval_gives_it(tmp_path):
+    if not (data := REAL / "tiktok").is_dir():
+        pytest.skip(f"no data in {data}")
+    run, users = tmp_path / "run", tmp_path / "users.parquet"
+    ease = ("--config=tiktok_released", f"--config.data.path={data}", "--config.model.name=ease")
+    mmssl("train", *ease, "--config.data.modalities=none", f"--workdir={run}")
+    mmssl("evaluate", "--config=tiktok", f"--workdir={run}", f"--trec={tmp_path / 'trec'}")
+    mmssl("score", tmp_path / "trec/test.run", f"--data={data}", f"--per-user={users}")
+    table = pl.read_parquet(users)
+    assert len(table) == 6130
+    truth = list(read_trec_qrels(str(tmp_path / "trec/test.qrels")))
+    lists = list(read_trec_run(str(tmp_path / "trec/test.run")))
+    theirs = {"recall": R, "precision": P, "ndcg": nDCG, "hit_rate": Success}
+    for (ours, measure), cutoff in itertools.product(theirs.items(), (10, 20, 50)):
+        found = {row.query_id: row.value for row in iter_calc([measure @ cutoff], truth, lists)}
+        wanted = [found[user] for user in table["user_id"]]
+        values = table[f"{ours}@{cutoff}"].to_numpy()
+        np.testing.assert_allclose(values, wanted, rtol=0, atol=1e-9)
 
 
 def test_a_rank_is_better_the_lower_and_a_score_the_higher(tmp_path):
