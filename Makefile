@@ -2,9 +2,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
-EXTRAS := $(foreach extra,augment encode plot tune test test-encode dev,--extra $(extra))
+EXTRAS := $(foreach extra,augment encode plot tune docs test test-encode dev,--extra $(extra))
 
-.PHONY: demo test test-encode test-all test-matrix constraints lint clean
+.PHONY: demo test test-encode test-all test-matrix constraints lint site clean
 
 demo: .venv/ready  ## train MMSSL on generated data and print its test table
 	$(BIN)/mmssl demo
@@ -34,6 +34,10 @@ lint: .venv/ready  ## ruff and mypy, as .pre-commit-config.yaml runs them before
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+site: .venv/ready  ## the documentation as a site, in build/site; fails where a link leads nowhere
+	$(INSTALL) ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venv .matrix runs

@@ -8,7 +8,7 @@ import runpy
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # The rows of CONTRIBUTING.md's table of words: those that are retired, and what to use instead.
 RETIRED = {
     word: instead
@@ -81,7 +81,7 @@ def words_of(text: str) -> str:
 def test_retired_words_are_used_nowhere():
     assert len(RETIRED) > 10
     # A log of changes names what was; the golden files' documents are about other programs.
-    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*.py")]
+    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*.py")]
     for room in ("mmssl_jax", "configs", "tests", "benchmarks", "docs", "examples"):
         files += (ROOT / room).rglob("*.py")
     either = "|".join(f"(?i:{word})" if " " in word else re.escape(word) for word in RETIRED)

@@ -16,6 +16,7 @@ from mmssl_jax.errors import InputError
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Train a model, or go on with a stopped run."),
     "evaluate": ("evaluate", "Score the best epoch of a run on validation and test."),
+    "score": ("score", "Score the lists of any other system by the same rules."),
     "data": ("data", "Make and examine data folders: import, check."),
     "encode": ("encode", "Make item features of texts and images."),
     "augment": ("augment", "Add what a language model says, for LLMRec."),

@@ -1,6 +1,7 @@
 """Compares models, or named settings: mmssl compare --config baby"""
 
 import pathlib
+from collections.abc import Callable
 
 import click
 from rich.console import Console
@@ -9,7 +10,7 @@ from mmssl_jax.commands import flags, running
 from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.errors import InputError
 from mmssl_jax.studies import compare as studies
-from mmssl_jax.studies import report
+from mmssl_jax.studies import published, report
 
 _EXAMPLES = """\b
 Examples:
@@ -17,27 +18,47 @@ Examples:
   mmssl compare --config tiktok_released --settings parts --seeds 3"""
 
 
+def _of_rows(function: Callable[..., None]) -> Callable[..., None]:
+    """The flags that say what is compared."""
+    for add in (
+        click.option(
+            "--papers",
+            type=flags.PATH,
+            metavar="FILE",
+            help="Put published figures beside the rows, of a JSON file.",
+        ),
+        click.option(
+            "--against",
+            type=flags.TEXT,
+            metavar="NAME",
+            help="The model that the others are tested against (default: the first).",
+        ),
+        click.option(
+            "--settings",
+            type=flags.SETTINGS,
+            metavar="FILE|NAME",
+            help="Compare named settings, of a file or of: "
+            + ", ".join(flags.SETTINGS.names)
+            + ".",
+        ),
+        click.option(
+            "--models",
+            type=flags.NAMES,
+            metavar="NAME,...",
+            help="Models, or --settings (default: all).",
+        ),
+    ):
+        function = add(function)
+    return function
+
+
 @click.command(
     cls=flags.ConfigCommand,
     epilog=_EXAMPLES,
 )
 @flags.config("runs/compare/<config name>, or <config name>-<settings>", "for every model")
-@click.option(
-    "--models", type=flags.NAMES, metavar="NAME,...", help="Models, or --settings (default: all)."
-)
-@click.option(
-    "--settings",
-    type=flags.SETTINGS,
-    metavar="FILE|NAME",
-    help="Compare named settings, of a file or of: " + ", ".join(flags.SETTINGS.names) + ".",
-)
+@_of_rows
 @flags.seeds(5, "Runs per model")
-@click.option(
-    "--against",
-    type=flags.TEXT,
-    metavar="NAME",
-    help="The model that the others are tested against (default: the first).",
-)
 def compare(
     given: Given,
     workdir: pathlib.Path | None,
@@ -45,6 +66,7 @@ def compare(
     settings: str | None,
     seeds: int,
     against: str | None,
+    papers: pathlib.Path | None,
 ) -> None:
     """Compares models, or named settings, by paired tests over users.
 
@@ -63,6 +85,7 @@ def compare(
             seeds=seeds,
             against=against,
             command=given.command,
+            beside=None if papers is None else published.read(papers),
             say=running.say,
         )
     Console().print(report.short_table(rows, about.data))

@@ -3,7 +3,7 @@
 Items with equal scores have no order, so a metric is its exact expected value over all orders
 (McSherry and Najork, "Computing information retrieval performance measures efficiently in the
 presence of tied scores", ECIR 2008). Without ties that is the usual metric. Numbering does not
-matter.
+matter. All is computed in jax's default precision: float32, or float64 within `jax.enable_x64`.
 """
 
 from collections.abc import Callable
@@ -107,9 +107,7 @@ def chances(places: Places, cutoff: int) -> Float[Array, "pairs"]:
 
 def _sum(places: Places, values: Shaped[OnEither, "pairs"]) -> PerUser:
     """The sum over the pairs of every user."""
-    return jax.ops.segment_sum(
-        values.astype(jnp.float32), places.users, places.truth_sizes.shape[0]
-    )
+    return jax.ops.segment_sum(values.astype(float), places.users, places.truth_sizes.shape[0])
 
 
 def _is_inside(places: Places, cutoff: int) -> Bool[OnEither, "pairs"]:
@@ -126,8 +124,8 @@ def _discount(places: Places, cutoff: int) -> Float[Array, "pairs"]:
 def _discounts_between(first: OnEither | int, end: OnEither, cutoff: int) -> Array:
     """The sum of 1 / log2(rank + 2) over the ranks from `first` to before min(`end`, `cutoff`)."""
     sums = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(cutoff) + 2.0))])
-    high = sums.astype(np.float32)
-    low = (sums - high).astype(np.float32)  # else a late rank would be left with few digits
+    high = sums.astype(jnp.zeros(()).dtype)  # in float32 a late rank would be left with few digits
+    low = (sums - high).astype(high.dtype)
     first, end = jnp.minimum(first, cutoff), jnp.minimum(end, cutoff)
     parts = [jnp.asarray(table)[end] - jnp.asarray(table)[first] for table in (high, low)]
     return parts[0] + parts[1]

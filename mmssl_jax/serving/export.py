@@ -116,15 +116,15 @@ def _write(
         raise InputError(f"cannot write {folder}: {reason}") from error
 
 
-def check_empty(folder: pathlib.Path) -> None:
-    """Raises InputError where the folder of --to holds something."""
+def check_empty(folder: pathlib.Path, flag: str = "--to") -> None:
+    """Raises InputError where the folder of a flag holds something."""
     try:
         occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except (OSError, ValueError) as error:
-        message = f"--to {str(folder)!a} cannot be used ({error}); name another folder"
+        message = f"{flag} {str(folder)!a} cannot be used ({error}); name another folder"
         raise InputError(message) from error
     if occupied:
-        raise InputError(f"--to {folder} exists and is not empty; name another folder")
+        raise InputError(f"{flag} {folder} exists and is not empty; name another folder")
 
 
 def _write_lists(

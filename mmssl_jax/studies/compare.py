@@ -24,6 +24,7 @@ from mmssl_jax.ranking import groups
 from mmssl_jax.runs.folder import RunFolder, changed_fields, check_dataset
 from mmssl_jax.studies import report
 from mmssl_jax.studies.comparison import PAIRED, Entry, Run, rows
+from mmssl_jax.studies.published import Published
 from mmssl_jax.training import results, selection, session
 
 Say = Callable[[str], None]  # what is told, line by line, of what is being done
@@ -38,6 +39,7 @@ def compare(
     seeds: int = 5,
     against: str | None = None,
     command: str = "",
+    beside: Published | None = None,
     say: Say = lambda line: None,
 ) -> tuple[list[dict[str, Any]], report.About]:
     """Trains what is missing, compares, and writes compare.md, .csv, .json and .png.
@@ -50,6 +52,7 @@ def compare(
       seeds: runs of each row: train.seed, train.seed + 1, ...
       against: the row that the others are tested against; None is the first.
       command: kept in compare.json.
+      beside: published figures of the rows.
       say: is told of every run.
 
     Returns:
@@ -67,15 +70,12 @@ def compare(
     datasets = _datasets([runs[0] for runs in plan.values()], say)
     data = results.kind_of_data(next(iter(datasets.values())), plan[against][0])
     modalities = sorted({name for each in datasets.values() for name in each.features})
-    about = report.About(data, modalities, command, overrides)
+    about = report.About(data, modalities, command, overrides, beside)
     with atomic.locked(folder, "comparing"):
         entries = [
             _entry(name, runs, datasets[_data_of(runs[0])], folder / name, say)
             for name, runs in plan.items()
         ]
-        if not any(entry.runs for entry in entries):
-            message = next(iter(entries[0].errors))
-            raise InputError(f"no model could be compared; {entries[0].model}: {message}")
         table = rows(entries, against)
         report.write(folder, table, entries, about, say)
     return table, about

@@ -1,6 +1,7 @@
 """Several models on one test split: means over seeds, and paired tests over users."""
 
 import dataclasses
+import itertools
 import statistics
 import warnings
 from collections.abc import Sequence
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
+from mmssl_jax.errors import InputError
 from mmssl_jax.ranking import groups
+from mmssl_jax.studies import effects
 
 SCORES = {
     "test/recall@20": "Recall@20",
@@ -20,6 +23,8 @@ SCORES = {
     "val/recall@20": "validation Recall@20",
 }
 PAIRED = ("recall@20", "ndcg@20")  # the metrics that are tested user by user
+TESTS = ("t_test_p", "wilcoxon_p")
+CORRECTIONS = {"holm": effects.holm, "fdr": effects.false_discovery}
 GROUPS = {  # the groups whose recall is compared: those that are the same in every data set
     kind: [f"{kind}_{group}" for group in groups.FIXED] for kind in ("items", "users")
 }
@@ -52,12 +57,26 @@ def rows(entries: Sequence[Entry], against: str) -> list[dict[str, Any]]:
     """One flat row a model, with the same keys in each; None where there is no value.
 
     'test/recall@20' is the mean over seeds and 'test/recall@20/sd' the sample standard deviation.
-    'recall@20/difference', '/t_test_p' and '/wilcoxon_p' come from `paired`, against that model.
+    'recall@20/difference', '/t_test_p' and '/wilcoxon_p' come from `paired`, against that model;
+    '/t_test_p_holm', '/t_test_p_fdr' and their like are corrected over all rows. What ends in _low
+    and _high are intervals of `effects`: of the difference over users ('/difference_low') and over
+    seeds ('/seeds_low'), and of the effect size '/effect'.
+
+    Raises:
+      InputError: no entry has a run.
     'test/recall@20/items_1-2' and its like are means over seeds of the scores of GROUPS, and
     'test/users/items_1-2' is the number of users that each is over.
     """
+    if not any(entry.runs for entry in entries):
+        message = next(iter(entries[0].errors))
+        raise InputError(f"no model could be compared; {entries[0].model}: {message}")
     reference = next(entry for entry in entries if entry.model == against)
-    return [_row(entry, reference) for entry in entries]
+    found = [_row(entry, reference) for entry in entries]
+    for metric, test, (name, correct) in itertools.product(PAIRED, TESTS, CORRECTIONS.items()):
+        values = correct([row[f"{metric}/{test}"] for row in found])
+        for row, value in zip(found, values, strict=True):
+            row[f"{metric}/{test}_{name}"] = value
+    return found
 
 
 def _row(entry: Entry, reference: Entry) -> dict[str, Any]:
@@ -81,6 +100,7 @@ def _row(entry: Entry, reference: Entry) -> dict[str, Any]:
             found = (*found[:2], None)  # means over more seeds are finer: the signs are not even
         names = ("difference", "t_test_p", "wilcoxon_p")
         row |= {f"{metric}/{name}": value for name, value in zip(names, found, strict=True)}
+        row |= _effects(entry, reference, metric)
     shares = [run.summary.get("test/unscored_share") for run in runs]  # the same for every seed
     row["test/unscored_share"] = shares[0] if shares else None
     row |= _groups(runs)
@@ -91,6 +111,23 @@ def _row(entry: Entry, reference: Entry) -> dict[str, Any]:
         f"seed {', '.join(map(str, seeds))}: {message}" for message, seeds in entry.errors.items()
     ]
     return row
+
+
+def _effects(entry: Entry, reference: Entry, metric: str) -> dict[str, float | None]:
+    """How large the difference to the reference is, and how sure that is."""
+    users, seeds = effects.OverUsers(None, None, None), None
+    if entry.runs and reference.runs and entry is not reference:
+        both = (entry.runs, reference.runs)
+        users = effects.over_users(*(_over_seeds(runs, metric) for runs in both))
+        scores = [[run.summary[f"test/{metric}"] for run in runs] for runs in both]
+        fixed = (entry.runs[0].deterministic, reference.runs[0].deterministic)
+        seeds = effects.over_seeds(*scores, fixed=fixed)
+    intervals = {"difference": users.interval, "effect": users.effect_interval, "seeds": seeds}
+    found = {f"{metric}/effect": users.effect}
+    for name, interval in intervals.items():
+        low, high = interval or (None, None)
+        found |= {f"{metric}/{name}_low": low, f"{metric}/{name}_high": high}
+    return found
 
 
 def _groups(runs: Sequence[Run]) -> dict[str, Any]:

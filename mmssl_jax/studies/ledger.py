@@ -17,7 +17,10 @@ from typing import Any
 
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
+from mmssl_jax.studies import effects, published
+from mmssl_jax.studies.published import Published
 
+_SURE = 0.05
 _BLOCK = re.compile(
     r"^<!-- (?P<runs>\S+\.json)(?: beside (?P<published>\S+\.json))?(?:: (?P<rows>.+?))? -->\n"
     r"(?P<body>.*?)^<!-- end -->$",
@@ -59,26 +62,16 @@ def rendered(text: str, folder: Path) -> str:
             )
 
     def block(match: re.Match[str]) -> str:
-        published = _published(folder / match["published"]) if match["published"] else None
+        known = published.read(folder / match["published"]) if match["published"] else None
         runs = atomic.read_json(folder / match["runs"])
         try:
             chosen = _chosen(runs["models"], match["rows"], match["runs"])
-            body = _about(runs, chosen, published) + _table(chosen, published)
+            body = _about(runs, chosen, known) + _table(chosen, known)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{folder / match['runs']}: is no compare.json ({error!r})") from error
         return f"{match[0].partition(chr(10))[0]}\n\n{body}\n<!-- end -->"
 
     return _BLOCK.sub(block, text)
-
-
-def _published(path: Path) -> Mapping[str, Any]:
-    """A file of published scores: `source`, and `models`: name -> [Recall@20, NDCG@20]."""
-    content = atomic.read_json(path)
-    try:
-        scores = {name: list(map(float, values)) for name, values in content["models"].items()}
-        return {"source": str(content["source"]), "models": scores}
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: has no published scores ({error!r})") from error
 
 
 def _chosen(
@@ -96,7 +89,7 @@ def _chosen(
 def _about(
     runs: Mapping[str, Any],
     chosen: Sequence[Mapping[str, Any]],
-    published: Mapping[str, Any] | None,
+    known: Published | None,
 ) -> str:
     """What the figures are of, and the command that makes them again."""
     every = [run for row in chosen for run in runs["runs"][row["model"]]]
@@ -111,19 +104,35 @@ def _about(
         f"Recall@20. Mean ± sd over seeds; p: paired t-test against {runs['models'][0]['against']} "
         f"over {users} users, each with the mean over these seeds."
     )
-    if published:
-        about += f" Published: {published['source']}"
+    about += _corrected(runs["models"], chosen)
+    if known:
+        about += f" Published: {known.source}"
     command = runs["command"].replace("python -m mmssl_jax.", "mmssl ")  # as it once was called
     return f"    {command}\n\n{about}\n\n"
+
+
+def _corrected(rows: Sequence[Mapping[str, Any]], chosen: Sequence[Mapping[str, Any]]) -> str:
+    """Which of the chosen rows differ if the number of comparisons is allowed for."""
+    found = effects.holm([row["recall@20/t_test_p"] for row in rows])
+    count = sum(p is not None for p in found)
+    if count < 2:
+        return ""
+    names = {row["model"] for row in chosen}
+    compared = [(row["model"], p) for row, p in zip(rows, found, strict=True) if p is not None]
+    compared = [(name, p) for name, p in compared if name in names]
+    sure = [name for name, p in compared if p < _SURE]
+    said = ", ".join(sure) or "none"
+    said = "all" if len(sure) == len(compared) > 1 else said
+    return f" With Holm's correction for {count} comparisons, p is below .05 for: {said}."
 
 
 def _machine(run: Mapping[str, Any]) -> str:
     return f"{run['cores']} {'core' if run['cores'] == 1 else 'cores'} of {run['device']}"
 
 
-def _table(rows: Sequence[Mapping[str, Any]], published: Mapping[str, Any] | None) -> str:
+def _table(rows: Sequence[Mapping[str, Any]], known: Published | None) -> str:
     header = ["", "seeds", "val Recall@20", "test Recall@20", "test NDCG@20", "p Recall@20"]
-    header += ["best epochs", "seconds"] + (["published"] if published else [])
+    header += ["best epochs", "seconds"] + (["published"] if known else [])
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
     for row in rows:
         cells = [" ".join(row["model"].replace("|", "/").split()), str(len(row["seeds"]))]
@@ -133,13 +142,17 @@ def _table(rows: Sequence[Mapping[str, Any]], published: Mapping[str, Any] | Non
         cells.append("-" if p is None else "<.0001" if p < 1e-4 else f"{p:.4f}".lstrip("0"))
         cells.append(" ".join(map(str, row["best_epochs"])) or "-")
         cells.append("-" if row["seconds"] is None else f"{row['seconds']:.0f}")
-        if published:
-            known = published["models"].get(row["model"])
-            cells.append(" / ".join(_score(value, None) for value in known) if known else "-")
+        if known:
+            scores = known.scores.get(row["model"], [])
+            cells.append(" / ".join(_score(value, None) for value in scores) or "-")
         lines.append(cells)
     text = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
     errors = [f"- {row['model']}, {error}\n" for row in rows for error in row["errors"]]
-    return text + ("\nFailed:\n\n" + "".join(errors) if errors else "")
+    text += "\nFailed:\n\n" + "".join(errors) if errors else ""
+    reasons = known.reasons([row["model"] for row in rows]) if known else []
+    if not reasons:
+        return text
+    return f"{text}\nWhy a published figure is not the same work:\n\n{chr(10).join(reasons)}\n"
 
 
 def _score(mean: float | None, sd: float | None) -> str:

@@ -13,17 +13,16 @@ from rich.table import Table
 from mmssl_jax.data.checks import cold
 from mmssl_jax.files import atomic
 from mmssl_jax.ranking import groups
+from mmssl_jax.studies import cells, differences
 from mmssl_jax.studies.comparison import GROUPS, PAIRED, SCORES, Entry, Run
+from mmssl_jax.studies.published import Published
 
+_P = "p Recall@20, Holm"
 Row = Mapping[str, Any]  # of comparison.rows
 
 _NOTES = """\
 Mean ± sample standard deviation over seeds, on the test split unless it says validation; the epoch
-is that of the best validation Recall@20. Differences and p-values are against {against}, over the
-{users} test users: each user's metric is averaged over seeds, and the differences between two
-models are tested by the two-sided paired t-test (p) and, for models with as many seeds as that one,
-Wilcoxon's signed-rank test (p, ranks), without a correction for the number of models. Such p-values
-are about users, not about seeds.
+is that of the best validation Recall@20.
 Seconds are those of all epochs with their validations, without compilation, mean over seeds.
 Parameters of a model that is solved are the numbers it solves for; it has the same result under
 every seed, and one run."""
@@ -42,6 +41,7 @@ class About:
     modalities: Sequence[str]
     command: str
     overrides: Mapping[str, Mapping[str, Any]]  # name of a row -> what it changes in the config
+    published: Published | None = None  # what others have, to stand beside
 
 
 def write(
@@ -56,7 +56,7 @@ def write(
     `say` is told which; the chart needs matplotlib.
     """
     heading = f"Comparison on {about.data}, modalities: {', '.join(about.modalities) or 'none'}"
-    atomic.write_text(folder / "compare.md", markdown(rows, heading))
+    atomic.write_text(folder / "compare.md", markdown(rows, heading, about.published))
     atomic.write_text(folder / "compare.csv", _csv(rows, about.data))
     content = {"title": heading} | dataclasses.asdict(about)
     content["models"] = list(rows)
@@ -85,7 +85,7 @@ def short_table(rows: Sequence[Row], data: str) -> Table:
     """The columns of compare.md that fit a terminal."""
     title = (
         f"Test scores on {rich.markup.escape(data)}, mean ± sd over seeds; p: paired t-test of the "
-        f"users' Recall@20 against {rows[0]['against']}; more in compare.md"
+        f"users' Recall@20 against {rows[0]['against']}, corrected by Holm; more in compare.md"
     )
     result = Table(title=title, title_justify="left")
     chosen: dict[str, Literal["left", "right"]] = {
@@ -99,7 +99,7 @@ def short_table(rows: Sequence[Row], data: str) -> Table:
     result.add_column("p", justify="right", no_wrap=True)
     result.add_column("seconds", justify="right", no_wrap=True)
     for row in _cells(rows):
-        result.add_row(*(row[name] for name in chosen), row["p Recall@20"], row["seconds"])
+        result.add_row(*(row[name] for name in chosen), row[_P], row["seconds"])
     return result
 
 
@@ -107,37 +107,20 @@ def _cells(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Every row as text: column -> cell."""
     result = []
     for row in rows:
-        cells = {"model": row["model"], "seeds": str(len(row["seeds"]))}
-        cells |= {name: _mean(row[key], row[f"{key}/sd"]) for key, name in SCORES.items()}
-        for metric in PAIRED:
-            name = SCORES[f"test/{metric}"]
-            cells[f"difference {name}"] = _number(row[f"{metric}/difference"], "+.4f")
-            cells[f"p {name}"] = _p(row[f"{metric}/t_test_p"])
-            cells[f"p {name}, ranks"] = _p(row[f"{metric}/wilcoxon_p"])
-        cells["seconds"] = _number(row["seconds"], ".1f")
-        cells["parameters"] = _number(row["parameters"], ",")
-        cells["best epochs"] = " ".join(map(str, row["best_epochs"])) or "-"
-        result.append(cells)
+        found = {"model": row["model"], "seeds": str(len(row["seeds"]))}
+        found |= {name: cells.mean(row[key], row[f"{key}/sd"]) for key, name in SCORES.items()}
+        found[_P] = cells.p(row["recall@20/t_test_p_holm"])
+        found["seconds"] = cells.number(row["seconds"], ".1f")
+        found["parameters"] = cells.number(row["parameters"], ",")
+        found["best epochs"] = " ".join(map(str, row["best_epochs"])) or "-"
+        result.append(found)
     return result
 
 
-def _number(value: float | int | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _mean(mean: float | None, sd: float | None) -> str:
-    return _number(mean, ".4f") + ("" if sd is None else f" ± {sd:.4f}")
-
-
-def _p(value: float | None) -> str:
-    return "<.0001" if value is not None and value < 1e-4 else _number(value, ".4f")
-
-
-def markdown(rows: Sequence[Row], heading: str) -> str:
+def markdown(rows: Sequence[Row], heading: str, published: Published | None = None) -> str:
     """The content of compare.md."""
-    users = next(row["test_users"] for row in rows if row["test_users"] is not None)
-    blocks = [f"# {heading}", _table(_cells(rows))]
-    blocks.append(_NOTES.format(against=rows[0]["against"], users=users))
+    blocks = [f"# {heading}", cells.table(_cells(rows))]
+    blocks.append(_NOTES)
     unscored = [
         f"- {row['model']} has no score for {share:.0%} of the test pairs: no training pair has "
         "their items."
@@ -147,8 +130,9 @@ def markdown(rows: Sequence[Row], heading: str) -> str:
     errors = [f"- {row['model']}, {error}" for row in rows for error in row["errors"]]
     blocks += ["\n".join(unscored)] if unscored else []
     blocks += ["Failed:", "\n".join(errors)] if errors else []
+    blocks += differences.blocks(rows) + differences.beside_published(rows, published)
     for kind in GROUPS:
-        blocks += [f"## Recall@20 by training pairs of {kind}", _table(_of_groups(rows, kind))]
+        blocks += [f"## Recall@20 by training pairs of {kind}", cells.table(_of_groups(rows, kind))]
     return "\n\n".join([*blocks, _GROUPS_NOTE]) + "\n"
 
 
@@ -161,18 +145,11 @@ def _of_groups(rows: Sequence[Row], kind: str) -> list[dict[str, str]]:
     return [
         {"model": row["model"]}
         | {
-            head: _number(row[f"test/{groups.RECALL}/{name}"], ".4f")
+            head: cells.number(row[f"test/{groups.RECALL}/{name}"], ".4f")
             for head, name in columns.items()
         }
         for row in rows
     ]
-
-
-def _table(cells: Sequence[Mapping[str, str]]) -> str:
-    """Rows of column -> cell in markdown."""
-    lines = [list(cells[0]), ["---", *["---:"] * (len(cells[0]) - 1)]]
-    lines += [list(row.values()) for row in cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _csv(rows: Sequence[Row], data: str) -> str:

@@ -54,6 +54,17 @@ def evaluate_run(config: Config, dataset: Dataset, run: RunFolder) -> dict[str, 
     """The scores of the best checkpoint of a run on validation and test, with those of groups.
 
     Raises:
+      InputError: as `rankings_of_run`.
+    """
+    return evaluated(*rankings_of_run(config, dataset, run))
+
+
+def rankings_of_run(
+    config: Config, dataset: Dataset, run: RunFolder
+) -> tuple[Trained, dict[str, full_ranking.Ranking]]:
+    """The best checkpoint of a run, and how it ranks validation and test.
+
+    Raises:
       InputError: there is no checkpoint, or it does not fit the config and the data.
     """
     if dataset.final:
@@ -62,7 +73,12 @@ def evaluate_run(config: Config, dataset: Dataset, run: RunFolder) -> dict[str, 
             "left to score it on; recommend and export take it"
         )
     trained = best_of_run(config, dataset, run)
-    rankings = rank_splits(trained)
+    return trained, rank_splits(trained)
+
+
+def evaluated(trained: Trained, rankings: dict[str, full_ranking.Ranking]) -> dict[str, Any]:
+    """What `evaluate_run` returns, of what `rankings_of_run` does."""
+    config, dataset = trained.config, trained.dataset
     scores: dict[str, Any] = scores_of(rankings, config.evaluation.cutoffs)
     scores |= groups.scores_of(rankings, dataset)
     scores |= not_modelled(trained)
@@ -90,6 +106,21 @@ def about(own: Session) -> dict[str, Any]:
 
 def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
     """What a reader of the scores must know: data, model, players, seed, code and machine."""
+    return (
+        about_data(dataset, config)
+        | {
+            "modalities": list(dataset.features),
+            "model": config.model.name,
+            "variant": config.model.variant,  # None for a model without variants
+            "critic": "critic" in model.losses,
+            "seed": config.train.seed,
+        }
+        | provenance.about()
+    )
+
+
+def about_data(dataset: Dataset, config: Config) -> dict[str, Any]:
+    """The part of `about_run` that says on which data what is ranked."""
     return {
         "data": dataset.name,
         "data_is_synthetic": dataset.synthetic,
@@ -97,12 +128,7 @@ def about_run(config: Config, dataset: Dataset, model: Model) -> dict[str, Any]:
         "final": dataset.final,
         "data_warnings": list(dataset.warnings),
         "ranked": COLD_RANKED if _only_cold(dataset, config) else RANKED[dataset.repeats],
-        "modalities": list(dataset.features),
-        "model": config.model.name,
-        "variant": config.model.variant,  # None for a model without variants
-        "critic": "critic" in model.losses,
-        "seed": config.train.seed,
-    } | provenance.about()
+    }
 
 
 def not_modelled(trained: Trained, splits: Sequence[str] = SPLITS) -> dict[str, Any]:

@@ -574,3 +574,20 @@ def test_rows_of_other_data_do_not_share_a_data_set(field):
     assert compare._data_of(one) == compare._data_of(configs.Config())
     assert compare._data_of(one) != compare._data_of(other)
     assert f"data.{field}" in tune._FIXED
+
+
+def test_published_figures_stand_beside_the_rows(tmp_path, capsys):
+    place, papers = Place(tmp_path), tmp_path / "papers.json"
+    flags = ("--models=popularity", "--seeds=1", f"--papers={papers}")
+    assert run(place, *flags) == 2
+    assert "cannot read" in capsys.readouterr().err
+    assert not place.run.exists()
+    known = {"popularity": [0.1, 0.2], "mf": [0.3, 0.4]}
+    content = {"source": "A paper.", "models": known, "why": {"popularity": "other data"}}
+    papers.write_text(json.dumps(content))
+    assert run(place, *flags) == 0
+    markdown = (place.run / "compare.md").read_text()
+    assert "| 0.2000 | other data |" in markdown
+    assert "| mf |" not in markdown
+    stored = json.loads((place.run / "compare.json").read_text())["published"]
+    assert stored == {"source": "A paper.", "scores": known, "why": {"popularity": "other data"}}

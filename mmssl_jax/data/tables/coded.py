@@ -13,7 +13,8 @@ import polars as pl
 from mmssl_jax.data.tables import values as table_values
 from mmssl_jax.data.tables.values import IDS
 
-_NUMBERS = {"time": pl.Int64, "rating": pl.Float64}  # as which text is held, where all of it fits
+# As which text is held, where all of it fits.
+_NUMBERS = {"time": pl.Int64} | dict.fromkeys(("rating", "rank", "score"), pl.Float64)
 
 
 class Rows(NamedTuple):

@@ -36,6 +36,8 @@ NAMES = {
         *("eventtype", "event", "eventname", "behaviortype", "behavior", "behaviourtype"),
         *("behaviour", "actiontype", "action", "interactiontype", "interaction", "type"),
     ),
+    "rank": ("rank", "ranking", "position"),
+    "score": ("score", "prediction", "predicted", "pred", "similarity", "relevance"),
     "split": ("split", "xlabel", "subset", "partition", "fold", "set", "usage"),
     "title": (
         *("itemtitle", "movietitle", "producttitle", "booktitle", "songtitle", "gametitle"),
@@ -218,9 +220,8 @@ def _note(path: Path, names: Sequence[str], role: str, taken: Mapping[str, str])
     if role not in taken:
         return None
     known = {*NAMES[role], *_BESIDE[role]}
-    known -= {
-        name for name, ids in _COMPANIONS.items() if plain_name(taken[role]) in ids
-    }  # a user_name beside a user_id is no other id
+    # A user_name beside a user_id is no other id.
+    known -= {name for name, ids in _COMPANIONS.items() if plain_name(taken[role]) in ids}
     others = [name for name in names if name not in taken.values() and plain_name(name) in known]
     if not others:
         return None

@@ -52,7 +52,7 @@ def read_columns(
     them: text, unless it is Parquet, or times and ratings that are all numbers. Arguments and
     errors are those of `interactions.read`.
     """
-    with _refusing(path):
+    with refusing(path):
         if not path.is_file():
             raise InputError(f"{path}: is not a file")
         with unpacked.stream(path) as stream:
@@ -69,12 +69,12 @@ def read_columns(
             parquet_trial.survive(path, columns)
             return read_parquet(path, columns)
         with unpacked.file(path) as plain:
-            return _read_text(path, plain, columns, separator, header)
+            return read_text(path, plain, columns, separator, header)
 
 
 def read_parquet(path: Path, columns: Mapping[str, str | None]) -> Columns:
     """`read_columns` for Parquet, of a file that is known not to end the process."""
-    with _refusing(path), without_stderr():  # where polars' threads tell of a damaged file
+    with refusing(path), without_stderr():  # where polars' threads tell of a damaged file
         table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         rows, size = table.select(pl.len()).collect().item(), path.stat().st_size
         if rows > MAX_ROWS:
@@ -126,7 +126,7 @@ def _only_for_text(path: Path, what: str, separator: str | None, header: bool) -
         )
 
 
-def _read_text(
+def read_text(
     path: Path,
     plain: Path,
     columns: Mapping[str, str | None],
@@ -214,7 +214,7 @@ def _chosen(path: Path, rows: Rows, taken: dict[str, str], said: list[str]) -> C
 
 
 @contextlib.contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def refusing(path: Path) -> Iterator[None]:
     """Turns what goes wrong with a damaged or hostile file into InputError."""
     try:
         yield

@@ -7,7 +7,7 @@ from mmssl_jax.data.tables.column_names import listed, numbered
 from mmssl_jax.data.tables.values import IDS
 
 _OPTIONS = "--rating-column with --min-rating, --event-column with --events, --time-column"
-_SAYS = "columns that are not used ("
+SAYS = "columns that are not used ("
 
 
 def said(path: Path, names: Sequence[str], taken: Mapping[str, str]) -> list[str]:
@@ -33,7 +33,7 @@ def once(messages: Sequence[str]) -> list[str]:
     """The messages of several files of a table, whose unused columns need no second line."""
     kept, seen = [], set()
     for message in messages:
-        _, says, columns = message.partition(_SAYS)
+        _, says, columns = message.partition(SAYS)
         if not says or columns not in seen:
             kept.append(message)
         seen.add(columns)
@@ -43,4 +43,4 @@ def once(messages: Sequence[str]) -> list[str]:
 def _line(path: Path, taken: Mapping[str, str], count: int, shown: str) -> list[str]:
     if not count or not set(IDS) <= taken.keys():
         return []
-    return [f"{path}: {_SAYS}{count}): {shown}; those that matter are read by {_OPTIONS}"]
+    return [f"{path}: {SAYS}{count}): {shown}; those that matter are read by {_OPTIONS}"]

@@ -9,7 +9,7 @@ from mmssl_jax.data.tables.column_names import listed
 from mmssl_jax.errors import InputError
 
 IDS = ("user", "item")
-_NUMBERS = ("time", "rating")
+_NUMBERS = ("time", "rating", "rank", "score")
 _EXACT = 1 << 53  # whole numbers up to here are exact as floats
 _INVISIBLE = r"^[\s\p{Cf}]*$"
 
