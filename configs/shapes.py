@@ -15,6 +15,6 @@ def get_config() -> Config:
     config.data.path = "data/shapes"
     config.train.epochs = 30
     config.train.batch_size = 256
-    config.mmssl.learning_rate = 5e-3
+    config.mmssl.learning_rate = 1e-3
     config.critic.hidden = 64
     return config

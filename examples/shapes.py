@@ -34,7 +34,7 @@ COLOURS = {
     "blue": (38, 102, 204),
     "purple": (140, 80, 190),
 }
-SIZES = {"small": 0.45, "middling": 0.68, "large": 0.92}  # of the picture's width
+SIZES = {"small": 0.45, "medium": 0.68, "large": 0.92}  # of the picture's width
 FILLS = ("filled", "hollow")
 USERS_OF_A_TASTE = 40
 PAIRS = (8, 14)  # fewest and most of a user

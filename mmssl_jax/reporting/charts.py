@@ -1,6 +1,7 @@
 """The charts of a report, as Vega-Lite: their words and lines take the colours of the page."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import altair as alt
@@ -11,7 +12,7 @@ COLOURS = (
     *("#7d9a2f", "#8c8c8c"),
 )
 HEIGHT = 240
-PLAYERS_RATIO = 50  # of a loss's largest to its smallest value, from which on its axis is a log's
+LOG_FROM = 50  # a loss whose largest value is so many times its smallest has the axis of a log
 _TEXT = "currentColor"
 
 Row = dict[str, Any]
@@ -21,7 +22,7 @@ Spec = dict[str, Any]
 def losses(rows: Sequence[Row], player: str, runs: Sequence[str]) -> Spec:
     """The loss of one player by epoch; rows have 'epoch', 'run' and 'loss'."""
     values = [row["loss"] for row in rows]
-    log = min(values) > 0 and max(values) > PLAYERS_RATIO * min(values)
+    log = min(values) > 0 and max(values) > LOG_FROM * min(values)
     chart = (
         _chart(rows)
         .mark_line(point={"size": 14}, strokeWidth=1.8)
@@ -31,9 +32,9 @@ def losses(rows: Sequence[Row], player: str, runs: Sequence[str]) -> Spec:
                 "loss:Q",
                 title=f"loss of the {player}{', log scale' if log else ''}",
                 scale=alt.Scale(type="log") if log else alt.Scale(zero=False),
-                axis=alt.Axis(format="~g", tickCount=5),
+                axis=_powers(values) if log else alt.Axis(format="~g", tickCount=5),
             ),
-            color=_by_run(runs),
+            color=_by_run(runs, shown={row["run"] for row in rows}),
             tooltip=["run:N", "epoch:Q", alt.Tooltip("loss:Q", format=".4g")],
         )
     )
@@ -70,7 +71,12 @@ def intervals(rows: Sequence[Row], runs: Sequence[str], metric: str) -> Spec:
     y = alt.Y("run:N", title=None, sort=list(runs), axis=alt.Axis(labelLimit=150))
     colour = _by_run(runs, legend=False)
     bar = base.mark_rule(strokeWidth=3).encode(
-        x=alt.X("low:Q", title="on test", scale=alt.Scale(zero=False)), x2="high:Q", y=y, color=colour
+        x=alt.X(
+            "low:Q", title="on test", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)
+        ),
+        x2="high:Q",
+        y=y,
+        color=colour,
     )
     tooltip = ["run:N", *(alt.Tooltip(f"{name}:Q", format=".4f") for name in ("mean", "low", "high"))]
     dot = base.mark_point(size=110, filled=True, opacity=1).encode(
@@ -129,8 +135,8 @@ def item_map(rows: Sequence[Row], runs: Sequence[str], colour: str, order: Seque
         .transform_filter("datum.run == shown")
         .mark_circle(size=44, opacity=0.75)
         .encode(
-            x=alt.X("x:Q", title="first component", scale=alt.Scale(zero=False, nice=False)),
-            y=alt.Y("y:Q", title="second component", scale=alt.Scale(zero=False, nice=False)),
+            x=alt.X("x:Q", title="first component", scale=_near(), axis=alt.Axis(tickCount=6)),
+            y=alt.Y("y:Q", title="second component", scale=_near(), axis=alt.Axis(tickCount=6)),
             color=alt.Color(
                 "group:N",
                 title=colour,
@@ -156,10 +162,25 @@ def _epochs(rows: Sequence[Row]) -> alt.X:
     )
 
 
-def _by_run(runs: Sequence[str], legend: bool = True) -> alt.Color:
-    shown = _legend() if legend and len(runs) > 1 else None
-    scale = alt.Scale(domain=list(runs), range=_range(len(runs)))
-    return alt.Color("run:N", title=None, scale=scale, legend=shown)
+def _by_run(
+    runs: Sequence[str], legend: bool = True, shown: Collection[str] | None = None
+) -> alt.Color:
+    """A colour for each run, the same in every chart; only the `shown` ones are in the legend."""
+    own = [(run, colour) for run, colour in zip(runs, _range(len(runs)), strict=True)]
+    own = [each for each in own if shown is None or each[0] in shown]
+    scale = alt.Scale(domain=[run for run, _ in own], range=[colour for _, colour in own])
+    described = _legend() if legend and len(runs) > 1 else None
+    return alt.Color("run:N", title=None, scale=scale, legend=described)
+
+
+def _powers(values: Sequence[float]) -> alt.Axis:
+    """An axis of a log with marks at powers of ten alone."""
+    first, last = (math.floor(math.log10(each)) for each in (min(values), max(values)))
+    return alt.Axis(format="~s", values=[10.0**power for power in range(first, last + 2)])
+
+
+def _near() -> alt.Scale:
+    return alt.Scale(zero=False, nice=False, padding=12)
 
 
 def _range(count: int) -> list[str]:

@@ -10,6 +10,7 @@ from mmssl_jax.ranking import groups
 from mmssl_jax.reporting import charts, people, scores, spread
 from mmssl_jax.reporting.looks import Looks
 from mmssl_jax.reporting.measured import MOST_LISTS, TOP, Measured
+from mmssl_jax.training import results
 
 METRIC = "recall@20"  # that is shown first
 DIVISIONS = {  # name of a division of users and items -> its groups
@@ -29,6 +30,7 @@ def content(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> Row:
     found = {
         "title": ", ".join(names),
         "runs": runs,
+        "ranked": _ranked(runs[0].about["ranked"]),
         "names": names,
         "dataset": dataset,
         "metric": METRIC,
@@ -160,6 +162,12 @@ def _map(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> Row:
         ]
     chart = charts.item_map(rows, [run.name for run in runs], kind, order)
     return {"map": chart, "map_said": said, "map_colour": kind}
+
+
+def _ranked(rule: str) -> str:
+    if rule == results.RANKED[False]:
+        return "For each user all items are ranked but the user's training items."
+    return f"Ranked are {rule}."
 
 
 def _short(value: float) -> float:

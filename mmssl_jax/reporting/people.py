@@ -61,7 +61,9 @@ def items(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> list[dict
                     "run": run.name,
                     "items": [
                         (looks.of(near), cosine)
-                        for near, cosine in zip(found[place], cosines[place], strict=True)
+                        for near, cosine in zip(
+                            found[place].tolist(), cosines[place].tolist(), strict=True
+                        )
                         if near >= 0
                     ],
                 }
