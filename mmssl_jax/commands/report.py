@@ -4,7 +4,7 @@ import pathlib
 
 import click
 
-from mmssl_jax.commands import flags, running
+from mmssl_jax.commands import running
 from mmssl_jax.commands.paths import PATH
 
 _EXAMPLES = """\b

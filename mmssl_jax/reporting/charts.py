@@ -38,13 +38,15 @@ def losses(rows: Sequence[Row], player: str, runs: Sequence[str]) -> Spec:
             tooltip=["run:N", "epoch:Q", alt.Tooltip("loss:Q", format=".4g")],
         )
     )
-    return _finished(chart, runs, f"The loss of the {player} by epoch")
+    return _finished(chart, f"The loss of the {player} by epoch")
 
 
 def validation(rows: Sequence[Row], best: Sequence[Row], runs: Sequence[str], metric: str) -> Spec:
     """A metric of validation by epoch, chosen by the signal 'metric'; a line at the best epochs."""
-    chosen = _chart(rows).transform_calculate(value="datum[metric]").transform_filter(
-        "isValid(datum.value)"
+    chosen = (
+        _chart(rows)
+        .transform_calculate(value="datum[metric]")
+        .transform_filter("isValid(datum.value)")
     )
     colour = _by_run(runs)
     line = chosen.mark_line(point={"size": 14}, strokeWidth=1.8).encode(
@@ -53,8 +55,12 @@ def validation(rows: Sequence[Row], best: Sequence[Row], runs: Sequence[str], me
         color=colour,
         tooltip=["run:N", "epoch:Q", alt.Tooltip("value:Q", format=".4f")],
     )
-    rule = _chart(best).mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(
-        x="epoch:Q", color=colour, tooltip=["run:N", alt.Tooltip("epoch:Q", title="best epoch")]
+    rule = (
+        _chart(best)
+        .mark_rule(strokeDash=[5, 4], strokeWidth=1.5)
+        .encode(
+            x="epoch:Q", color=colour, tooltip=["run:N", alt.Tooltip("epoch:Q", title="best epoch")]
+        )
     )
     mark = (
         _chart([row for row in rows if row["best"]])
@@ -62,7 +68,7 @@ def validation(rows: Sequence[Row], best: Sequence[Row], runs: Sequence[str], me
         .mark_point(size=110, filled=True, shape="diamond", opacity=1)
         .encode(x="epoch:Q", y="value:Q", color=colour)
     )
-    return _finished(rule + line + mark, runs, "A metric of validation by epoch", metric=metric)
+    return _finished(rule + line + mark, "A metric of validation by epoch", metric=metric)
 
 
 def intervals(rows: Sequence[Row], runs: Sequence[str], metric: str) -> Spec:
@@ -71,19 +77,20 @@ def intervals(rows: Sequence[Row], runs: Sequence[str], metric: str) -> Spec:
     y = alt.Y("run:N", title=None, sort=list(runs), axis=alt.Axis(labelLimit=150))
     colour = _by_run(runs, legend=False)
     bar = base.mark_rule(strokeWidth=3).encode(
-        x=alt.X(
-            "low:Q", title="on test", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)
-        ),
+        x=alt.X("low:Q", title="on test", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)),
         x2="high:Q",
         y=y,
         color=colour,
     )
-    tooltip = ["run:N", *(alt.Tooltip(f"{name}:Q", format=".4f") for name in ("mean", "low", "high"))]
+    tooltip = [
+        "run:N",
+        *(alt.Tooltip(f"{name}:Q", format=".4f") for name in ("mean", "low", "high")),
+    ]
     dot = base.mark_point(size=110, filled=True, opacity=1).encode(
         x="mean:Q", y=y, color=colour, tooltip=tooltip
     )
     height = 40 + 30 * len(runs)
-    return _finished(bar + dot, runs, "Test scores with intervals", height=height, metric=metric)
+    return _finished(bar + dot, "Test scores with intervals", height=height, metric=metric)
 
 
 def groups(rows: Sequence[Row], runs: Sequence[str], division: str, order: Sequence[str]) -> Spec:
@@ -93,7 +100,9 @@ def groups(rows: Sequence[Row], runs: Sequence[str], division: str, order: Seque
         .transform_filter("datum.division == division")
         .mark_bar(cornerRadiusEnd=2)
         .encode(
-            x=alt.X("group:N", title="training pairs", sort=list(order), axis=alt.Axis(labelAngle=0)),
+            x=alt.X(
+                "group:N", title="training pairs", sort=list(order), axis=alt.Axis(labelAngle=0)
+            ),
             xOffset=alt.XOffset("run:N", sort=list(runs)),
             y=alt.Y("recall:Q", title="test Recall@20"),
             color=_by_run(runs),
@@ -105,7 +114,7 @@ def groups(rows: Sequence[Row], runs: Sequence[str], division: str, order: Seque
             ],
         )
     )
-    return _finished(chart, runs, "Recall by groups", division=division)
+    return _finished(chart, "Recall by groups", division=division)
 
 
 def concentration(rows: Sequence[Row], runs: Sequence[str], reference: str) -> Spec:
@@ -117,7 +126,9 @@ def concentration(rows: Sequence[Row], runs: Sequence[str], reference: str) -> S
             x=alt.X("items:Q", title="share of the items, the least listed first", axis=_percent()),
             y=alt.Y("places:Q", title="share of the places in lists", axis=_percent()),
             color=_by_run([*runs, reference]),
-            strokeDash=alt.condition(f"datum.run == '{reference}'", alt.value([4, 4]), alt.value([])),
+            strokeDash=alt.condition(
+                f"datum.run == '{reference}'", alt.value([4, 4]), alt.value([])
+            ),
             tooltip=[
                 "run:N",
                 alt.Tooltip("items:Q", format=".0%"),
@@ -125,7 +136,7 @@ def concentration(rows: Sequence[Row], runs: Sequence[str], reference: str) -> S
             ],
         )
     )
-    return _finished(chart, runs, "How evenly lists are spread over the items", keep=reference)
+    return _finished(chart, "How evenly lists are spread over the items")
 
 
 def item_map(rows: Sequence[Row], runs: Sequence[str], colour: str, order: Sequence[str]) -> Spec:
@@ -146,11 +157,13 @@ def item_map(rows: Sequence[Row], runs: Sequence[str], colour: str, order: Seque
             tooltip=[alt.Tooltip("title:N"), alt.Tooltip("group:N", title=colour)],
         )
     )
-    return _finished(chart, (), "Items in two dimensions", height=380, shown=runs[0])
+    return _finished(chart, "Items in two dimensions", height=380, shown=runs[0])
 
 
 def _chart(rows: Sequence[Row]) -> alt.Chart:
-    return alt.Chart(alt.Data(values=list(rows)))
+    """A chart of rows by run, without those of the runs that the signal 'hidden' names."""
+    data = alt.Chart(alt.InlineData(values=list(rows)))
+    return data.transform_filter("indexof(hidden, datum.run) < 0")
 
 
 def _epochs(rows: Sequence[Row]) -> alt.X:
@@ -195,14 +208,10 @@ def _percent() -> alt.Axis:
     return alt.Axis(format=".0%", tickCount=5)
 
 
-def _finished(
-    chart: Any, runs: Sequence[str], about: str, height: int = HEIGHT, keep: str = "", **signals: str
-) -> Spec:
-    """The chart as JSON, as wide as its place, and without the runs that 'hidden' names."""
-    if runs:
-        chart = chart.transform_filter("indexof(hidden, datum.run) < 0")
-        chart = chart.add_params(alt.param(name="hidden", value=[]))
-    chart = chart.add_params(*(alt.param(name=name, value=value) for name, value in signals.items()))
+def _finished(chart: Any, about: str, height: int = HEIGHT, **signals: str) -> Spec:
+    """The chart as JSON, as wide as its place, with signals that the page may set."""
+    values: dict[str, Any] = {"hidden": []} | signals
+    chart = chart.add_params(*(alt.param(name=name, value=value) for name, value in values.items()))
     chart = chart.properties(
         width="container", height=height, background="transparent", description=about
     )
@@ -212,9 +221,12 @@ def _finished(
 
 def _style() -> dict[str, Any]:
     """Words and lines in the colour of the page's text, which is light or dark."""
-    axis = {
-        f"{part}Color": _TEXT for part in ("label", "title", "domain", "tick", "grid")
-    } | {"gridOpacity": 0.12, "domainOpacity": 0.4, "tickOpacity": 0.4, "labelOpacity": 0.85}
+    axis = {f"{part}Color": _TEXT for part in ("label", "title", "domain", "tick", "grid")} | {
+        "gridOpacity": 0.12,
+        "domainOpacity": 0.4,
+        "tickOpacity": 0.4,
+        "labelOpacity": 0.85,
+    }
     axis |= {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"}
     legend = {"labelColor": _TEXT, "titleColor": _TEXT, "titleFontWeight": "normal"}
     return {

@@ -152,10 +152,14 @@ def _map(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> Row:
     rows, said = [], []
     for run in runs:
         able = np.flatnonzero(run.space.known)
-        some = able[np.unique(np.linspace(0, len(able) - 1, min(MOST_ON_MAP, len(able))).astype(int))]
+        some = able[
+            np.unique(np.linspace(0, len(able) - 1, min(MOST_ON_MAP, len(able))).astype(int))
+        ]
         places, share = run.space.map(some)
         titles = looks.titles(some)
-        said.append({"run": run.name, "made_of": run.space.made_of, "share": share, "count": len(some)})
+        said.append(
+            {"run": run.name, "made_of": run.space.made_of, "share": share, "count": len(some)}
+        )
         rows += [
             {"run": run.name, "x": _short(x), "y": _short(y), "title": title, "group": labels[item]}
             for (x, y), title, item in zip(places.tolist(), titles, some.tolist(), strict=True)

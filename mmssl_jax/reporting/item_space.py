@@ -75,7 +75,9 @@ def of(model: Model, representation: Any, dataset: Dataset) -> ItemSpace:
         known = np.ones_like(known)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     known = known & (lengths[:, 0] > 0)
-    return ItemSpace(np.where(known[:, None], vectors / np.maximum(lengths, 1e-12), 0), known, made_of)
+    return ItemSpace(
+        np.where(known[:, None], vectors / np.maximum(lengths, 1e-12), 0), known, made_of
+    )
 
 
 def _by_scores(model: Model, representation: Any, dataset: Dataset) -> np.ndarray:
@@ -86,4 +88,5 @@ def _by_scores(model: Model, representation: Any, dataset: Dataset) -> np.ndarra
     score = jax.jit(model.score)
     scores = np.asarray(score(representation, jnp.asarray(users, jnp.int32)), np.float32)
     scores = scores - scores.mean(axis=1, keepdims=True)
-    return (scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-12)).T
+    vectors: np.ndarray = (scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-12)).T
+    return vectors

@@ -4,7 +4,7 @@ import base64
 import io
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -55,7 +55,9 @@ class Looks:
     def titles(self, items: np.ndarray) -> list[str]:
         """The titles of these items, or their ids."""
         table = self._table[items]
-        return [_short(title or name) for name, title in table.select(item_attributes.ID, TITLE).rows()]
+        return [
+            _short(title or name) for name, title in table.select(item_attributes.ID, TITLE).rows()
+        ]
 
     def categories(self) -> list[str] | None:
         """The category of every item, those of few items as `OTHERS`; None without categories."""
@@ -101,7 +103,7 @@ def thumbnail(folder: Path, path: str) -> str | None:
         return None
 
 
-def _encoded(image: "Image.Image") -> str:  # noqa: F821 (of the extra)
+def _encoded(image: Any) -> str:
     """As WebP, the smallest that browsers read."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=80)

@@ -37,9 +37,7 @@ class Measured:
     space: item_space.ItemSpace
 
 
-def measure(
-    run: RunFolder, name: str, path: str | None, warn: Any
-) -> tuple[Measured, Dataset]:
+def measure(run: RunFolder, name: str, path: str | None, warn: Any) -> tuple[Measured, Dataset]:
     """Measures the best epoch of a run.
 
     Args:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 from importlib import resources
 from typing import Any
 

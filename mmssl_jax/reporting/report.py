@@ -40,8 +40,8 @@ def report(
     html = page.render(content.content(runs, dataset, looks))
     if looks.unreadable:
         warn(
-            f"{len(looks.unreadable)} pictures cannot be read, such as {looks.unreadable[0]!r}; they "
-            "are left out"
+            f"{len(looks.unreadable)} pictures cannot be read, such as {looks.unreadable[0]!r}; "
+            "they are left out"
         )
     atomic.write_text(to, html)
     say(f"{to}: {os.path.getsize(to) / 1e6:.1f} MB; open it in a browser")

@@ -11,7 +11,9 @@ from worlds import Place, mmssl
 
 pytest.importorskip("altair")
 playwright = pytest.importorskip("playwright.sync_api")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium; apt-get install chromium")
 WIDTHS = (390, 1280)
 
@@ -61,7 +63,9 @@ class Page:
     def marks(self, chart: str) -> list[str]:
         """The shapes of the marks of a chart."""
         find = f"#chart-{chart} g.mark-symbol.role-mark path, #chart-{chart} g.mark-rect path"
-        return self.page.eval_on_selector_all(find, "all => all.map(e => e.getAttribute('transform') + e.getAttribute('d'))")
+        return self.page.eval_on_selector_all(
+            find, "all => all.map(e => e.getAttribute('transform') + e.getAttribute('d'))"
+        )
 
     def colour(self, query: str = "body") -> str:
         return self.page.eval_on_selector(query, "e => getComputedStyle(e).backgroundColor")
@@ -84,7 +88,9 @@ def test_it_opens_alone_and_without_a_word(browser, report, width, scheme, tmp_p
     charts = page.eval_on_selector_all("[data-chart]", "all => all.map(e => e.dataset.chart)")
     assert {"loss-critic", "loss-generator", "validation", "test", "map"} < set(charts)
     for chart in charts:
-        drawn = page.locator(f"#chart-{chart} svg g.role-mark path, #chart-{chart} svg g.role-mark line")
+        drawn = page.locator(
+            f"#chart-{chart} svg g.role-mark path, #chart-{chart} svg g.role-mark line"
+        )
         assert drawn.count() > 0, chart
     widths = "[document.documentElement.scrollWidth, window.innerWidth]"
     assert len(set(page.evaluate(widths))) == 1, "wider than the screen"
@@ -120,7 +126,9 @@ def test_the_metric_that_is_chosen_is_drawn(page):
     first = page.page.locator("select[data-signal=metric]").first
     first.select_option("ndcg@5")
     until(lambda: page.marks("validation") != before[0] and page.marks("test") != before[1])
-    chosen = page.page.eval_on_selector_all("select[data-signal=metric]", "all => all.map(e => e.value)")
+    chosen = page.page.eval_on_selector_all(
+        "select[data-signal=metric]", "all => all.map(e => e.value)"
+    )
     assert chosen == ["ndcg@5"] * 2
 
 
@@ -154,7 +162,9 @@ def test_the_keyboard_is_enough(page):
     reached = []
     for _ in range(25):
         keys.press("Tab")
-        reached.append(page.page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+        reached.append(
+            page.page.evaluate("document.activeElement.id || document.activeElement.tagName")
+        )
     assert reached[:2] == ["A", "theme"]
     assert {"INPUT", "SELECT", "SUMMARY"} & set(reached) >= {"INPUT", "SELECT"}
     light = page.colour()
