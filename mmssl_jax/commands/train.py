@@ -13,6 +13,7 @@ from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import signals
+from mmssl_jax.runs import trackers
 from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import final_run, results, session
 
@@ -39,12 +40,21 @@ Examples:
     metavar="RUN",
     help="The same, by the config of a finished run (its folder), up to its best epoch.",
 )
+@click.option(
+    "--track",
+    type=flags.Choice(tuple(trackers.TRACKERS)),
+    metavar="NAME",
+    help="Also tell the metrics to tensorboard, wandb or mlflow.",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress, only the scores.")
 @distributed.options
 def train(
     given: Given,
     workdir: pathlib.Path | None,
     final: bool,
     final_from: pathlib.Path | None,
+    track: str | None,
+    quiet: bool,
     **several: Any,
 ) -> None:
     """Trains a model and prints the scores of its best epoch.
@@ -57,12 +67,13 @@ def train(
         distributed.together(**several) as moved,
         signals.noted(signal.SIGTERM) as asked,
     ):
-        outside = training.Outside(asked.is_set, moved)
         name = f"{given.name}-final" if final or final_from else given.name
         folder = workdir or pathlib.Path("runs") / name
         config, dataset = _planned(given, final, final_from)
         try:
-            summary = training.train(config, dataset, folder, outside=outside)
+            with trackers.tracking(track, RunFolder(folder), config, running.warn) as told:
+                outside = training.Outside(asked.is_set, moved, told, quiet)
+                summary = training.train(config, dataset, folder, outside=outside)
         except training.OUT_OF_MEMORY as error:
             raise InputError(_failure(error, config)) from error
         except training.Stopped as stopped:

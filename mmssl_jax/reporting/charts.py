@@ -94,15 +94,16 @@ def intervals(rows: Sequence[Row], runs: Sequence[str], metric: str) -> Spec:
 
 
 def groups(rows: Sequence[Row], runs: Sequence[str], division: str, order: Sequence[str]) -> Spec:
-    """Recall by groups, of the division that the signal 'division' names."""
+    """Recall by groups, of the division that the signal 'division' names.
+
+    Rows have 'label' (with '|' between two lines), 'group', 'run', 'recall' and 'users'.
+    """
     chart = (
         _chart(rows)
         .transform_filter("datum.division == division")
         .mark_bar(cornerRadiusEnd=2)
         .encode(
-            x=alt.X(
-                "group:N", title="training pairs", sort=list(order), axis=alt.Axis(labelAngle=0)
-            ),
+            x=alt.X("label:N", title="training pairs", sort=list(order), axis=_lines()),
             xOffset=alt.XOffset("run:N", sort=list(runs)),
             y=alt.Y("recall:Q", title="test Recall@20"),
             color=_by_run(runs),
@@ -190,6 +191,10 @@ def _powers(values: Sequence[float]) -> alt.Axis:
     """An axis of a log with marks at powers of ten alone."""
     first, last = (math.floor(math.log10(each)) for each in (min(values), max(values)))
     return alt.Axis(format="~s", values=[10.0**power for power in range(first, last + 2)])
+
+
+def _lines() -> alt.Axis:
+    return alt.Axis(labelAngle=0, labelExpr="split(datum.label, '|')")
 
 
 def _near() -> alt.Scale:

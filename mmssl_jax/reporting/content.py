@@ -61,9 +61,12 @@ def _charts(runs: Sequence[Measured], dataset: Dataset, looks: Looks, found: Row
         specs["validation"] = charts.validation(rows, best, names, METRIC)
     specs["test"] = charts.intervals(scores.table(runs), names, METRIC)
     for kind in ("users", "items"):
-        own = [row for row in found["group_rows"] if row["kind"] == kind]
-        own = [row for row in own if row["recall"] is not None]
-        order = list(dict.fromkeys(row["group"] for row in own))
+        own = [
+            row | {"label": f"{row['group']}|{row['users']:,} users"}
+            for row in found["group_rows"]
+            if row["kind"] == kind and row["recall"] is not None
+        ]
+        order = list(dict.fromkeys(row["label"] for row in own))
         specs[f"groups-{kind}"] = charts.groups(own, names, next(iter(DIVISIONS)), order)
     curves = {run.name: run.spread.curve for run in runs}
     popularity = np.bincount(dataset.train.indices, minlength=dataset.num_items)
@@ -164,6 +167,8 @@ def _map(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> Row:
             {"run": run.name, "x": _short(x), "y": _short(y), "title": title, "group": labels[item]}
             for (x, y), title, item in zip(places.tolist(), titles, some.tolist(), strict=True)
         ]
+    shown = {row["group"] for row in rows}
+    order = [group for group in order if group in shown]
     chart = charts.item_map(rows, [run.name for run in runs], kind, order)
     return {"map": chart, "map_said": said, "map_colour": kind}
 
