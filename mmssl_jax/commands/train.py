@@ -2,6 +2,7 @@
 
 import pathlib
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -23,6 +24,18 @@ Examples:
   mmssl train --config baby --config.data.path=FOLDER --config.train.seed=1"""
 
 
+def _progress(function: Callable[..., None]) -> Callable[..., None]:
+    """The flags --track and --quiet."""
+    track = click.option(
+        "--track",
+        type=flags.Choice(tuple(trackers.TRACKERS)),
+        metavar="NAME",
+        help="Also tell the metrics to tensorboard, wandb or mlflow.",
+    )
+    quiet = click.option("--quiet", is_flag=True, help="Show no progress, only the scores.")
+    return track(quiet(function))
+
+
 @click.command(
     cls=flags.ConfigCommand,
     epilog=_EXAMPLES,
@@ -40,13 +53,7 @@ Examples:
     metavar="RUN",
     help="The same, by the config of a finished run (its folder), up to its best epoch.",
 )
-@click.option(
-    "--track",
-    type=flags.Choice(tuple(trackers.TRACKERS)),
-    metavar="NAME",
-    help="Also tell the metrics to tensorboard, wandb or mlflow.",
-)
-@click.option("--quiet", is_flag=True, help="Show no progress, only the scores.")
+@_progress
 @distributed.options
 def train(
     given: Given,
@@ -71,15 +78,27 @@ def train(
         folder = workdir or pathlib.Path("runs") / name
         config, dataset = _planned(given, final, final_from)
         try:
-            with trackers.tracking(track, RunFolder(folder), config, running.warn) as told:
-                outside = training.Outside(asked.is_set, moved, told, quiet)
-                summary = training.train(config, dataset, folder, outside=outside)
-        except training.OUT_OF_MEMORY as error:
-            raise InputError(_failure(error, config)) from error
+            outside = training.Outside(asked.is_set, moved, quiet=quiet)
+            summary = _trained(config, dataset, folder, outside, track)
         except training.Stopped as stopped:
             running.say(str(stopped))
             return
         _print(summary, config, dataset, folder)
+
+
+def _trained(
+    config: Config,
+    dataset: data.Dataset,
+    folder: pathlib.Path,
+    outside: training.Outside,
+    track: str | None,
+) -> dict[str, Any]:
+    """The content of results.json of the run, whose rows are told to a tracker."""
+    with trackers.tracking(track, RunFolder(folder), config, running.warn) as told:
+        try:
+            return training.train(config, dataset, folder, outside=outside._replace(told=told))
+        except training.OUT_OF_MEMORY as error:
+            raise InputError(_failure(error, config)) from error
 
 
 def _print(
