@@ -10,6 +10,7 @@ from mmssl_jax.ranking import groups
 from mmssl_jax.reporting import charts, people, scores, spread
 from mmssl_jax.reporting.looks import Looks
 from mmssl_jax.reporting.measured import MOST_LISTS, TOP, Measured
+from mmssl_jax.studies.effects import LEVEL
 from mmssl_jax.training import results
 
 METRIC = "recall@20"  # that is shown first
@@ -46,7 +47,7 @@ def content(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> Row:
         "some_listed": dataset.num_users > MOST_LISTS,
         "users": people.users(runs, dataset, looks),
         "items": people.items(runs, dataset, looks),
-        "level": scores.LEVEL,
+        "level": LEVEL,
         "colours": charts.COLOURS,
     }
     return found | {"charts": _charts(runs, dataset, looks, found)} | _map(runs, dataset, looks)

@@ -7,9 +7,8 @@ import numpy as np
 import scipy.stats
 
 from mmssl_jax.reporting.measured import Measured
-from mmssl_jax.studies import comparison
-
-LEVEL = 0.95  # of every interval
+from mmssl_jax.studies import comparison, effects
+from mmssl_jax.studies.effects import LEVEL
 
 
 class Interval(NamedTuple):
@@ -53,19 +52,8 @@ def differences(runs: Sequence[Measured]) -> list[Difference]:
             _, t_test, wilcoxon = comparison.paired(own, other)
             apart = interval(own.astype(np.float64) - other)
             found.append(Difference(run.name, metric, apart, t_test, wilcoxon, None))
-    corrected = holm([each.t_test for each in found])
+    corrected = effects.holm([each.t_test for each in found])
     return [each._replace(corrected=p) for each, p in zip(found, corrected, strict=True)]
-
-
-def holm(values: Sequence[float | None]) -> list[float | None]:
-    """P-values by Holm: the i-th smallest of n times n - i + 1, never below one before it."""
-    order = sorted((p, place) for place, p in enumerate(values) if p is not None)
-    result: list[float | None] = [None] * len(values)
-    largest = 0.0
-    for rank, (p, place) in enumerate(order):
-        largest = max(largest, min(1.0, p * (len(order) - rank)))
-        result[place] = largest
-    return result
 
 
 def table(runs: Sequence[Measured]) -> list[dict[str, Any]]:
