@@ -180,6 +180,15 @@ def test_pictures_that_cannot_be_read_are_told_of(tmp_path, capsys):
     assert "pictures cannot be read, such as 'pictures/" in capsys.readouterr().err
 
 
+def test_data_that_was_moved_is_found_where_it_is_said_to_be(tmp_path, capsys):
+    place = Place(tmp_path)
+    place.train("--config.model.name=popularity")
+    place.data.rename(tmp_path / "moved")
+    assert "data" in refused("report", [str(place.run), f"--to={tmp_path / 'r.html'}"], capsys)
+    mmssl("report", place.run, "--data", tmp_path / "moved", "--to", tmp_path / "r.html")
+    assert (tmp_path / "r.html").stat().st_size < 5_000_000
+
+
 def test_data_without_titles_has_a_report_too(tmp_path):
     place = Place(tmp_path)
     place.train("--config.train.epochs=1")
