@@ -2,6 +2,8 @@
 
 import json
 import struct
+import time
+from pathlib import Path
 
 import pytest
 from worlds import Place, mmssl, refused
@@ -96,23 +98,25 @@ def test_wandb_offline(tmp_path, monkeypatch):
     place = in_parts(tmp_path, "--track=wandb")
     from wandb.proto import wandb_internal_pb2
 
+    files: list[Path] = []
+    end = time.monotonic() + 20
+    while time.monotonic() < end:  # wandb's own process writes the last row a little later
+        files = sorted(place.run.glob("wandb/offline-run-*/*.wandb"))
+        found = [
+            wandb_internal_pb2.Record.FromString(r) for f in files for r in records(f.read_bytes())
+        ]
+        history = [record.history for record in found if record.HasField("history")]
+        if len(history) >= 3:
+            break
+        time.sleep(0.1)
+    assert len(files) == 2
+    assert len({record.run.run_id for record in found if record.HasField("run")}) == 1
     events: dict[str, list[tuple[int, float]]] = {}
-    names = set()
-    files = sorted(
-        place.run.glob("wandb/offline-run-*/*.wandb"), key=lambda file: file.stat().st_ctime
-    )
-    for content in (content for file in files for content in records(file.read_bytes())):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(content)
-        if record.HasField("run"):
-            names.add(record.run.run_id)
-        for item in record.history.item:
+    for row in history:
+        for item in row.item:
             key = item.key or "/".join(item.nested_key)
             if not key.startswith("_"):
-                step = record.history.step.num
-                events.setdefault(key, []).append((step, json.loads(item.value_json)))
-    assert len(files) == 2
-    assert len(names) == 1
+                events.setdefault(key, []).append((row.step.num, json.loads(item.value_json)))
     compare(events, place)
 
 
