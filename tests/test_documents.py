@@ -28,6 +28,12 @@ HOMES = {
     "optax": "training/",
     "orbax": "runs/",
     "optuna": "studies/tune",
+    "altair": "reporting/",
+    "jinja2": "reporting/page.py",
+    "vl_convert": "reporting/page.py",
+    "tensorboard": "runs/trackers.py",
+    "wandb": "runs/trackers.py",
+    "mlflow": "runs/trackers.py",
     "sentence_transformers": "data/encoding/encoders.py",
     "jax.experimental.sparse": "graphs/",
 }

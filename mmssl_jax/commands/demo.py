@@ -27,7 +27,9 @@ def demo(context: click.Context, given: Given, workdir: pathlib.Path | None) -> 
     The data has a planted structure; the scores say that all works here, and nothing about real
     data. It is `mmssl train --config demo`.
     """
-    context.invoke(train, given=given, workdir=workdir, final=False, final_from=None)
+    context.invoke(
+        train, given=given, workdir=workdir, final=False, final_from=None, track=None, quiet=False
+    )
     where = "" if workdir is None else f" --workdir {shlex.quote(str(workdir))}"
     print("next:")
     print(f"  mmssl evaluate --config demo{where}")

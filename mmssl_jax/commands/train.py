@@ -2,6 +2,7 @@
 
 import pathlib
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import signals
+from mmssl_jax.runs import trackers
 from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import final_run, results, session
 
@@ -20,6 +22,18 @@ _EXAMPLES = """\b
 Examples:
   mmssl train --config demo
   mmssl train --config baby --config.data.path=FOLDER --config.train.seed=1"""
+
+
+def _progress(function: Callable[..., None]) -> Callable[..., None]:
+    """The flags --track and --quiet."""
+    track = click.option(
+        "--track",
+        type=flags.Choice(tuple(trackers.TRACKERS)),
+        metavar="NAME",
+        help="Also tell the metrics to tensorboard, wandb or mlflow.",
+    )
+    quiet = click.option("--quiet", is_flag=True, help="Show no progress, only the scores.")
+    return track(quiet(function))
 
 
 @click.command(
@@ -39,12 +53,15 @@ Examples:
     metavar="RUN",
     help="The same, by the config of a finished run (its folder), up to its best epoch.",
 )
+@_progress
 @distributed.options
 def train(
     given: Given,
     workdir: pathlib.Path | None,
     final: bool,
     final_from: pathlib.Path | None,
+    track: str | None,
+    quiet: bool,
     **several: Any,
 ) -> None:
     """Trains a model and prints the scores of its best epoch.
@@ -57,18 +74,31 @@ def train(
         distributed.together(**several) as moved,
         signals.noted(signal.SIGTERM) as asked,
     ):
-        outside = training.Outside(asked.is_set, moved)
         name = f"{given.name}-final" if final or final_from else given.name
         folder = workdir or pathlib.Path("runs") / name
         config, dataset = _planned(given, final, final_from)
         try:
-            summary = training.train(config, dataset, folder, outside=outside)
-        except training.OUT_OF_MEMORY as error:
-            raise InputError(_failure(error, config)) from error
+            outside = training.Outside(asked.is_set, moved, quiet=quiet)
+            summary = _trained(config, dataset, folder, outside, track)
         except training.Stopped as stopped:
             running.say(str(stopped))
             return
         _print(summary, config, dataset, folder)
+
+
+def _trained(
+    config: Config,
+    dataset: data.Dataset,
+    folder: pathlib.Path,
+    outside: training.Outside,
+    track: str | None,
+) -> dict[str, Any]:
+    """The content of results.json of the run, whose rows are told to a tracker."""
+    with trackers.tracking(track, RunFolder(folder), config, running.warn) as told:
+        try:
+            return training.train(config, dataset, folder, outside=outside._replace(told=told))
+        except training.OUT_OF_MEMORY as error:
+            raise InputError(_failure(error, config)) from error
 
 
 def _print(

@@ -42,6 +42,7 @@ class RunFolder:
         self.checkpoints = folder / "checkpoints"
         self.stopped = folder / "stopped"  # a checkpoint between two validations
         self.results = folder / "results.json"
+        self.tracked = folder / "tracked.json"  # what trackers call the run
 
     @contextlib.contextmanager
     def open(

@@ -1,7 +1,7 @@
 """The steps between two validations, and how they are cut short and gone on with."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,8 @@ class Outside(NamedTuple):
 
     asked: Callable[[], bool] = lambda: False  # whether to save the state and end, at any step
     moved: Callable[[], object] = lambda: None  # a part of the work is done
+    told: Callable[[dict[str, Any]], object] = lambda row: None  # each row of metrics, once
+    quiet: bool = False  # whether nothing is shown while it goes on
 
 
 ALONE = Outside()

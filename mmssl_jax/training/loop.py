@@ -71,7 +71,7 @@ def train(
     _check_truths(own, splits)
     with run.open(config, dataset, models.resolve), session.checkpoints_of(run) as checkpoints:
         programs, part, rows = _start(own, run, checkpoints)
-        _show(rows, watch)
+        _show(rows, watch, outside)
         best_epoch, like = _train(programs, part, rows, run, checkpoints, watch, outside)
         last = checkpoints.latest_epoch
         del part  # two states at once would be the peak of a run's memory
@@ -85,10 +85,11 @@ def train(
     return summary
 
 
-def _show(rows: list[dict[str, Any]], watch: Watch | None) -> None:
-    """Calls `watch` for the validations of an earlier part of the run."""
-    if watch is not None:
-        for row in rows:
+def _show(rows: list[dict[str, Any]], watch: Watch | None, outside: Outside) -> None:
+    """Tells of the validations of an earlier part of the run."""
+    for row in rows:
+        outside.told(row)
+        if watch is not None:
             watch(row["epoch"], row[f"val/{selection.METRIC}"])
 
 
@@ -148,7 +149,8 @@ def _train(
     done, per_epoch = checkpoints.latest_epoch or 0, programs.session.steps_per_epoch
     outside.moved()  # everything is compiled
     taken = done * per_epoch + epochs.length(part.terms)
-    with Progress(config.train.epochs * per_epoch, config.train.epochs, taken) as progress:
+    total = config.train.epochs * per_epoch
+    with Progress(total, config.train.epochs, taken, quiet=outside.quiet) as progress:
         if taken:
             part_way = f", step {taken}" if part.terms else ""
             progress.say(f"{run.folder}: going on after epoch {done}{part_way}")
@@ -171,7 +173,8 @@ def _train(
             outside.moved()
             rows[-1]["seconds"] = (time.perf_counter() - started) / count
             run.write_metrics(rows)
-            progress.epoch(rows[-1], int(state.best_epoch))
+            progress.epoch(rows[-1], int(state.best_epoch), float(state.best_score))
+            outside.told(rows[-1])
             if watch:
                 watch(done, score)
     return int(state.best_epoch), jax.tree.map(abstract, state)

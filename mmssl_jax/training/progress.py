@@ -12,18 +12,18 @@ from rich.progress import Progress as RichProgress
 class Progress:
     """Reports steps and epochs on stderr."""
 
-    def __init__(self, steps: int, epochs: int, taken: int):
-        """Of a run of so many steps and epochs, of which some steps are taken already."""
+    def __init__(self, steps: int, epochs: int, taken: int, *, quiet: bool = False):
+        """Of a run of so many steps and epochs, of which some steps are taken; or `quiet`."""
         self._epochs, self._validation = epochs, ""
         self._seconds: list[float] = []  # of an epoch, by each row
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, quiet=quiet)
         self._bar = RichProgress(
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("steps  {task.description}  ETA"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=quiet or not self._console.is_terminal,
             transient=True,
         )
         self._task = self._bar.add_task("", total=steps, completed=taken)
@@ -42,16 +42,16 @@ class Progress:
         losses = _losses(terms)
         self._bar.update(self._task, advance=count, description=f"{losses}  {self._validation}")
 
-    def epoch(self, row: dict[str, Any], best_epoch: int) -> None:
+    def epoch(self, row: dict[str, Any], best_epoch: int, best_score: float) -> None:
         """An epoch is done; `row` is its row of metrics.jsonl."""
         self._seconds.append(row["seconds"])
         left = (self._epochs - row["epoch"]) * statistics.median(self._seconds)
         best = "no validation"
         if "val/recall@20" in row:
-            self._validation = (
-                f"val recall@20 {row['val/recall@20']:.4f} ndcg@20 {row['val/ndcg@20']:.4f}"
+            best = self._validation = (
+                f"val recall@20 {row['val/recall@20']:.4f} ndcg@20 {row['val/ndcg@20']:.4f}  "
+                f"best {best_score:.4f} epoch {best_epoch}"
             )
-            best = f"{self._validation}  best epoch {best_epoch}"
         self.say(
             f"epoch {row['epoch']}/{self._epochs}  {_losses(row)}  {best}  "
             f"{row['seconds']:.2f} s/epoch  "

@@ -24,6 +24,8 @@ def test_the_wheel_has_the_package_its_configs_and_its_program(tmp_path):
         for path in (ROOT / folder).rglob("*.py"):
             name = path.relative_to(ROOT).as_posix()
             assert (name if folder == "mmssl_jax" else f"mmssl_jax/{name}") in names
+    for name in ("html", "css", "js"):
+        assert f"mmssl_jax/reporting/template/report.{name}" in names
     assert not [name for name in names if name.startswith(("tests", "configs", "benchmarks"))]
     code = (
         "from mmssl_jax.config import named; print(named.config_file('demo'), "

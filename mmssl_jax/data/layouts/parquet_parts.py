@@ -19,6 +19,7 @@ from mmssl_jax.errors import InputError
 SUFFIX = ".parquet"
 _OF_PARTITION = "split="
 _FEATURES = "_feat.parquet"
+_ABOUT_ITEMS = "items.parquet"  # titles and categories, not pairs: `item_attributes`
 
 
 class Part(NamedTuple):
@@ -108,4 +109,4 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _is_part(path: Path) -> bool:
-    return path.name.endswith(SUFFIX) and path.is_file()
+    return path.name.endswith(SUFFIX) and path.name != _ABOUT_ITEMS and path.is_file()

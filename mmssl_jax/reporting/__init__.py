@@ -1,0 +1,1 @@
+"""What runs did, as one page to read: `mmssl report`."""
