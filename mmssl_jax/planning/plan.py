@@ -127,12 +127,17 @@ def plan(config: Config, sizes: Sizes, device: Device, *, tensorfloat32: bool = 
       tensorfloat32: whether products round their factors (JAX_DEFAULT_MATMUL_PRECISION).
 
     Raises:
-      InputError: no formulas for the model, or a value of the config is out of range.
+      InputError: no formulas for the model or for sampled neighbours, or a value of the config is out of range.
     """
     config = models.resolve(config)
     if config.model.name not in MODELS:
         raise InputError(
             f"model '{config.model.name}' cannot be planned; plan knows {' and '.join(MODELS)}"
+        )
+    if config.train.fanout:
+        raise InputError(
+            f"config field 'train.fanout' is {config.train.fanout}, but plan knows steps that "
+            "propagate over all pairs only; leave it out"
         )
     needs = MODELS[config.model.name](config, sizes)
     steps = config.train.steps_per_epoch or sizes.pairs // config.train.batch_size + 1

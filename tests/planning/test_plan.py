@@ -139,6 +139,8 @@ def test_the_mesh_is_that_of_the_config_or_all_on_model():
 def test_other_models_and_too_many_pairs_are_refused():
     with pytest.raises(InputError, match="model 'ngcf' cannot be planned; plan knows lightgcn"):
         of({"model.name": "ngcf"})
+    with pytest.raises(InputError, match=r"'train.fanout' is \(5, 3, 2\), but plan"):
+        of({"model.name": "lightgcn", "train.fanout": (5, 3, 2)})
     more = WORKED._replace(pairs=2 * 10**9)
     assert not of({"model.name": "lightgcn"}, more).refusal
     assert "4e+09 edges" in of({"model.name": "lightgcn"}, more, devices=1).refusal
