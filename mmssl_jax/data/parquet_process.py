@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmssl_jax.data.arrays.pickles import Refused
+from mmssl_jax.data.features import item_attributes
 from mmssl_jax.data.features import tables as feature_tables
 from mmssl_jax.data.layouts import splits_parquet
 from mmssl_jax.data.tables import files as table_files
@@ -16,11 +17,13 @@ from mmssl_jax.errors import InputError
 
 
 def run(path: str, columns: str) -> None:
-    """Reads a file and forgets it: columns of a table, as JSON, or features for null."""
+    """Reads a file and forgets it: columns of a table, as JSON, features for null, or items."""
     parquet_trial.limit_memory(os.path.getsize(path))
     taken = json.loads(columns)
     with contextlib.suppress(InputError, Refused):  # which the parent then raises itself
-        if taken is None:
+        if taken == parquet_trial.ITEMS:
+            item_attributes.parse_parquet(Path(path))
+        elif taken is None:
             feature_tables.parse_parquet(Path(path))
         else:
             table_files.read_parquet(Path(path), taken)

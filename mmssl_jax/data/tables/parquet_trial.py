@@ -17,6 +17,7 @@ _MEMORY, _TIMES_FILE = 8 << 30, 64  # bytes of address space: of any file, and a
 COMMAND = (
     "import sys; from mmssl_jax.data import parquet_process; parquet_process.run(*sys.argv[1:])"
 )
+ITEMS = "items"  # for columns: all, of a table of items
 PARTS_COMMAND = "from mmssl_jax.data import parquet_process; parquet_process.examine()"
 
 
@@ -25,7 +26,16 @@ def survive(path: Path, columns: Mapping[str, str | None] | None) -> None:
 
     That is what `parquet_process.run` calls, of the `columns`, or of features where they are None.
     """
-    done = _run(COMMAND, str(path), json.dumps(columns and dict(columns)))
+    _survive(path, json.dumps(columns and dict(columns)))
+
+
+def survive_items(path: Path) -> None:
+    """`survive` of a table of items."""
+    _survive(path, json.dumps(ITEMS))
+
+
+def _survive(path: Path, asked: str) -> None:
+    done = _run(COMMAND, str(path), asked)
     if done.returncode:
         raise InputError(f"{path}: cannot be read as a table ({_reason(done)})")
 
