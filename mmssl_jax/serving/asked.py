@@ -1,9 +1,11 @@
 """Who gets lists: users of the data, a new one by the items that he has, or items themselves."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from scipy.sparse import csr_array
 
 from mmssl_jax.data import Dataset
@@ -41,12 +43,7 @@ def of_users(users: np.ndarray, model: Model, rule: str, dataset: Dataset) -> As
 
 def of_history(items: np.ndarray, model: Model, rule: str, dataset: Dataset) -> Asked:
     """A user who is not in the data but has these items; InputError where no score is defined."""
-    score_history = model.score_history
-    if score_history is None:
-        raise InputError(
-            "this model has scores only for the users that it was trained on, and none for a "
-            f"--history; {TAKE_HISTORY} have"
-        )
+    score_history = check_history(model)
     _, ids = ranked_lists.user_and_item_ids(dataset)
     history = [ids[item] for item in items.tolist()]
     ones = np.ones(len(items), np.float32)
@@ -70,17 +67,9 @@ def of_items(items: np.ndarray, model: Model, dataset: Dataset) -> Asked:
     Raises:
       InputError: the model cannot say which are alike, or knows nothing of one of them.
     """
-    similar = model.similar
-    if similar is None:
-        raise InputError("this model knows nothing by which items are alike; choose another run")
     _, ids = ranked_lists.user_and_item_ids(dataset)
     counts = fallback(dataset.train).scores
-    for item in items.tolist():
-        if not (model.scores_cold_items or counts[item]):
-            raise InputError(
-                f"--similar-to has {ids[item][:60]!r}, which no user has in training, so this "
-                "model knows nothing of it"
-            )
+    similar = [check_similar(item, model, counts) for item in items.tolist()][0]
     ones = np.ones(len(items), np.float32)
     themselves = (ones, (np.arange(len(items)), items))
     have = jnp.asarray(items, jnp.int32)
@@ -91,3 +80,31 @@ def of_items(items: np.ndarray, model: Model, dataset: Dataset) -> Asked:
         stand_in=Fallback(np.ones(len(items), bool), counts),
         about=[{"similar_to": ids[item], "item": item, "known": True} for item in items.tolist()],
     )
+
+
+def check_history(model: Model) -> Callable[[Any, Array], Array]:
+    """The `score_history` of a model; InputError where it has none."""
+    if model.score_history is None:
+        raise InputError(
+            "this model has scores only for the users that it was trained on, and none for a "
+            f"--history; {TAKE_HISTORY} have"
+        )
+    return model.score_history
+
+
+def check_similar(item: int, model: Model, counts: np.ndarray) -> Callable[[Any, Array], Array]:
+    """The `similar` of a model; InputError where it has none, or knows nothing of an item.
+
+    Args:
+      item: its index.
+      model: the model.
+      counts: training pairs of every item.
+    """
+    if model.similar is None:
+        raise InputError("this model knows nothing by which items are alike; choose another run")
+    if not (model.scores_cold_items or counts[item]):
+        raise InputError(
+            f"item {item} (by its place in the data) has no training pair, so this model knows "
+            "nothing by which others are like it"
+        )
+    return model.similar
