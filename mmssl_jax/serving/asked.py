@@ -69,7 +69,7 @@ def of_items(items: np.ndarray, model: Model, dataset: Dataset) -> Asked:
     """
     _, ids = ranked_lists.user_and_item_ids(dataset)
     counts = fallback(dataset.train).scores
-    similar = [check_similar(item, model, counts) for item in items.tolist()][0]
+    (similar, *_) = (check_similar(item, model, counts) for item in items.tolist())
     ones = np.ones(len(items), np.float32)
     themselves = (ones, (np.arange(len(items)), items))
     have = jnp.asarray(items, jnp.int32)

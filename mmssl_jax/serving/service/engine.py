@@ -77,10 +77,8 @@ class Engine:
 
     def answer(self, queries: Sequence[Query]) -> list[Answer]:
         """The lists of these queries, in their order."""
-        answers: dict[int, Answer] = {}
         near = [place for place, query in enumerate(queries) if self._by_vector(query)]
-        for place, answer in zip(near, self._nearest([queries[p] for p in near]), strict=True):
-            answers[place] = answer
+        answers = self._nearest(near, queries)
         for place, query in enumerate(queries):
             if place not in answers and (listed := self._from_lists(query)) is not None:
                 answers[place] = listed
@@ -104,23 +102,23 @@ class Engine:
             and bool(self.catalogue.fallback.trained[query.user])
         )
 
-    def _nearest(self, queries: Sequence[Query]) -> list[Answer]:
-        if not queries or self._index is None:
-            return []
-        users = [query.user for query in queries if query.user is not None]
-        out = [
-            self.catalogue.known(user, query.rule)
-            for user, query in zip(users, queries, strict=True)
-        ]
-        most = max(query.top + len(each) for query, each in zip(queries, out, strict=True))
-        items, scores = self._index.search(self._users[users], 1 << (most - 1).bit_length())
-        kept = [
-            (found >= 0) & ~np.isin(found, each) for found, each in zip(items, out, strict=True)
-        ]
-        return [
-            Answer(found[keep][: query.top].tolist(), own[keep][: query.top].tolist(), True)
-            for query, found, own, keep in zip(queries, items, scores, kept, strict=True)
-        ]
+    def _nearest(self, places: Sequence[int], queries: Sequence[Query]) -> dict[int, Answer]:
+        """The answers to the queries at these places, each search for as many items as it needs."""
+        out = {
+            place: set(self.catalogue.known(queries[place].user or 0, queries[place].rule).tolist())
+            for place in places
+        }
+        counts = {place: _needed(queries[place].top + len(out[place])) for place in places}
+        answers: dict[int, Answer] = {}
+        for count in set(counts.values()):
+            part = [place for place in places if counts[place] == count]
+            users = [queries[place].user or 0 for place in part]
+            found = self._index.search(self._users[users], count) if self._index else ()
+            for place, items, scores in zip(part, *map(np.ndarray.tolist, found), strict=True):
+                left = ((i, s) for i, s in zip(items, scores, strict=True) if i >= 0)
+                kept = [pair for pair in left if pair[0] not in out[place]][: queries[place].top]
+                answers[place] = Answer([i for i, _ in kept], [s for _, s in kept], True)
+        return answers
 
     # Lists
 
@@ -195,3 +193,8 @@ class Engine:
             of_any = bool(popularity[list(query.history)].any())
             return self.model.scores_cold_items or of_any
         return True
+
+
+def _needed(count: int) -> int:
+    """How many items are searched for: one of a few numbers, so that searches can be joined."""
+    return max(32, 1 << (count - 1).bit_length())

@@ -7,6 +7,7 @@ import numpy as np
 from mmssl_jax.errors import InputError
 
 KINDS = ("exact", "hnsw")
+_MANY = 100_000  # items
 _NEIGHBORS, _CONSTRUCTION, _SEARCHED = 32, 200, 128  # of HNSW: links, and how far it looks
 
 
@@ -23,6 +24,7 @@ class VectorIndex:
         """
         faiss = library()
         self.kind = kind
+        self._threads = faiss.omp_get_max_threads() if len(order) > _MANY else 1
         self._order = order
         width = items.shape[1]
         self._index: Any
@@ -36,6 +38,9 @@ class VectorIndex:
 
     def search(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Items int [n, count] and scores [n, count]; item -1 where there are not so many."""
+        # Of the thread that calls. Among few items waiting for a second one takes longer than the
+        # search.
+        library().omp_set_num_threads(self._threads)
         count = min(count, len(self._order))
         settings = {}
         if self._parameters is not None:
