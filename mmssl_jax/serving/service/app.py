@@ -21,6 +21,8 @@ from mmssl_jax.serving.service.bodies import (
     Asked,
     Health,
     Lists,
+    OfHistory,
+    OfUsers,
     Problem,
     Similar,
     Top,
@@ -97,7 +99,8 @@ def _add_lists(app: FastAPI, live: Live, batcher: Batcher) -> None:
         engine = live.engine
         queries = await run_in_threadpool(_queries, engine, body)
         answers = await batcher.ask(engine, queries)
-        return _json(await run_in_threadpool(_lists, engine, body.users or [None], answers))
+        users = body.users if isinstance(body, OfUsers) else [None]
+        return _json(await run_in_threadpool(_lists, engine, users, answers))
 
     @app.get("/similar", response_model=Similar, responses=_PROBLEMS)
     async def similar(item: AnId, top: Top = 10) -> Response:
@@ -112,19 +115,19 @@ def _add_lists(app: FastAPI, live: Live, batcher: Batcher) -> None:
         return _json(found | {"items": _entries(engine, answer)})
 
 
-def _queries(engine: Engine, body: Asked) -> list[engines.Query]:
+def _queries(engine: Engine, body: OfUsers | OfHistory) -> list[engines.Query]:
     """What a body asks for; Unknown or InputError where that cannot be answered."""
     catalogue = engine.catalogue
     only = None if body.only is None else tuple(body.only)
     allowed = catalogue.allowed(Filters(tuple(body.exclude or ()), only, body.where))
     rule = body.exclude_known or catalogue.rule
-    if body.history is not None:
+    if isinstance(body, OfHistory):
         who.check_history(engine.model)
         history = catalogue.items(body.history)
         return [engines.Query(body.top, history=history, rule=rule, allowed=allowed)]
     return [
         engines.Query(body.top, user=catalogue.user(user), rule=rule, allowed=allowed)
-        for user in body.users or ()
+        for user in body.users
     ]
 
 
@@ -172,7 +175,10 @@ def _answer_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        place = list(first["loc"])
+        if place[0] == "body" and len(place) > 1:
+            del place[1]  # the kind of body, or where its JSON breaks off
+        where = ".".join(map(str, place))
         return problem(422, f"{where}: {first['msg']}"[:300])
 
     @app.exception_handler(Unknown)

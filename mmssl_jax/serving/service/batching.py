@@ -22,11 +22,11 @@ class Batcher:
         """`count` is told of the size of each batch."""
         self._count = count
         self._waiting: asyncio.Queue[tuple[Engine, Query, asyncio.Future[Answer]]]
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
     async def start(self) -> None:
         """Begins to answer, in the event loop that runs."""
         self._waiting = asyncio.Queue()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from mmssl_jax.models.model import Model
 
 MOST_AT_ONCE = 64  # queries
-SIZES, TOPS = (1, 8, MOST_AT_ONCE), (16, 128, 1024)  # each pair of them is compiled once
+SIZES, TOPS = (1, 8, MOST_AT_ONCE), (16, 128, 512)  # each pair of them is compiled once
 HISTORIES = (8, 64, 1024)
 
 
