@@ -7,11 +7,13 @@ import click
 from mmssl_jax.commands import flags
 from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import atomic
 from mmssl_jax.serving import export as serving
+from mmssl_jax.serving import export_files
 
 _EXAMPLE = """\b
 Example:
-  mmssl export --config demo --to exported --top 50 --format parquet"""
+  mmssl export --config demo --to exported --top 50 --format parquet --also safetensors,card"""
 
 
 @click.command(
@@ -33,6 +35,12 @@ Example:
     default=serving.FORMATS[0],
     help="Of the lists (default: npz).",
 )
+@click.option(
+    "--also",
+    type=flags.NAMES,
+    metavar="NAME,...",
+    help=f"What else is written: {', '.join(export_files.ALSO)}.",
+)
 @flags.known_items()
 def export(
     given: Given,
@@ -40,6 +48,7 @@ def export(
     to: pathlib.Path | None,
     top: int | None,
     kind: str,
+    also: list[str] | None,
     exclude_known: str | None,
 ) -> None:
     """Writes the vectors of users and items, and a list for every user.
@@ -49,12 +58,16 @@ def export(
     if to is None:
         raise InputError("no --to given; name a folder for what is exported")
     serving.check_empty(to)
+    export_files.check(also or ())
+    results = flags.run_of(given, workdir).results
     serving.export(
         flags.trained(given, workdir, "export"),
         to,
         top=top,
         kind=kind,
         exclude_known=exclude_known,
+        also=also or (),
+        scores=atomic.read_json(results) if results.is_file() else None,
         say=print,
     )
 

@@ -5,7 +5,8 @@ import pathlib
 import click
 
 from mmssl_jax.commands import flags, running
-from mmssl_jax.serving.service import index, server
+from mmssl_jax.serving import vector_index
+from mmssl_jax.serving.service import server
 from mmssl_jax.training import compilation_cache
 
 _EXAMPLE = """\b
@@ -34,8 +35,8 @@ Example:
 @click.option(
     "--index",
     "kind",
-    type=flags.Choice(index.KINDS),
-    default=index.KINDS[0],
+    type=flags.Choice(vector_index.KINDS),
+    default=vector_index.KINDS[0],
     help="Of item vectors: exact (the default), or hnsw, which is faster for many items.",
 )
 @click.option("--data", type=flags.TEXT, metavar="FOLDER", help="The data, if it was moved.")

@@ -10,7 +10,7 @@ from mmssl_jax.ranking import ranked_lists
 from mmssl_jax.serving import export
 from mmssl_jax.serving.service import scoring
 from mmssl_jax.serving.service.catalogue import Catalogue
-from mmssl_jax.serving.service.index import VectorIndex
+from mmssl_jax.serving.vector_index import VectorIndex
 from mmssl_jax.training.session import Trained
 
 _LISTED = 128  # items a user in lists made in advance
@@ -46,7 +46,7 @@ class Engine:
         Args:
           trained: the run.
           catalogue: of its data.
-          kind: of `index.KINDS`, for models whose scores are inner products.
+          kind: of `vector_index.KINDS`, for models whose scores are inner products.
         """
         self.trained, self.catalogue = trained, catalogue
         model, dataset = trained.model, trained.dataset

@@ -39,7 +39,7 @@ class Live:
         Args:
           folder: of the run.
           path: of its data, where they are elsewhere now.
-          kind: of `index.KINDS`.
+          kind: of `vector_index.KINDS`.
           say: is told of warnings, and of checkpoints that are taken up or cannot be.
 
         Raises:

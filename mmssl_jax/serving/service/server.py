@@ -28,7 +28,7 @@ def serve(
       folder: of the run.
       host: the address to listen on; any but this machine's own is open to others.
       port: 0 takes a free one.
-      kind: of `index.KINDS`.
+      kind: of `vector_index.KINDS`.
       path: of the data, where they are elsewhere now.
       say: is told the address, and of checkpoints that are taken up.
 

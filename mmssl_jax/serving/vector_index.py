@@ -8,7 +8,7 @@ from mmssl_jax.errors import InputError
 
 KINDS = ("exact", "hnsw")
 _MANY = 100_000  # items
-_NEIGHBORS, _CONSTRUCTION, _SEARCHED = 32, 200, 128  # of HNSW: links, and how far it looks
+_NEIGHBORS, _CONSTRUCTION, _SEARCHED = 32, 40, 128  # of HNSW: links, and how far it looks
 
 
 class VectorIndex:
