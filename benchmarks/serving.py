@@ -3,8 +3,8 @@
     mmssl train --config tiktok_lightgcn
     python -m benchmarks.serving --run runs/tiktok_lightgcn
 
-The load generator is wrk (apt-get install wrk), on the same cores as the service. The catalogue of a
-million items is RANDOM: pairs and vectors are drawn, and nothing was learned. Writes
+The load generator is wrk (apt-get install wrk), on the same cores as the service. The catalogue of
+a million items is RANDOM: pairs and vectors are drawn, and nothing was learned. Writes
 docs/results/serving.json.
 """
 
@@ -101,8 +101,8 @@ def load(address: str, connections: int, seconds: float, users: int, start: int 
         "connections": connections,
         "requests": int(re.search(r"(\d+) requests in", said)[1]),
         "requests_per_second": float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]),
-        "p50_ms": _milliseconds(re.search(r"50%\s+(\S+)", said)[1]),
-        "p99_ms": _milliseconds(re.search(r"99%\s+(\S+)", said)[1]),
+        "p50_ms": _milliseconds(re.search(r"(?m)^\s+50%\s+(\S+)", said)[1]),
+        "p99_ms": _milliseconds(re.search(r"(?m)^\s+99%\s+(\S+)", said)[1]),
         "failed": int(bad[1]) if bad else 0,
         "socket_errors": sockets[1] if sockets else "",
     }

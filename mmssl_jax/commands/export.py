@@ -1,6 +1,7 @@
 """Writes what a run recommends: mmssl export --config demo --to exported"""
 
 import pathlib
+from typing import Any
 
 import click
 
@@ -46,10 +47,8 @@ def export(
     given: Given,
     workdir: pathlib.Path | None,
     to: pathlib.Path | None,
-    top: int | None,
-    kind: str,
     also: list[str] | None,
-    exclude_known: str | None,
+    **asked: Any,
 ) -> None:
     """Writes the vectors of users and items, and a list for every user.
 
@@ -59,17 +58,10 @@ def export(
         raise InputError("no --to given; name a folder for what is exported")
     serving.check_empty(to)
     export_files.check(also or ())
+    trained = flags.trained(given, workdir, "export")
     results = flags.run_of(given, workdir).results
-    serving.export(
-        flags.trained(given, workdir, "export"),
-        to,
-        top=top,
-        kind=kind,
-        exclude_known=exclude_known,
-        also=also or (),
-        scores=atomic.read_json(results) if results.is_file() else None,
-        say=print,
-    )
+    scores = atomic.read_json(results) if results.is_file() else None
+    serving.export(trained, to, also=also or (), scores=scores, say=print, **asked)
 
 
 COMMAND = export

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.sparse import csr_array
 
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
@@ -54,16 +55,8 @@ def export(
     top = ranked_lists.length(top, 20, dataset)
     representation = trained.representation()
     allowed, unscored = options.scored_items(None, model.scores_cold_items, dataset)
-    lists = ranked_lists.rank(
-        representation,
-        model.score,
-        np.arange(dataset.num_users),
-        top,
-        options.known_pairs(rule, dataset),
-        config.evaluation.user_block,
-        dataset,
-        allowed,
-    )
+    left_out = options.known_pairs(rule, dataset)
+    lists = _ranked(trained, representation, top, left_out, allowed)
     vectors = vectors_of(model, representation, dataset)
     about = results.about_run(config, dataset, model)
     about |= {"best_epoch": trained.epoch, "top": top}
@@ -80,6 +73,26 @@ def export(
     others = [f"{folder}: also {', '.join(also)}"] if also else []
     for line in (*_said(folder, about, vectors), *others):
         say(line)
+
+
+def _ranked(
+    trained: Trained,
+    representation: Any,
+    top: int,
+    left_out: csr_array | None,
+    allowed: np.ndarray | None,
+) -> RankedLists:
+    """The lists of all users."""
+    return ranked_lists.rank(
+        representation,
+        trained.model.score,
+        np.arange(trained.dataset.num_users),
+        top,
+        left_out,
+        trained.config.evaluation.user_block,
+        trained.dataset,
+        allowed,
+    )
 
 
 def _said(

@@ -56,6 +56,20 @@ def write(
     if set(also) - {"card"}:
         for name, own in zip(("users.tsv", "items.tsv"), ids, strict=True):
             id_tables.write(folder / name, [own])
+    _write_vectors(folder, also, vectors, about)
+    if "stablehlo" in also:
+        scoring = scoring_export.export(trained.model, representation)
+        (folder / "scoring.jax").write_bytes(scoring.program)
+        with (folder / "scoring.npz").open("wb") as file:
+            np.savez(file, allow_pickle=False, **scoring.arrays)
+    if "card" in also:
+        text = card.text(trained, about, scores, sorted(path.name for path in folder.iterdir()))
+        (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _write_vectors(
+    folder: Path, also: Sequence[str], vectors: Mapping[str, np.ndarray], about: Mapping[str, Any]
+) -> None:
     if "npy" in also:
         for name, array in vectors.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -65,14 +79,6 @@ def write(
         items = vectors["items"]
         index = vector_index.VectorIndex(items, np.arange(len(items)), "exact")
         index.write(str(folder / "items.faiss"))
-    if "stablehlo" in also:
-        scoring = scoring_export.export(trained.model, representation)
-        (folder / "scoring.jax").write_bytes(scoring.program)
-        with (folder / "scoring.npz").open("wb") as file:
-            np.savez(file, allow_pickle=False, **scoring.arrays)
-    if "card" in also:
-        text = card.text(trained, about, scores, sorted(path.name for path in folder.iterdir()))
-        (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 def _write_safetensors(

@@ -63,17 +63,7 @@ def recommend(
     found = ids.find(flag, given, kind, dataset)
     allowed, unscored = options.scored_items(allowed, model.scores_cold_items, dataset)
     who = _asked(flag, found, model, rule, dataset)
-    lists = ranked_lists.rank(
-        trained.representation(),
-        who.score,
-        who.users,
-        top,
-        who.owned,
-        config.evaluation.user_block,
-        dataset,
-        allowed,
-        who.stand_in,
-    )
+    lists = _ranked(trained, who, top, allowed)
     title = (
         results.title(dataset, config, trained.epoch),
         "" if similar_to else options.LEFT_OUT[rule],
@@ -82,6 +72,22 @@ def recommend(
     titles = attributes[item_attributes.TITLE].to_list()
     found_lists = described(who.about, lists, titles, dataset)
     return Recommended(found_lists, "\n".join(filter(None, title)))
+
+
+def _ranked(
+    trained: Trained, who: asked.Asked, top: int, allowed: np.ndarray | None
+) -> RankedLists:
+    return ranked_lists.rank(
+        trained.representation(),
+        who.score,
+        who.users,
+        top,
+        who.owned,
+        trained.config.evaluation.user_block,
+        trained.dataset,
+        allowed,
+        who.stand_in,
+    )
 
 
 def _who(users: Ids | None, history: Ids | None, similar_to: Ids | None) -> tuple[str, Ids, str]:

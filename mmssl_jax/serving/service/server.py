@@ -6,8 +6,12 @@ import pathlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
+from typing import Any
 
 from mmssl_jax.errors import InputError
+from mmssl_jax.training.session import Trained
 
 _CONNECTIONS = 1024  # at a time; others are told to come again
 _LAST_SECONDS = 10  # for the requests in hand, once the service is to end
@@ -36,7 +40,7 @@ def serve(
       InputError: the extra is not installed, the run cannot be read, or the address not be used.
     """
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 (asked for before the run is read)
 
         from mmssl_jax.serving.service import app
         from mmssl_jax.serving.service.live import Live
@@ -45,42 +49,55 @@ def serve(
             f'mmssl serve needs an extra (no {error.name}): pip install ".[serve]"'
         ) from error
 
-    class Server(uvicorn.Server):
-        """One that ends at a signal, and does not raise it anew."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            asked = (signal.SIGINT, signal.SIGTERM)
-            before = {number: signal.signal(number, self.handle_exit) for number in asked}
-            try:
-                yield
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
-
     with _listening(host, port) as listening:
         live = Live(folder, path=path, kind=kind, say=say)
-        settings = uvicorn.Config(
-            app.application(live),
-            http="h11",  # which bounds the head of a request
-            ws="none",
-            log_level="warning",
-            access_log=False,
-            limit_concurrency=_CONNECTIONS,
-            timeout_graceful_shutdown=_LAST_SECONDS,
-            server_header=False,
-        )
-        own = listening.getsockname()
-        shown = f"[{own[0]}]" if ":" in own[0] else own[0]
-        trained = live.engine.trained
-        say(
-            f"{trained.config.model.name} of '{trained.dataset.name}', epoch {trained.epoch}, at "
-            f"http://{shown}:{own[1]} (/docs, /health, /metrics); Ctrl-C ends it"
-        )
-        if not ipaddress.ip_address(own[0].partition("%")[0]).is_loopback:
+        say(_said(live.engine.trained, listening))
+        if not ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
             say("warning: other machines can ask it, and it asks nobody for a password")
         with live.watching():
-            Server(settings).run(sockets=[listening])
+            _server(app.application(live)).run(sockets=[listening])
+
+
+def _server(application: Any) -> Any:
+    """One that ends at a signal, with bounds for what a stranger can hold."""
+    import uvicorn
+
+    settings = uvicorn.Config(
+        application,
+        http="h11",  # which bounds the head of a request
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_graceful_shutdown=_LAST_SECONDS,
+        server_header=False,
+    )
+    server: Any = uvicorn.Server(settings)
+    # Its own raises the signal anew once it has ended.
+    server.capture_signals = partial(_ending, server.handle_exit)
+    return server
+
+
+def _said(trained: Trained, listening: socket.socket) -> str:
+    """What is served, and where."""
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return (
+        f"{trained.config.model.name} of '{trained.dataset.name}', epoch {trained.epoch}, at "
+        f"http://{shown}:{port} (/docs, /health, /metrics); Ctrl-C ends it"
+    )
+
+
+@contextlib.contextmanager
+def _ending(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Around a server that ends at a signal."""
+    asked = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, handle) for number in asked}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
