@@ -159,7 +159,8 @@ def main() -> None:
         folder = given.folder or Path(temporary)
         random = random_run(folder, given.items)
         about = provenance.about() | {
-            "command": f"python -m benchmarks.serving --run {given.run}",
+            "command": f"python -m benchmarks.serving --run runs/{given.run.name} --seconds "
+            f"{given.seconds:g} --soak {given.soak:g}",
             "load_average_at_start": round(os.getloadavg()[0], 1),
             "random_items": given.items,
         }

@@ -14,7 +14,7 @@ from mmssl_jax.serving import export_files
 
 _EXAMPLE = """\b
 Example:
-  mmssl export --config demo --to exported --top 50 --format parquet --also safetensors,card"""
+  mmssl export --config demo --to exported --format parquet --also card"""
 
 
 @click.command(

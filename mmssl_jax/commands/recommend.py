@@ -16,7 +16,7 @@ from mmssl_jax.serving.asked import TAKE_HISTORY
 _EXAMPLES = """\b
 Examples:
   mmssl recommend --config demo --users 3,14
-  mmssl recommend --config baby --users A1 --where "category == 'toys' AND price < 20"
+  mmssl recommend --config baby --users A1 --where "category == 'toys'"
   mmssl recommend --config baby --history B00A,B00B --only B00C,B00D"""
 _ids = functools.partial(click.option, type=flags.TEXT, metavar="ID,...")
 
