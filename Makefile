@@ -2,8 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
-EXTRAS := $(foreach extra,augment encode plot report tune docs tensorboard wandb mlflow test test-encode dev, \
-	--extra $(extra))
+EXTRAS := $(foreach extra,augment encode plot report serve tune docs tensorboard wandb mlflow test test-encode \
+	dev,--extra $(extra))
 
 .PHONY: demo test test-encode test-all test-matrix constraints lint site clean
 
@@ -27,8 +27,7 @@ constraints: .venv/ready  ## the versions that are tested anew; UPGRADE=--upgrad
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 $(EXTRAS) $(UPGRADE) \
 		--no-annotate --custom-compile-command "make constraints" -o constraints.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --resolution lowest-direct --python-version 3.11 --upgrade \
-		--extra augment --extra plot --extra report --extra tune --extra tensorboard --extra test \
-		--no-annotate \
+		$(foreach extra,augment plot report serve tune tensorboard test,--extra $(extra)) --no-annotate \
 		--custom-compile-command "make constraints" -o constraints-oldest.txt pyproject.toml
 
 lint: .venv/ready  ## ruff and mypy, as .pre-commit-config.yaml runs them before a commit

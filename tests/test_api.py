@@ -84,7 +84,13 @@ def test_lists_are_tables_with_raw_ids(place):
     assert few["item_id"].to_list() == ["1"]
     with pytest.raises(mj.InputError, match="no raw ids"):
         run.recommend(users="u12")
-    with pytest.raises(mj.InputError, match="ease, popularity and hybrid have"):
+    few = run.recommend(users=3, where="id IN ('1', '2') AND training_pairs >= 0")
+    assert set(few["item_id"]) <= {"1", "2"}
+
+
+def test_a_model_with_a_vector_for_each_user_takes_no_history(place):
+    run = mj.train(world(), config=small("mf"), workdir="run")
+    with pytest.raises(mj.InputError, match="ease, popularity, hybrid and lightgcn have"):
         run.recommend(history=["1"])
 
 

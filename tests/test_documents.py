@@ -36,6 +36,13 @@ HOMES = {
     "mlflow": "runs/trackers.py",
     "sentence_transformers": "data/encoding/encoders.py",
     "jax.experimental.sparse": "graphs/",
+    "fastapi": "serving/service/",
+    "pydantic": "serving/service/bodies.py",
+    "uvicorn": "serving/service/server.py",
+    "prometheus_client": "serving/service/measures.py",
+    "faiss": "serving/vector_index.py",
+    "safetensors": "serving/export_files.py",
+    "jax.export": "serving/scoring_export.py",
 }
 
 

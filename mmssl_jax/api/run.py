@@ -96,16 +96,18 @@ class Run:
         top: int = 10,
         exclude: Ids | None = None,
         only: Ids | None = None,
+        where: str | None = None,
         exclude_known: str | None = None,
     ) -> pl.DataFrame:
         """The best items of users of the data, or of a new one.
 
         Args:
           users: raw ids, or indices where the data has no raw ids.
-          history: instead of users, the items that one new user has; EASE, popularity, hybrid can.
+          history: instead of users, the items that one new user has; some models can.
           top: items for each user.
           exclude: ids of items that are in no list.
           only: ids of items; no others are ranked.
+          where: a condition on the items' attributes, such as "category == 'toys'".
           exclude_known: what is left out of a list: 'all', a user's items of train, val and test;
             'train'; or 'none'. None is 'all', or 'none' for data with repeats.
 
@@ -123,6 +125,7 @@ class Run:
             top=top,
             exclude=exclude,
             only=only,
+            where=where,
             exclude_known=exclude_known,
         )
         rows = [

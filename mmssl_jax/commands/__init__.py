@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("tune", "Search settings on validation."),
     "recommend": ("recommend", "Print the best items of some users."),
     "report": ("report", "Write one page on what runs did: curves, scores, lists."),
+    "serve": ("serve", "Answer over HTTP with what a run recommends."),
     "export": ("export", "Write vectors and the lists of all users."),
     "plan": ("plan", "Say what a run would need: memory, bytes sent, time."),
     "ledger": ("ledger", "Write the tables of results in documents anew."),

@@ -1,17 +1,20 @@
 """Writes what a run recommends: mmssl export --config demo --to exported"""
 
 import pathlib
+from typing import Any
 
 import click
 
 from mmssl_jax.commands import flags
 from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import atomic
 from mmssl_jax.serving import export as serving
+from mmssl_jax.serving import export_files
 
 _EXAMPLE = """\b
 Example:
-  mmssl export --config demo --to exported --top 50 --format parquet"""
+  mmssl export --config demo --to exported --format parquet --also card"""
 
 
 @click.command(
@@ -33,14 +36,19 @@ Example:
     default=serving.FORMATS[0],
     help="Of the lists (default: npz).",
 )
+@click.option(
+    "--also",
+    type=flags.NAMES,
+    metavar="NAME,...",
+    help=f"What else is written: {', '.join(export_files.ALSO)}.",
+)
 @flags.known_items()
 def export(
     given: Given,
     workdir: pathlib.Path | None,
     to: pathlib.Path | None,
-    top: int | None,
-    kind: str,
-    exclude_known: str | None,
+    also: list[str] | None,
+    **asked: Any,
 ) -> None:
     """Writes the vectors of users and items, and a list for every user.
 
@@ -49,14 +57,11 @@ def export(
     if to is None:
         raise InputError("no --to given; name a folder for what is exported")
     serving.check_empty(to)
-    serving.export(
-        flags.trained(given, workdir, "export"),
-        to,
-        top=top,
-        kind=kind,
-        exclude_known=exclude_known,
-        say=print,
-    )
+    export_files.check(also or ())
+    trained = flags.trained(given, workdir, "export")
+    results = flags.run_of(given, workdir).results
+    scores = atomic.read_json(results) if results.is_file() else None
+    serving.export(trained, to, also=also or (), scores=scores, say=print, **asked)
 
 
 COMMAND = export

@@ -235,9 +235,14 @@ def data_path(given: Given, command: str) -> str | None:
     return given.overrides.get("data.path")
 
 
+def run_of(given: Given, workdir: pathlib.Path | None) -> RunFolder:
+    """The folder of a run: of --workdir, else of the config's name."""
+    return RunFolder(workdir or pathlib.Path("runs") / given.name)
+
+
 def trained(given: Given, workdir: pathlib.Path | None, command: str) -> Trained:
     """The run that a command is to use: of --workdir, else of the config's name."""
-    run = RunFolder(workdir or pathlib.Path("runs") / given.name)
+    run = run_of(given, workdir)
     path = data_path(given, command)
     config, dataset = session.open_run(run, path=path, warn=running.warn)
     return session.best_of_run(config, dataset, run)

@@ -101,6 +101,13 @@ def training_pairs_of(
     return TrainingPairs(rows, items, valid)
 
 
+def pairs_of_history(items: Int[Array, "n"], num_items: int) -> TrainingPairs:
+    """The pairs of one new user who has these items; what is no item is padding."""
+    valid = items < num_items
+    rows = jnp.where(valid, 0, 1).astype(jnp.int32)
+    return TrainingPairs(rows, jnp.where(valid, items, 0), valid)
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def row_sums(table: Float[Array, "items d"], pairs: TrainingPairs, rows: int) -> Array:
     """For each row of a batch the sum of its items' rows of a table: [rows, d].

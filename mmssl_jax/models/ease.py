@@ -22,6 +22,7 @@ from mmssl_jax.graphs.training_pairs import (
     TrainingPairs,
     max_training_pairs,
     pair_tables,
+    pairs_of_history,
     training_pairs_of,
 )
 from mmssl_jax.models.model import Definition, Model, Params
@@ -146,15 +147,16 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     def score_history(
         representation: Representation, items: Int[Array, "n"]
     ) -> Float[Array, "items"]:
-        pairs = TrainingPairs(jnp.zeros_like(items), items, jnp.ones(items.shape, bool))
-        return user_scores(representation[0], pairs, 1)[0]
+        return user_scores(representation[0], pairs_of_history(items, dataset.num_items), 1)[0]
 
     gram = jnp.asarray((dataset.train.T @ dataset.train).toarray(), jnp.float32)
     first = jnp.asarray(first_alike(dataset.train), jnp.int32)
     inputs = Inputs(gram, pair_tables(dataset.train), first)
     held = jnp.zeros_like(gram)
     return Model(
-        inputs, lambda key: {}, {}, embed, score, held, refresh, score_history=score_history
+        *(inputs, lambda key: {}, {}, embed, score, held, refresh),
+        score_history=score_history,
+        similar=lambda representation, items: representation[0][items],
     )
 
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from jaxtyping import Array, Float, PRNGKeyArray
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
@@ -42,7 +44,20 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """LightGCN over the symmetrically normalised graph of the paper, without self loops."""
     del steps_per_epoch
     graph = interaction_graph.symmetric_joint_graph(dataset.train)
-    return cf.build(config, dataset, BACKBONE, graph, around=around)
+    degrees = np.bincount(dataset.train.indices, minlength=dataset.num_items)
+    roots = jnp.asarray(np.sqrt(np.maximum(degrees, 1)), jnp.float32)
+
+    def score_history(
+        representation: cf.Embeddings, items: Int[Array, "n"]
+    ) -> Float[Array, "items"]:
+        """A new user is what one propagation of the final embeddings of their items makes."""
+        _, final = representation
+        own = (final / roots[:, None]).at[items].get(mode="fill", fill_value=0)
+        count = jnp.maximum(jnp.sum(items < len(final)), 1)
+        return final @ (jnp.sum(own, axis=0) / jnp.sqrt(count))
+
+    model = cf.build(config, dataset, BACKBONE, graph, around=around)
+    return model._replace(score_history=score_history)
 
 
 MODEL = Definition(build, DEFAULTS, hops=cf.layers)

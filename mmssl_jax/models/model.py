@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
@@ -44,6 +45,14 @@ def dot_scores(embeddings: tuple[Array, Array], users: Int[Array, "block"]) -> A
     return user[users] @ item.T
 
 
+def cosines(embeddings: tuple[Array, Array], items: Int[Array, "n"]) -> Array:
+    """How alike these items are to all [n, items]: cosines of the embeddings of items."""
+    _, item = embeddings
+    lengths = jnp.linalg.norm(item, axis=1, keepdims=True)
+    unit = item / jnp.where(lengths > 0, lengths, 1.0)
+    return unit[items] @ unit.T
+
+
 class Adam(NamedTuple):
     """A player's own optimiser."""
 
@@ -70,7 +79,9 @@ class Model(NamedTuple):
       scores_cold_items: True if features give an item without a training pair a meaningful score;
         otherwise its score is random.
       score_history: (representation, items [n], each once) -> scores [items] for a new user who has
-        these items; None if the model cannot do that.
+        these items; None if the model cannot do that. A number that is no item's is padding.
+      similar: (representation, items [n]) -> how alike they are to all items [n, items]; None if
+        the model cannot say.
       batches: of `train.batch_size` rows each, one after the other in the batch of a step.
     """
 
@@ -85,6 +96,7 @@ class Model(NamedTuple):
     optimisers: Mapping[str, Adam] = MappingProxyType({})
     scores_cold_items: bool = False
     score_history: Callable[[Any, Array], Array] | None = None
+    similar: Callable[[Any, Array], Array] | None = cosines
     batches: int = 1
 
 

@@ -53,6 +53,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         embed=embed,
         score=score,
         score_history=lambda counts, items: counts,
+        similar=None,  # it knows nothing of an item but how many have it
     )
 
 

@@ -127,7 +127,8 @@ def plan(config: Config, sizes: Sizes, device: Device, *, tensorfloat32: bool = 
       tensorfloat32: whether products round their factors (JAX_DEFAULT_MATMUL_PRECISION).
 
     Raises:
-      InputError: no formulas for the model or for sampled neighbours, or a value of the config is out of range.
+      InputError: no formulas for the model or for sampled neighbours, or a value of the config is
+        out of range.
     """
     config = models.resolve(config)
     if config.model.name not in MODELS:

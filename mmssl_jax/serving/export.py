@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.sparse import csr_array
 
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
@@ -14,7 +15,7 @@ from mmssl_jax.files.new_folder import new_folder
 from mmssl_jax.models.model import Model, dot_scores
 from mmssl_jax.ranking import fallback, ranked_lists
 from mmssl_jax.ranking.ranked_lists import RankedLists
-from mmssl_jax.serving import options
+from mmssl_jax.serving import export_files, options
 from mmssl_jax.training import results
 from mmssl_jax.training.session import Trained
 
@@ -29,6 +30,8 @@ def export(
     top: int | None = None,
     kind: str = FORMATS[0],
     exclude_known: str | None = None,
+    also: Sequence[str] = (),
+    scores: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Writes vectors.npz (for models that have vectors), lists.<kind> and export.json.
@@ -39,34 +42,57 @@ def export(
       top: items for each user; None is 20.
       kind: one of `FORMATS`, of the lists.
       exclude_known: a rule of `options.LEFT_OUT`; None is by the data.
+      also: what else is written, of `export_files.ALSO`.
+      scores: what results.json says, for a model card; None where there is none.
       say: is told what is written.
 
     Raises:
-      InputError: the folder cannot be written, or a rule is unknown.
+      InputError: the folder cannot be written, a rule is unknown, or `also` has what it lacks.
     """
+    export_files.check(also)
     config, dataset, model = trained.config, trained.dataset, trained.model
     rule = options.known_rule(exclude_known, dataset)
     top = ranked_lists.length(top, 20, dataset)
     representation = trained.representation()
     allowed, unscored = options.scored_items(None, model.scores_cold_items, dataset)
-    lists = ranked_lists.rank(
-        representation,
-        model.score,
-        np.arange(dataset.num_users),
-        top,
-        options.known_pairs(rule, dataset),
-        config.evaluation.user_block,
-        dataset,
-        allowed,
-    )
+    left_out = options.known_pairs(rule, dataset)
+    lists = _ranked(trained, representation, top, left_out, allowed)
     vectors = vectors_of(model, representation, dataset)
     about = results.about_run(config, dataset, model)
     about |= {"best_epoch": trained.epoch, "top": top}
     about |= {"exclude_known": rule, "unscored_items": unscored}
-    _write(folder, kind, lists, vectors, dataset, about)
+    ids = ranked_lists.user_and_item_ids(dataset)
+
+    def write_others(partial: pathlib.Path) -> None:
+        export_files.write(
+            partial, also, trained, representation, vectors, ids, about, scores or {}
+        )
+
+    _write(folder, kind, lists, vectors, ids, about, write_others)
     say(f"{folder / f'lists.{kind}'}: the best {top} items for each of {dataset.num_users} users")
-    for line in _said(folder, about, vectors):
+    others = [f"{folder}: also {', '.join(also)}"] if also else []
+    for line in (*_said(folder, about, vectors), *others):
         say(line)
+
+
+def _ranked(
+    trained: Trained,
+    representation: Any,
+    top: int,
+    left_out: csr_array | None,
+    allowed: np.ndarray | None,
+) -> RankedLists:
+    """The lists of all users."""
+    return ranked_lists.rank(
+        representation,
+        trained.model.score,
+        np.arange(trained.dataset.num_users),
+        top,
+        left_out,
+        trained.config.evaluation.user_block,
+        trained.dataset,
+        allowed,
+    )
 
 
 def _said(
@@ -100,17 +126,18 @@ def _write(
     kind: str,
     lists: RankedLists,
     vectors: Mapping[str, np.ndarray],
-    dataset: Dataset,
+    ids: tuple[Sequence[str], Sequence[str]],
     about: Mapping[str, Any],
+    write_others: Callable[[pathlib.Path], None],
 ) -> None:
     """All files, or none."""
-    ids = ranked_lists.user_and_item_ids(dataset)
     try:
         with new_folder(folder) as partial:
             _write_lists(partial, kind, lists, ids)
             if vectors:
                 _save(partial / "vectors.npz", ids, **vectors)
             (partial / "export.json").write_text(json.dumps(about, indent=2) + "\n")
+            write_others(partial)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot write {folder}: {reason}") from error

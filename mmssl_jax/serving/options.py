@@ -1,10 +1,13 @@
 """What `export` and `recommend` may be asked to leave out of the lists."""
 
 import numpy as np
+import polars as pl
 from scipy.sparse import csr_array
 
 from mmssl_jax.data import Dataset
+from mmssl_jax.data.features import item_attributes
 from mmssl_jax.errors import InputError
+from mmssl_jax.serving import where as conditions
 from mmssl_jax.serving.ids import Ids, find
 
 # The rules of --exclude-known, and what is printed of each.
@@ -30,21 +33,41 @@ def known_pairs(rule: str, dataset: Dataset) -> csr_array | None:
     return dataset.train if rule == "train" else None
 
 
-def allowed_items(only: Ids | None, exclude: Ids | None, dataset: Dataset) -> np.ndarray | None:
-    """bool [items]: what --only and --exclude leave; None where neither is given.
+def attributes_of(dataset: Dataset) -> pl.DataFrame:
+    """What --where can name of the items, by index: their attributes, and `training_pairs`.
 
     Raises:
-      InputError: an id is unknown, or nothing is left.
+      InputError: the table of items beside the data cannot be read.
     """
-    if only is None and exclude is None:
+    counts = np.bincount(dataset.train.indices, minlength=dataset.num_items)
+    return item_attributes.of(dataset).with_columns(pl.Series("training_pairs", counts))
+
+
+def allowed_items(
+    only: Ids | None,
+    exclude: Ids | None,
+    where: str | None,
+    attributes: pl.DataFrame,
+    dataset: Dataset,
+) -> np.ndarray | None:
+    """bool [items]: what --only, --exclude and --where leave; None where none is given.
+
+    Raises:
+      InputError: an id is unknown, `where` is no condition on `attributes`, or nothing is left.
+    """
+    if only is None and exclude is None and where is None:
         return None
     allowed = np.full(dataset.num_items, only is None)
     if only is not None:
         allowed[find("--only", only, "item", dataset)] = True
     if exclude is not None:
         allowed[find("--exclude", exclude, "item", dataset)] = False
+    if where is not None:
+        allowed &= conditions.matching(attributes, where)
     if not allowed.any():
-        raise InputError("--exclude and --only leave no item to be ranked")
+        given = {"--exclude": exclude, "--only": only, "--where": where}
+        flags = [flag for flag, value in given.items() if value is not None]
+        raise InputError(f"{' and '.join(flags)} leave no item to be ranked")
     return allowed
 
 

@@ -205,3 +205,16 @@ def best_of_run(config: Config, dataset: Dataset, run: RunFolder) -> Trained:
             raise missing
         state = checkpoints.restore(epoch, like)
     return Trained(config, dataset, epoch, own.model, state, inputs, mesh)
+
+
+def best_now(trained: Trained, run: RunFolder) -> Trained:
+    """The epoch of a run that is the best by now, read into the model of an earlier one.
+
+    Raises:
+      InputError: there is no checkpoint any more, or it is of another config.
+    """
+    with checkpoints_of(run, clean=False) as checkpoints:
+        epoch = checkpoints.best_epoch
+        if epoch is None:
+            raise InputError(f"{run.folder} holds no checkpoint any more")
+        return trained._replace(epoch=epoch, state=checkpoints.restore(epoch, trained.state))

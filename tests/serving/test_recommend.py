@@ -13,7 +13,8 @@ from mmssl_jax import models
 from mmssl_jax.commands import call
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import SPLITS
-from mmssl_jax.serving import ids, recommend
+from mmssl_jax.serving import asked as who
+from mmssl_jax.serving import ids
 
 READER, UNSEEN = 7, 33
 
@@ -221,7 +222,7 @@ def test_where_nothing_is_known_the_list_is_the_popular_items(places, tmp_path, 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_which_models_take_a_history(name):
     built = models.MODELS[name].build(config_of(name), catalogue(), 4)
-    able = recommend.TAKE_HISTORY.replace(" and ", ", ").split(", ")
+    able = who.TAKE_HISTORY.replace(" and ", ", ").split(", ")
     assert set(able) < models.MODELS.keys()
     assert (built.score_history is not None) == (name in able)
 
@@ -231,7 +232,6 @@ def test_which_models_take_a_history(name):
     [
         ([], "no --users given; name one or more, with commas between, or give --history"),
         (["--users=reader 1", "--history=B002"], "--users are in the data, --history is of a new"),
-        (["--history=B002"], "this model has scores only for the users that it was trained on"),
         (["--history=B02"], "--history has 'B02', which is no item of the data; did you mean 'B0"),
         (["--users=reader 7", "--only=B002,zz"], "--only has 'zz', which is no item of the data"),
         (["--users=reader 7", "--exclude=B0022"], "--exclude has 'B0022', which is no item of"),
@@ -247,6 +247,11 @@ def test_which_models_take_a_history(name):
 def test_what_cannot_be_asked(places, capsys, flags, message):
     line = refused("recommend", places("lightgcn").argv(*flags), capsys)
     assert line.startswith(message)
+
+
+def test_a_history_is_refused_by_a_model_that_has_a_vector_for_each_user(places, capsys):
+    line = refused("recommend", places("vbpr").argv("--history=B002"), capsys)
+    assert line.startswith("this model has scores only for the users that it was trained on")
 
 
 def test_items_without_raw_ids_are_numbers(tmp_path, capsys):

@@ -75,6 +75,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         refresh=refresh,
         scores_cold_items=inputs.content is not None,
         score_history=scores.score_history,
+        similar=scores.similar,
         batches=own.members,
     )
 

@@ -9,7 +9,12 @@ from jaxtyping import Array, Float, Int
 
 from mmssl_jax.config import Config
 from mmssl_jax.graphs.item_graph import neighbor_sums
-from mmssl_jax.graphs.training_pairs import PairTables, TrainingPairs, training_pairs_of
+from mmssl_jax.graphs.training_pairs import (
+    PairTables,
+    TrainingPairs,
+    pairs_of_history,
+    training_pairs_of,
+)
 from mmssl_jax.models.hybrid.inputs import Content, Inputs
 from mmssl_jax.models.hybrid.losses import graph_layers, product
 from mmssl_jax.models.model import Params
@@ -135,10 +140,17 @@ def score(
 
 def score_history(representation: Representation, items: Int[Array, "n"]) -> Float[Array, "items"]:
     """The scores of a new user who has these items."""
-    pairs = TrainingPairs(jnp.zeros_like(items), items, jnp.ones(items.shape, bool))
-    user = jnp.sum(representation.passed[:, items], axis=1, keepdims=True)
+    pairs = pairs_of_history(items, representation.items.shape[1])
+    passed = representation.passed.at[:, items].get(mode="fill", fill_value=0)
+    user = jnp.sum(passed, axis=1, keepdims=True)
     user = standardised(user, representation.spread, representation.weights)
     return _scores(representation, user, pairs)[0]
+
+
+def similar(representation: Representation, items: Int[Array, "n"]) -> Float[Array, "n items"]:
+    """The scores of new users who have one of these items each."""
+    alone: Array = jax.lax.map(lambda item: score_history(representation, item[None]), items)
+    return alone
 
 
 def held_at(

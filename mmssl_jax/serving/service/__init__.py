@@ -1,0 +1,1 @@
+"""A run behind HTTP: what `recommend` says, as JSON, many requests at a time."""

@@ -1,0 +1,68 @@
+"""The items nearest to vectors of users, by FAISS; its only user (an extra: ".[serve]")."""
+
+from typing import Any
+
+import numpy as np
+
+from mmssl_jax.errors import InputError
+
+KINDS = ("exact", "hnsw")
+_MANY = 100_000  # items
+_NEIGHBORS, _CONSTRUCTION, _SEARCHED = 32, 40, 128  # of HNSW: links, and how far it looks
+
+
+class VectorIndex:
+    """Items by the inner product with a vector, the best first."""
+
+    def __init__(self, items: np.ndarray, order: np.ndarray, kind: str):
+        """Indexes items; HNSW takes a while and then finds most of the best, not always all.
+
+        Args:
+          items: vectors, float32 [items, d].
+          order: the items to be found, int [n]; of equal ones the first here comes first.
+          kind: one of `KINDS`.
+        """
+        faiss = library()
+        self.kind = kind
+        self._threads = faiss.omp_get_max_threads() if len(order) > _MANY else 1
+        self._order = order
+        width = items.shape[1]
+        self._index: Any
+        if kind == "hnsw":
+            self._index = faiss.IndexHNSWFlat(width, _NEIGHBORS, faiss.METRIC_INNER_PRODUCT)
+            self._index.hnsw.efConstruction = _CONSTRUCTION
+        else:
+            self._index = faiss.IndexFlatIP(width)
+        self._parameters = faiss.SearchParametersHNSW if kind == "hnsw" else None
+        self._index.add(np.ascontiguousarray(items[order], np.float32))
+
+    def search(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Items int [n, count] and scores [n, count]; item -1 where there are not so many."""
+        # Of the thread that calls. Among few items waiting for a second one takes longer than the
+        # search.
+        library().omp_set_num_threads(self._threads)
+        count = min(count, len(self._order))
+        settings = {}
+        if self._parameters is not None:
+            settings["params"] = self._parameters(efSearch=max(_SEARCHED, 2 * count))
+        wanted = np.ascontiguousarray(vectors, np.float32)
+        scores, places = self._index.search(wanted, count, **settings)
+        by_score = np.lexsort((places, -scores), axis=1)
+        places = np.take_along_axis(places, by_score, axis=1)
+        found = np.where(places >= 0, self._order[places], -1)
+        return found, np.take_along_axis(scores, by_score, axis=1)
+
+    def write(self, path: str) -> None:
+        """Writes the index as a file that `faiss.read_index` reads; row i is item `order[i]`."""
+        library().write_index(self._index, path)
+
+
+def library() -> Any:
+    """The module faiss; InputError where it is not installed."""
+    try:
+        import faiss
+    except ImportError as error:
+        raise InputError(
+            'an index of vectors needs faiss, an extra: pip install ".[serve]"'
+        ) from error
+    return faiss
