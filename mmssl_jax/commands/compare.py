@@ -76,6 +76,7 @@ def compare(
     if "model.name" in given.overrides:
         raise InputError("--config.model.name cannot be given to compare; give --models instead")
     study = f"-{pathlib.Path(settings).stem}" if settings else ""
+    known = None if papers is None else published.read(papers)
     with running.goes_on():
         rows, about = studies.compare(
             given.config,
@@ -85,9 +86,11 @@ def compare(
             seeds=seeds,
             against=against,
             command=given.command,
-            beside=None if papers is None else published.read(papers),
+            beside=known,
             say=running.say,
         )
+    if known and not any(row["model"] in known.scores for row in rows):
+        running.warn(f"{papers}: has figures of {', '.join(known.scores)} only, so none is shown")
     Console().print(report.short_table(rows, about.data))
 
 

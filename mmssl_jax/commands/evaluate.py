@@ -55,6 +55,8 @@ def evaluate(
     run = RunFolder(workdir or pathlib.Path("runs") / given.name)
     with distributed.together(**several):
         config, dataset = session.open_run(run, path=data_path, warn=running.warn)
+        if trec is not None:
+            trec_files.check(dataset)
         trained, rankings = results.rankings_of_run(config, dataset, run)
         scores = results.evaluated(trained, rankings)
         title = results.title(dataset, config, scores["best_epoch"])

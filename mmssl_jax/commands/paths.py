@@ -13,6 +13,7 @@ class _Usable(click.ParamType[Path]):
     name = "path"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        value = str(value)  # a default may be a path already
         refusal = f"{value[:60]!r} is no usable path"
         try:
             found = Path(value).expanduser()

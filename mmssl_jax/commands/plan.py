@@ -44,11 +44,13 @@ class _Widths(click.ParamType[dict[str, int]]):
     def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, int]:
         if isinstance(value, dict) or value in ("", "none"):
             return dict(value) if isinstance(value, dict) else {}
-        parts = [part.partition("=") for part in str(value).split(",")]
-        if not all(name and re.fullmatch("[1-9][0-9]{0,8}", width) for name, _, width in parts):
+        parts = [part.strip().partition("=") for part in str(value).split(",")]
+        names = {name for name, _, _ in parts}
+        sound = (re.fullmatch(r"\S+=[1-9][0-9]{0,8}", "".join(part)) for part in parts)
+        if not all(sound) or len(names) < len(parts):
             raise InputError(
                 f"{param.opts[-1]} is {value!r}; it must be NAME=WIDTH,..., such as "
-                "image=4096,text=1024, or none"
+                "image=4096,text=1024, each name once, or none"
             )
         return {name: int(width) for name, _, width in parts}
 

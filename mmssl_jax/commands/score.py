@@ -83,6 +83,8 @@ def score(
     files = score_files.Files(json, per_user)
     files.check()
     if data is not None:
+        if "data.path" in given.overrides:
+            raise InputError("--data and --config.data.path cannot both be given")
         given.config.data.path = str(data)
     elif not given.config.data.path:
         raise InputError("no --data given; name the data folder whose test pairs are looked for")

@@ -6,6 +6,7 @@ A graph of one device is made as a whole when jax first reads it. Of one that is
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -27,7 +28,7 @@ class Rows:
       shifts: of each part, what is added to its columns.
       left: float64 [rows].
       right: float64 [columns].
-      loops: whether I is added.
+      loops: whether I is added; A then has nothing on its diagonal.
     """
 
     parts: tuple[csr_array, ...]
@@ -61,7 +62,7 @@ class Rows:
         )
         return csr_array(left @ block @ right, dtype=np.float32)
 
-    def _edges(self, first: int, end: int) -> Any:
+    def _edges(self, first: int, end: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(columns, values) of each part's rows in a range."""
         above = 0
         for part, shift in zip(self.parts, self.shifts, strict=True):

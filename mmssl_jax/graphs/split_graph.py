@@ -81,7 +81,7 @@ def cuts(starts: np.ndarray, blocks: int) -> np.ndarray:
     """Where blocks of about equal work begin and end: int64 [blocks + 1].
 
     A row costs its edges and as much as a mean row's besides, so that no block has more than about
-    twice its share of either.
+    twice its share of either, but for the edges of one row, which is never cut.
 
     Args:
       starts: int [rows + 1], where the edges of each row begin.

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from mmssl_jax import models
 from mmssl_jax.config import Config, named
+from mmssl_jax.data.dataset import MAX_COUNT
 from mmssl_jax.errors import InputError
 from mmssl_jax.planning import lightgcn, mmssl
 from mmssl_jax.planning.hardware import DEVICES, Device
@@ -65,11 +66,14 @@ class Plan(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        return self.needs.memory <= self.room
+        return self.needs.memory <= self.room and not self.refusal
 
     @property
     def refusal(self) -> str:
-        """Why the program refuses such data whatever the devices, or nothing."""
+        """Why the program refuses such data, or nothing."""
+        for kind, count in (("users", self.sizes.users), ("items", self.sizes.items)):
+            if count > MAX_COUNT:
+                return f"there are {count:.3g} {kind}, and at most {MAX_COUNT:.3g} are read"
         limit = f"and at most 2**31 = {_INT32:.3g} are counted"
         if self.sizes.pairs >= _INT32:
             return f"there are {self.sizes.pairs:.3g} training pairs, {limit}"
@@ -100,7 +104,8 @@ def planned(
       tensorfloat32: as for `plan`.
 
     Raises:
-      InputError: as `plan`, or the mesh of the config is not of so many devices.
+      InputError: as `plan`, or the mesh of the config is not of so many devices, or there are more
+        pairs than users and items make.
     """
     over: dict[str, Any] = {"data.path": config.data.path or "planned"}
     config = named.applied(config, over | ({"model.name": model} if model else {}))
@@ -111,6 +116,11 @@ def planned(
         raise InputError(
             f"config field 'mesh' asks for {parts} x {tables} devices, but --devices is {devices}; "
             "choose mesh.data and mesh.model with that product, or leave both out"
+        )
+    if data.pairs > data.users * data.items:
+        raise InputError(
+            f"--pairs is {data.pairs}, but {data.users} users and {data.items} items make at most "
+            f"{data.users * data.items} pairs"
         )
     widths = data.widths if config.model.name == "mmssl" else {}
     sizes = Sizes(data.users, data.items, data.pairs, widths, parts, tables)

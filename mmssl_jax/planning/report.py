@@ -49,6 +49,7 @@ def lines(plan: Plan) -> Iterator[str]:
         yield _exchange(needs.collectives[0], needs.exchange, plan.device)
     if plan.refusal:
         yield f"REFUSED: {plan.refusal}."
+        return
     if plan.fits:
         yield f"It fits: {needs.memory / plan.room:.0%} of what jax takes of a device."
         return

@@ -16,19 +16,24 @@ from mmssl_jax.training.results import SPLITS
 from mmssl_jax.training.session import Trained
 
 
+def check(dataset: Dataset) -> None:
+    """Raises InputError for several processes, and for ids that `write` refuses."""
+    if processes.several():
+        raise InputError("--trec cannot be given with --distributed; give it to one process")
+    _checked_ids(dataset)
+
+
 def write(trained: Trained, folder: pathlib.Path) -> None:
-    """Writes test.run, test.qrels, val.run and val.qrels.
+    """Writes test.run, test.qrels, val.run and val.qrels; `check` says where it cannot.
 
     The lists are as long as the largest cutoff, of the candidates that `evaluate` ranks. Items with
     equal scores are put in the order of `Dataset.tie_order`, and their scores are parted by the
     smallest step of a float32, as trec_eval would put them in an order of its own.
 
     Raises:
-      InputError: the folder cannot be written, a raw id has a blank, which parts the fields of
-        these files, or there are several processes.
+      InputError: the folder cannot be written, or a raw id has a blank, which parts the fields of
+        these files.
     """
-    if processes.several():
-        raise InputError("--trec cannot be given with --distributed; give it to one process")
     config, dataset = trained.config, trained.dataset
     ids = _checked_ids(dataset)
     representation = trained.representation()

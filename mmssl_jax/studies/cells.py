@@ -23,8 +23,10 @@ def interval(low: float | None, high: float | None, form: str) -> str:
     return "-" if low is None or high is None else f"[{low:{form}}, {high:{form}}]"
 
 
-def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows of column -> cell in Markdown."""
-    lines = [list(rows[0]), ["---", *["---:"] * (len(rows[0]) - 1)]]
-    lines += [list(row.values()) for row in rows]
+def table(rows: Sequence[Mapping[str, str]], *, texts: Sequence[str] = ()) -> str:
+    """Rows of column -> cell in Markdown; the first column and `texts` stand left."""
+    names = list(rows[0])
+    left = {names[0], *texts}
+    lines = [names, ["---" if name in left else "---:" for name in names]]
+    lines += [[cell.replace("|", "\\|") for cell in row.values()] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

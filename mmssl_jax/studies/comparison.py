@@ -61,11 +61,11 @@ def rows(entries: Sequence[Entry], against: str) -> list[dict[str, Any]]:
     '/t_test_p_holm', '/t_test_p_fdr' and their like are corrected over all rows. What ends in _low
     and _high are intervals of `effects`: of the difference over users ('/difference_low') and over
     seeds ('/seeds_low'), and of the effect size '/effect'.
+    'test/recall@20/items_1-2' and its like are means over seeds of the scores of GROUPS, and
+    'test/users/items_1-2' is the number of users that each is over.
 
     Raises:
       InputError: no entry has a run.
-    'test/recall@20/items_1-2' and its like are means over seeds of the scores of GROUPS, and
-    'test/users/items_1-2' is the number of users that each is over.
     """
     if not any(entry.runs for entry in entries):
         message = next(iter(entries[0].errors))

@@ -9,6 +9,7 @@ from mmssl_jax.studies.published import Published
 
 Row = Mapping[str, Any]  # of comparison.rows
 
+_WHY = "why they are not the same work"
 _NOTE = """\
 Differences are against {against}, over the {users} test users: each user's metric is averaged over
 seeds, and the differences between two models are tested by the two-sided paired t-test (p) and, for
@@ -69,8 +70,12 @@ def beside_published(rows: Sequence[Row], known: Published | None) -> list[str]:
                     ("published", cells.number(known.scores[row["model"]][place], ".4f")),
                 )
             },
-            "why they are not the same work": known.why.get(row["model"], "-"),
+            _WHY: known.why.get(row["model"], "-"),
         }
         for row in shown
     ]
-    return ["## Beside published figures", cells.table(table), f"Published: {known.source}"]
+    return [
+        "## Beside published figures",
+        cells.table(table, texts=(_WHY,)),
+        f"Published: {known.source}",
+    ]

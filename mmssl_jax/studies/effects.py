@@ -12,6 +12,7 @@ import numpy as np
 import scipy.stats
 
 LEVEL = 0.95
+_ROUNDING = 1e-9  # of a mean: a spread below it is that of floats
 _NORMAL = float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
 
 Interval = tuple[float, float] | None
@@ -38,7 +39,7 @@ def over_users(values: np.ndarray, reference: np.ndarray) -> OverUsers:
     mean, spread = float(np.mean(differences)), float(np.std(differences, ddof=1))
     half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, count - 1)) * spread / math.sqrt(count)
     interval = (mean - half, mean + half)
-    if spread == 0:
+    if spread <= _ROUNDING * abs(mean):  # the same for all
         return OverUsers(interval, None, None)
     effect = mean / spread
     half = _NORMAL * math.sqrt(1 / count + effect**2 / (2 * count))
@@ -56,15 +57,14 @@ def over_seeds(
       fixed: whether each is deterministic, so that its one value has no spread.
 
     Returns:
-      None where a model that is not fixed has a single seed, or both are fixed.
+      None where a model that is not fixed has a single seed, or no seed differs from another, or
+      both are fixed.
     """
-    if all(fixed) or any(
-        len(some) < 2 and not known for some, known in zip((values, reference), fixed, strict=True)
-    ):
+    varying = [some for some, known in zip((values, reference), fixed, strict=True) if not known]
+    if any(len(some) < 2 for some in varying) or not any(np.ptp(some) for some in varying):
         return None
-    difference = float(np.mean(values)) - float(np.mean(reference))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # seeds that all have the same value
+        warnings.simplefilter("ignore", RuntimeWarning)  # one model's seeds have the same value
         if fixed[1]:
             found = scipy.stats.ttest_1samp(values, float(np.mean(reference)))
             low, high = found.confidence_interval(LEVEL)
@@ -76,9 +76,7 @@ def over_seeds(
         else:
             found = scipy.stats.ttest_ind(values, reference, equal_var=False)
             low, high = found.confidence_interval(LEVEL)
-    if math.isnan(low):
-        return difference, difference
-    return float(low), float(high)
+    return None if math.isnan(low) else (float(low), float(high))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -32,6 +32,8 @@ def test_each_process_gets_its_number_and_all_the_same_address():
 
 def test_the_exit_code_is_that_of_what_failed():
     assert launched("2", "bash", "-c", "exit $((7 * ${*: -1}))", "name").returncode == 7
+    later = "number=${*: -1}; sleep $((2 - number)); exit $((7 + number))"  # 8 ends first
+    assert launched("2", "bash", "-c", later, "name").returncode == 8
 
 
 @pytest.mark.parametrize("arguments", [(), ("2",), ("0", "true"), ("two", "true")])

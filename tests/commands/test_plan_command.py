@@ -48,6 +48,9 @@ def test_flags_change_it(tmp_path, flags, lower):
         (["--users=0"], "--users is '0'; it must be a whole number above 0, such as 10e6"),
         (["--device=h900"], "--device is 'h900'; it must be one of h100, h200, a100-40, a100-80,"),
         (["--features=image"], "--features is 'image'; it must be NAME=WIDTH,..., such as"),
+        (["--features=image=1,image=2"], "--features is 'image=1,image=2'; it must be NAME=WIDTH,"),
+        (["--features=im age=64"], "--features is 'im age=64'; it must be NAME=WIDTH,"),
+        (["--users=10", "--items=10"], "--pairs is 1000000000, but 10 users and 10 items make"),
         (["--model=ease"], "--model is 'ease'; it must be one of lightgcn, mmssl"),
         (["--config.model.name=ease"], "model 'ease' cannot be planned; plan knows lightgcn and"),
         (["--config.mesh.data=3"], "config field 'mesh' asks for 3 x 1 devices, but --devices is"),
@@ -61,3 +64,19 @@ def test_what_cannot_be_used_is_one_line(flags, line, capsys):
     assert output.out == ""
     assert output.err.startswith(f"error: {line}")
     assert output.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--pairs=3e9"], "REFUSED: there are 3e+09 training pairs"),
+        (["--users=1e9"], "REFUSED: there are 1e+09 users, and at most 5e+07 are read"),
+    ],
+)
+def test_what_a_run_would_refuse_does_not_fit(tmp_path, capsys, flags, line):
+    file = tmp_path / "plan.json"
+    assert code_of(["plan", *SIZES, "--model=lightgcn", f"--json={file}", *flags]) == 0
+    output = capsys.readouterr().out
+    assert line in output
+    assert "It fits" not in output
+    assert not json.loads(file.read_text())["fits"]

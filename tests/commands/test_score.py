@@ -141,6 +141,7 @@ def test_files_that_are_no_lists(place, tmp_path, capsys, name):
     ("flags", "problem"),
     [
         (["none.run"], "no --data given"),
+        (["none.run", "--data=:demo:", "--config.data.path=x"], "--data and --config.data.path"),
         (["none.run", "--data=:demo:"], "none.run: cannot be read (No such file"),
         (["none.run", "--data=nowhere"], "data folder 'nowhere' does not exist"),
         (["none.run", "--data=:demo:", "--separator=ab"], "--separator is 'ab'"),
@@ -166,6 +167,8 @@ def test_ids_with_blanks_cannot_be_written_as_trec_files(tmp_path, capsys):
     argv = place.argv(f"--trec={tmp_path / 'trec'}")
     assert "--trec cannot write the user 'user 0'" in refused("evaluate", argv, capsys)
     assert not (tmp_path / "trec").exists()
+    refused("evaluate", [*argv, f"--json={tmp_path / 'scores.json'}"], capsys)
+    assert not (tmp_path / "scores.json").exists()  # it is said before anything is written
     (tmp_path / "trec").mkdir()
     (tmp_path / "trec/file").touch()
     assert "--trec" in refused("evaluate", argv, capsys)
@@ -203,3 +206,12 @@ def test_a_rank_is_better_the_lower_and_a_score_the_higher(tmp_path):
     assert (
         code_of(["score", str(path), "--data=:demo:", "--rank-column=a", "--score-column=b"]) == 2
     )
+
+
+@pytest.mark.parametrize("score", ["inf", "nan", "-inf", "1e999"])
+def test_a_trec_run_is_known_whatever_the_first_score_is(tmp_path, score):
+    path = tmp_path / "lists.run"
+    path.write_text(f"a Q0 x 1 {score} me\na Q0 y 2 0.5 me\n")
+    read = ranked_lists.read(path, dict.fromkeys(("user", "item", "rank", "score")))
+    assert read.by == "score"
+    assert (len(read.worth), read.unread) == ((1, 1) if score == "nan" else (2, 0))

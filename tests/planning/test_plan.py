@@ -159,8 +159,9 @@ def test_each_change_that_is_advised_makes_it_fit():
     assert "mmssl.modality_graph" in change.overrides
     tiny = of({"model.name": "lightgcn"}, WORKED._replace(users=10**12, pairs=10**13), 64)
     assert advice.together(tiny) is None
-    assert "No setting makes it fit" in list(lines(tiny))[-1]
-    wide = of({"model.name": "lightgcn"}, WORKED._replace(users=10**11), 64)
+    assert "REFUSED" in list(lines(tiny))[-1]
+    many = WORKED._replace(users=5 * 10**7, items=5 * 10**7)
+    wide = of({"model.name": "lightgcn"}, many, kind="l4")
     assert "No setting makes it fit" in list(lines(wide))[-1]
 
 

@@ -589,5 +589,9 @@ def test_published_figures_stand_beside_the_rows(tmp_path, capsys):
     markdown = (place.run / "compare.md").read_text()
     assert "| 0.2000 | other data |" in markdown
     assert "| mf |" not in markdown
+    assert "so none is shown" not in capsys.readouterr().err
     stored = json.loads((place.run / "compare.json").read_text())["published"]
     assert stored == {"source": "A paper.", "scores": known, "why": {"popularity": "other data"}}
+    papers.write_text(json.dumps({"source": "A paper.", "models": {"mf": [0.3, 0.4]}}))
+    assert run(place, *flags) == 0
+    assert "has figures of mf only, so none is shown" in capsys.readouterr().err

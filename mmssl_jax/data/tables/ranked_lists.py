@@ -28,7 +28,8 @@ class Lists(NamedTuple):
     """Rows of lists, in no order, one an item; what is the same id twice is so still.
 
     `users` and `items` are int64 [n] places in `user_ids` and `item_ids`. `worth` is float64 [n]:
-    the higher, the further up, and equal for items that the list does not put in an order.
+    the higher, the further up, and equal for items that the list does not put in an order, or by
+    numbers that float64 does not tell apart.
     `by` says what that is, rank or score. `unread` rows had no user, no item or no such number.
     """
 
@@ -117,9 +118,10 @@ def _is_trec(start: bytes) -> bool:
     if len(fields) != 6 or fields[1] not in _Q0:
         return False
     try:
-        return np.isfinite([float(fields[3]), float(fields[4])]).all().item()
+        [float(field) for field in fields[3:5]]
     except ValueError:
         return False
+    return True
 
 
 def _tabbed_lines(path: Path, stream: io.BufferedReader) -> Iterator[bytes]:
