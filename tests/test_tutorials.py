@@ -1,9 +1,12 @@
 """The tutorials: their blocks, and the cells of the notebook, run in a copy of the clone."""
 
+import contextlib
 import os
 import pathlib
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 
@@ -19,16 +22,25 @@ BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @pytest.fixture(name="clone")
 def _clone(tmp_path):
-    """A copy of what the tutorials need, and `mmssl` on the path, which runs that copy."""
+    """A copy of what the tutorials need; on the path are `python`, and `mmssl`, which runs it."""
     for name in ("mmssl_jax", "configs", "examples"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / "clone" / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path / "clone")
-    program = tmp_path / "bin/mmssl"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mmssl_jax "$@"\n')
-    program.chmod(0o755)
-    return tmp_path / "clone"
+    (tmp_path / "bin").mkdir()
+    for name, module in (("python", ""), ("mmssl", "-m mmssl_jax")):
+        program = tmp_path / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
+        program.chmod(0o755)
+    yield tmp_path / "clone"
+    for started in (tmp_path / "clone").glob("*.pid"):  # a service, where a block failed
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(started.read_text()), signal.SIGKILL)
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return str(listening.getsockname()[1])
 
 
 @pytest.mark.slow
@@ -36,7 +48,7 @@ def _clone(tmp_path):
 def test_a_tutorial_runs_as_it_stands(tutorial, clone):
     path = f"{clone.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(clone)}
-    blocks = BLOCK.findall(tutorial.read_text("utf-8"))
+    blocks = BLOCK.findall(tutorial.read_text("utf-8").replace("8000", free_port()))
     assert len(blocks) >= 3
     for language, code in blocks:
         line = ["bash", "-euc", code] if language == "bash" else [sys.executable, "-c", code]
