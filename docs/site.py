@@ -2,10 +2,11 @@
 
 The documents stay as they are: links in them lead to files beside docs/ and to folders, which a
 site has not. So each such file or folder becomes a page, with its text or its list of files, and
-links to it lead there. README.md, CONTRIBUTING.md and CHANGELOG.md are pages as well, and so is the
-reference, which is made of the docstrings of the public names.
+links to it lead there. README.md, CONTRIBUTING.md, CHANGELOG.md and the notebook are pages of the
+menu, and so is the reference, which is made of the docstrings of the public names.
 """
 
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -17,10 +18,11 @@ import mmssl_jax
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-ABOVE = {
+BESIDE = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "examples/recommend.ipynb": "tutorials/recommend.md",
 }
 LINK = re.compile(r"(?P<start>\]\(|src=\"|srcset=\")(?P<target>[^)#\s\"]+)(?P<anchor>#[^)\s\"]*)?")
 ELSEWHERE = re.compile(
@@ -32,26 +34,26 @@ FENCE = "`" * 4
 
 def on_files(files, config):
     """Adds the pages that are not in docs/."""
-    pages = {page: (ROOT / name).read_text("utf-8") for name, page in ABOVE.items()}
+    pages = {page: _text(ROOT / name) for name, page in BESIDE.items()}
     names = [name for name in mmssl_jax.__all__ if not name.startswith("_")]
     references = "\n\n".join(f"::: mmssl_jax.{name}" for name in names)
     pages["reference.md"] = f"# Reference\n\nThe public names of `mmssl_jax`.\n\n{references}\n"
-    for document in [*DOCS.rglob("*.md"), *map(ROOT.joinpath, ABOVE)]:
-        for match in LINK.finditer(document.read_text("utf-8")):
+    for document in [*DOCS.rglob("*.md"), *map(ROOT.joinpath, BESIDE)]:
+        for match in LINK.finditer(_text(document)):
             target = _target(document, match["target"])
             if target is not None and (page := _page_of(target)).startswith("source/"):
                 pages[page] = _source(target)
     for page, text in pages.items():
-        beside = page.startswith("source/")
-        inclusion = InclusionLevel.NOT_IN_NAV if beside else InclusionLevel.INCLUDED
+        linked = page.startswith("source/")
+        inclusion = InclusionLevel.NOT_IN_NAV if linked else InclusionLevel.INCLUDED
         files.append(File.generated(config, page, content=text, inclusion=inclusion))
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
     """Leads the links of a document to pages."""
-    above = {made: ROOT / name for name, made in ABOVE.items()}
-    document = above.get(page.file.src_uri, DOCS / page.file.src_uri)
+    beside = {made: ROOT / name for name, made in BESIDE.items()}
+    document = beside.get(page.file.src_uri, DOCS / page.file.src_uri)
     folder = posixpath.dirname(page.file.src_uri)
 
     def lead(match):
@@ -82,11 +84,26 @@ def _target(document, link):
 def _page_of(target):
     """Where a file or folder is on the site."""
     name = target.relative_to(ROOT).as_posix()
-    if name in ABOVE:
-        return ABOVE[name]
+    if name in BESIDE:
+        return BESIDE[name]
     if target.is_relative_to(DOCS) and target.is_file():
         return target.relative_to(DOCS).as_posix()
     return f"source/{name}.md"
+
+
+def _text(document):
+    """The Markdown of a document; of a notebook its cells, as it is kept without outputs."""
+    text = document.read_text("utf-8")
+    if document.suffix != ".ipynb":
+        return text
+    cells = []
+    for cell in json.loads(text)["cells"]:
+        source = "".join(cell["source"])
+        code = cell["cell_type"] == "code"
+        cells.append(f"{FENCE}python\n{source}\n{FENCE}" if code else source)
+    title, *rest = cells[0].split("\n", 1)
+    where = f"This is the notebook `{document.relative_to(ROOT).as_posix()}` of the clone."
+    return "\n\n".join([title, where, *rest, *cells[1:]])
 
 
 def _source(target):

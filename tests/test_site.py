@@ -29,6 +29,9 @@ def test_every_document_is_a_page(site):
     for document in (ROOT / "docs").rglob("*.md"):
         name = document.relative_to(ROOT / "docs").with_suffix("")
         assert (site / name / "index.html").is_file()
+    notebook = (site / "tutorials/recommend/index.html").read_text("utf-8")
+    assert "From import to recommendations" in notebook
+    assert "import_table" in notebook
     assert "Multi-Modal Self-Supervised Learning" in (site / "index.html").read_text("utf-8")
 
 

@@ -101,6 +101,12 @@ def test_nothing_of_the_data_is_markup(place):
     assert len(re.findall(r"'sha256-[A-Za-z0-9+/=]{44}'", policy)) == 2
 
 
+def test_the_page_has_a_name_by_default(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mmssl("report", place.run)
+    assert (tmp_path / "report.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [([3, 3, 3], 0.0), ([0, 0, 0, 8], 0.75), ([1, 3], 0.25), ([0, 0], 0.0)],
