@@ -18,7 +18,7 @@ Examples:
 @click.option(
     "--to",
     type=PATH,
-    default=pathlib.Path("report.html"),
+    default="report.html",
     metavar="FILE",
     help="The page (default: report.html).",
 )
