@@ -12,7 +12,9 @@ simple. GENERATED data: its scores say nothing about real data.
 
 import argparse
 import itertools
+import json
 import math
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -135,7 +137,15 @@ def text_features() -> np.ndarray:
 
 
 def make(folder: Path, seed: int = 0) -> mj.Dataset:
-    """Writes the data folder, with items.parquet and pictures/, and returns the data set."""
+    """Writes the data folder, with items.parquet and pictures/, and returns the data set.
+
+    Raises:
+      InputError: the folder exists already, or cannot be written; the seed is negative.
+    """
+    if seed < 0:
+        raise mj.InputError(f"--seed is {seed}; give a whole number from 0")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise mj.InputError(f"{folder} exists already; remove it, or name another with --to")
     with tempfile.TemporaryDirectory() as name:
         source = Path(name)
         table = pl.DataFrame(list(pairs(seed)), schema=["user", "item"], orient="row")
@@ -148,7 +158,7 @@ def make(folder: Path, seed: int = 0) -> mj.Dataset:
             np.save(source / f"{modality}.npy", values)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what an import leaves out, which is nothing here
-            dataset = mj.import_table(
+            mj.import_table(
                 source / "likes.csv",
                 to=folder,
                 modalities={modality: source / f"{modality}.npy" for modality in features},
@@ -158,8 +168,16 @@ def make(folder: Path, seed: int = 0) -> mj.Dataset:
                 seed=seed,
                 name="shapes",
             )
+    mark_as_generated(folder)
     write_looks(folder)
-    return dataset
+    return mj.load_data(folder)
+
+
+def mark_as_generated(folder: Path) -> None:
+    """Says in dataset.json that the data are made up, which every table of scores then repeats."""
+    path = folder / "dataset.json"
+    about = json.loads(path.read_text(encoding="utf-8")) | {"synthetic": True}
+    path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def write_looks(folder: Path) -> None:
@@ -177,9 +195,13 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("data/shapes"), help="a new folder")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    dataset = make(given.to, given.seed)
+    try:
+        dataset = make(given.to, given.seed)
+    except (mj.InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     print(
-        f"{given.to}: {dataset.num_users} users, {dataset.num_items} items, "
+        f"{given.to}: GENERATED data, {dataset.num_users} users, {dataset.num_items} items, "
         f"{dataset.train.nnz} training pairs; next:\n"
         f"  mmssl train --config shapes --config.data.path={given.to}\n"
         "  mmssl report runs/shapes"

@@ -79,3 +79,26 @@ def test_the_command_line_makes_the_same(place, capsys, monkeypatch):
     again = mj.load_data(place / "again")
     assert again.fingerprint == mj.load_data(place / "data").fingerprint
     mmssl("data", "check", place / "again")
+
+
+def test_the_data_are_said_to_be_generated(data, place):
+    assert data.synthetic
+    assert mj.load_data(place / "data").synthetic
+
+
+def test_what_the_command_line_cannot_do_is_one_line(data, place, capsys, monkeypatch):
+    drawn, existing = shapes(), place / "data"
+    for flags, line in (
+        (["--to", str(existing)], f"{existing} exists already; remove it, or name another with"),
+        (["--to", str(existing / "train.json")], "exists already"),
+        (["--to", str(existing / "train.json/below")], "Not a directory"),
+        (["--to", str(place / "new"), "--seed", "-1"], "--seed is -1; give a whole number from 0"),
+    ):
+        monkeypatch.setattr("sys.argv", ["shapes.py", *flags])
+        with pytest.raises(SystemExit) as ended:
+            drawn.main()
+        said = capsys.readouterr()
+        assert (ended.value.code, said.out, said.err.count("\n")) == (2, "", 1)
+        assert said.err.startswith("error: ")
+        assert line in said.err
+    assert not (place / "new").exists()

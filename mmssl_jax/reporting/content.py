@@ -1,5 +1,6 @@
 """What stands in a report: its charts and tables, as the template takes them."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +36,8 @@ def content(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> Row:
         "names": names,
         "dataset": dataset,
         "metric": METRIC,
-        "metrics": list(runs[0].per_user),
+        "metrics": scores.metrics(runs),
+        "left_out": scores.left_out(runs),
         "divisions": DIVISIONS,
         "scores": _by_metric(scores.table(runs)),
         "differences": scores.differences(runs) if len(runs) > 1 else [],
@@ -69,16 +71,25 @@ def _charts(runs: Sequence[Measured], dataset: Dataset, looks: Looks, found: Row
         ]
         order = list(dict.fromkeys(row["label"] for row in own))
         specs[f"groups-{kind}"] = charts.groups(own, names, next(iter(DIVISIONS)), order)
-    curves = {run.name: run.spread.curve for run in runs}
+    specs["concentration"] = _concentration(runs, dataset)
+    return specs
+
+
+def _concentration(runs: Sequence[Measured], dataset: Dataset) -> Row:
+    """The chart of how evenly lists are spread, beside the training pairs."""
+    names, reference = [run.name for run in runs], TRAINING
+    while reference in names:  # a run may be called so
+        reference += " of the data"
     popularity = np.bincount(dataset.train.indices, minlength=dataset.num_items)
-    curves[TRAINING] = spread.lorenz(popularity)
+    curves = [run.spread.curve for run in runs]
     points = [
         {"run": name, "items": _short(x), "places": _short(y)}
-        for name, curve in curves.items()
+        for name, curve in zip(
+            [*names, reference], [*curves, spread.lorenz(popularity)], strict=True
+        )
         for x, y in curve.tolist()
     ]
-    specs["concentration"] = charts.concentration(points, names, TRAINING)
-    return specs
+    return charts.concentration(points, names, reference)
 
 
 def _losses(runs: Sequence[Measured]) -> list[tuple[str, list[Row]]]:
@@ -88,8 +99,9 @@ def _losses(runs: Sequence[Measured]) -> list[tuple[str, list[Row]]]:
         for row in run.rows:
             for key, value in row.items():
                 player, _, term = key.rpartition("/")
-                if term == "loss":
-                    point = {"run": run.name, "epoch": row["epoch"], "loss": _short(value)}
+                loss = _short(value)
+                if term == "loss" and loss is not None:
+                    point = {"run": run.name, "epoch": row["epoch"], "loss": loss}
                     found.setdefault(player, []).append(point)
     return list(found.items())
 
@@ -100,7 +112,8 @@ def _validations(runs: Sequence[Measured]) -> tuple[list[Row], list[Row]]:
     for run in runs:
         best = run.about["best_epoch"]
         for row in run.rows:
-            values = {k.removeprefix("val/"): _short(v) for k, v in row.items() if k[:4] == "val/"}
+            found = {name: _short(row.get(f"val/{name}")) for name in run.per_user}
+            values = {name: value for name, value in found.items() if value is not None}
             if values:
                 about = {"run": run.name, "epoch": row["epoch"], "best": row["epoch"] == best}
                 rows.append(about | values)
@@ -146,7 +159,6 @@ def _map(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> Row:
     popularity = np.bincount(dataset.train.indices, minlength=dataset.num_items)
     categories = looks.categories()
     if categories is None:
-        labels = [group for group, inside in groups.members(popularity).items()]
         inside = groups.members(popularity)
         labels = [next(g for g in groups.FIXED if inside[g][i]) for i in range(len(popularity))]
         order, kind = [group for group in groups.FIXED if group in set(labels)], TRAINING
@@ -180,6 +192,11 @@ def _ranked(rule: str) -> str:
     return f"Ranked are {rule}."
 
 
-def _short(value: float) -> float:
-    """With few digits, as no chart shows more and each costs a byte."""
+def _short(value: Any) -> float | None:
+    """With few digits, as no chart shows more and each costs a byte.
+
+    None for what is no finite number: of a file anything may come, and JSON has no NaN.
+    """
+    if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        return None
     return float(f"{value:.{_DIGITS}g}")

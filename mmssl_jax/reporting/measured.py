@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import atomic
 from mmssl_jax.ranking import candidates, groups, ranked_lists
 from mmssl_jax.ranking.ranked_lists import RankedLists
 from mmssl_jax.reporting import item_space, spread
@@ -27,6 +29,7 @@ class Measured:
     name: str  # different from those of the report's other runs
     folder: Path
     about: dict[str, Any]  # `results.about_run` and the best epoch
+    finished: bool  # otherwise the best epoch is that so far
     rows: list[dict[str, Any]]  # of metrics.jsonl
     users: np.ndarray  # [n] the test users
     per_user: dict[str, np.ndarray]  # metric -> [n]
@@ -37,12 +40,11 @@ class Measured:
     space: item_space.ItemSpace
 
 
-def measure(run: RunFolder, name: str, path: str | None, warn: Any) -> tuple[Measured, Dataset]:
-    """Measures the best epoch of a run.
+def opened(run: RunFolder, path: str | None, warn: Any) -> tuple[Config, Dataset]:
+    """The config of a run and its data.
 
     Args:
       run: its folder.
-      name: what the report calls it.
       path: of its data, where they are elsewhere now.
       warn: is called with each warning of the data.
 
@@ -55,19 +57,31 @@ def measure(run: RunFolder, name: str, path: str | None, warn: Any) -> tuple[Mea
             f"the run in {run.folder} was trained with --final, on all pairs: there are none left "
             "to report scores of; give the run that its epochs come from"
         )
+    return config, dataset
+
+
+def measure(run: RunFolder, name: str, config: Config, dataset: Dataset) -> Measured:
+    """Measures the best epoch of a run, which the report calls `name`.
+
+    Raises:
+      InputError: there is no checkpoint, or a file of the run is damaged.
+    """
+    rows = run.read_metrics(up_to_epoch=np.iinfo(np.int64).max)
+    finished = _finished(run, rows)
     trained = session.best_of_run(config, dataset, run)
     rankings = results.rank_splits(trained, ("test",))
     ranking = rankings["test"]
     representation = trained.representation()
     listed = _listed(dataset)
     lists = _lists(trained, representation, listed)
-    measured = Measured(
+    return Measured(
         name=name,
         folder=run.folder,
         about=results.about_run(config, dataset, trained.model)
         | results.of_epoch(config, trained.epoch)
         | {"kind_of_data": results.kind_of_data(dataset, config)},
-        rows=run.read_metrics(up_to_epoch=np.iinfo(np.int64).max),
+        finished=finished,
+        rows=rows,
         users=ranking.users,
         per_user=ranking.per_user(config.evaluation.cutoffs),
         groups=groups.scores_of(rankings, dataset),
@@ -76,7 +90,15 @@ def measure(run: RunFolder, name: str, path: str | None, warn: Any) -> tuple[Mea
         spread=spread.spread(lists, dataset),
         space=item_space.of(trained.model, representation, dataset),
     )
-    return measured, dataset
+
+
+def _finished(run: RunFolder, rows: list[dict[str, Any]]) -> bool:
+    """Whether a run has ended: it has results, and no epochs after those that they are of."""
+    if not run.results.is_file():
+        return False
+    results_of_run = atomic.read_json(run.results)
+    epochs = results_of_run.get("epochs") if isinstance(results_of_run, dict) else None
+    return not (isinstance(epochs, int) and rows and rows[-1]["epoch"] > epochs)
 
 
 def _listed(dataset: Dataset) -> np.ndarray:

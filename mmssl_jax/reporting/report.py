@@ -7,10 +7,11 @@ from pathlib import Path
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import atomic
-from mmssl_jax.reporting import measured, page
+from mmssl_jax.reporting import measured, page, scores
 from mmssl_jax.reporting.looks import Looks
 from mmssl_jax.reporting.measured import Measured
 from mmssl_jax.runs.folder import RunFolder
+from mmssl_jax.training import results
 
 Say = Callable[[str], None]
 
@@ -29,14 +30,15 @@ def report(
 
     Raises:
       InputError: a folder is no run, or is named twice; a run has other data than the first, or no
-        scores; the extra is missing.
+        scores; the table of items cannot be read; the extra is missing.
     """
     page.check_installed()
     from mmssl_jax.reporting import content  # needs the extra
 
     atomic.check_writable(to)
-    runs, dataset = _measured(folders, path, warn, say)
-    looks = Looks(dataset)
+    runs, dataset, looks = _measured(folders, path, warn, say)
+    if left_out := scores.left_out(runs):
+        warn(f"{', '.join(left_out)} are left out: the cutoffs of the runs differ")
     html = page.render(content.content(runs, dataset, looks))
     if looks.unreadable:
         warn(
@@ -49,22 +51,30 @@ def report(
 
 def _measured(
     folders: Sequence[Path], path: str | None, warn: Say, say: Say
-) -> tuple[list[Measured], Dataset]:
-    """Every run, and the data that all are of."""
+) -> tuple[list[Measured], Dataset, Looks]:
+    """Every run, the data that all are of, and how its items look."""
     names = _names(folders)
-    first, dataset = measured.measure(RunFolder(folders[0]), names[0], path, warn)
-    say(f"{folders[0]}: measured")
-    runs = [first]
-    for folder, name in zip(folders[1:], names[1:], strict=True):
-        run, own = measured.measure(RunFolder(folder), name, path, lambda line: None)
-        if own.fingerprint != dataset.fingerprint or run.about["ranked"] != first.about["ranked"]:
+    config, dataset = measured.opened(RunFolder(folders[0]), path, warn)
+    looks = Looks(dataset)
+    ranked = results.about_data(dataset, config)["ranked"]
+    runs: list[Measured] = []
+    for folder, name in zip(folders, names, strict=True):
+        run, own = RunFolder(folder), dataset
+        if runs:
+            config, own = measured.opened(run, path, lambda line: None)
+        if (
+            own.fingerprint != dataset.fingerprint
+            or results.about_data(own, config)["ranked"] != ranked
+        ):
             raise InputError(
                 f"{folder} is scored on other data, or other items of it, than {folders[0]} "
                 f"('{own.name}', '{dataset.name}'), so no test compares them; report each alone"
             )
-        runs.append(run)
+        runs.append(measured.measure(run, name, config, own))
         say(f"{folder}: measured")
-    return runs, dataset
+        if not runs[-1].finished:
+            warn(f"{folder} is not finished: the report is of its best epoch so far")
+    return runs, dataset, looks
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

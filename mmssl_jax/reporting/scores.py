@@ -56,10 +56,22 @@ def differences(runs: Sequence[Measured]) -> list[Difference]:
     return [each._replace(corrected=p) for each, p in zip(found, corrected, strict=True)]
 
 
+def metrics(runs: Sequence[Measured]) -> list[str]:
+    """The metrics that all runs have: where their cutoffs differ, not all have all."""
+    return [name for name in runs[0].per_user if all(name in run.per_user for run in runs)]
+
+
+def left_out(runs: Sequence[Measured]) -> list[str]:
+    """The metrics that some runs have, and others lack."""
+    common = set(metrics(runs))
+    names = (name for run in runs for name in run.per_user if name not in common)
+    return list(dict.fromkeys(names))
+
+
 def table(runs: Sequence[Measured]) -> list[dict[str, Any]]:
-    """A row for each metric and run: 'metric', 'run', 'mean', 'low', 'high'."""
+    """A row for each metric of all runs and each run: 'metric', 'run', 'mean', 'low', 'high'."""
     return [
         {"metric": metric, "run": run.name} | interval(run.per_user[metric])._asdict()
-        for metric in runs[0].per_user
+        for metric in metrics(runs)
         for run in runs
     ]

@@ -65,7 +65,10 @@ def gini(counts: np.ndarray) -> float:
 
 
 def lorenz(counts: np.ndarray) -> np.ndarray:
-    """Points of the Lorenz curve of counts: [points, 2], from (0, 0) to (1, 1)."""
+    """Points of the Lorenz curve of counts: [points, 2], from (0, 0) to (1, 1).
+
+    Where all counts are 0, nobody has a share: it stays at 0 and ends in (1, 0).
+    """
     ordered = np.concatenate([[0.0], np.cumsum(np.sort(counts), dtype=np.float64)])
     ordered /= max(ordered[-1], 1.0)
     # Few items have most places, so the points are denser towards the end.

@@ -59,7 +59,7 @@ class Checkpoints:
         except Exception as error:  # orbax raises many kinds
             raise InputError(
                 f"cannot read the checkpoints in {folder} ({type(error).__name__}); "
-                "choose another --workdir, or remove this one"
+                "name another run's folder, or remove this one"
             ) from error
 
     def __enter__(self) -> "Checkpoints":
@@ -127,7 +127,7 @@ class Checkpoints:
         if arrays is None:
             raise InputError(
                 f"the checkpoint of epoch {epoch} in {self._folder} does not fit this config and "
-                f"data set, or is damaged ({problem}); choose another --workdir"
+                f"data set, or is damaged ({problem}); name another run's folder"
             )
         return jax.tree.unflatten(jax.tree.structure(like), [arrays[path] for path in _flat(like)])
 

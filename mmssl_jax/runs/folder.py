@@ -84,34 +84,39 @@ class RunFolder:
             yield
 
     def _check_path(self) -> None:
-        """Raises InputError for a path that no file can have, or that orbax takes for a pattern."""
+        """Raises InputError for a path that no file can have, or that orbax cannot take."""
         path = str(self.folder.absolute())
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:  # bytes of a name that are no text
+            raise InputError(f"{path}: a run's path must be UTF-8; rename the folder") from error
         if set(path) & set("[]*?"):
             raise InputError(
-                f"--workdir {path} has one of the characters [ ] * ?, which checkpoints cannot be "
-                "found under; choose another"
+                f"{path} has one of the characters [ ] * ?, which checkpoints cannot be found "
+                "under; name another folder for the run"
             )
         try:
             self.config.exists()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise InputError(f"cannot use {path}: {reason}; choose another --workdir") from error
+            raise InputError(f"cannot use {path}: {reason}; name another folder") from error
 
     def read(self) -> tuple[Config, dict[str, Any]]:
         """The config of the run in the folder, and the description of its data set."""
         self._check_path()
         if not self.config.exists():
             raise InputError(
-                f"{self.folder} holds no run (no config.json); run mmssl train, or give --workdir"
+                f"{self.folder} holds no run (no config.json); run mmssl train, or name the folder "
+                "of a run"
             )
         content = atomic.read_json(self.config)
         if not isinstance(content, dict) or {"config", "dataset"} - content.keys():
-            raise InputError(f"{self.config} is not the config of a run; choose another --workdir")
+            raise InputError(f"{self.config} is not the config of a run; name another folder")
         version = content.get("version", 0)
         if not isinstance(version, int) or version > VERSION:
             raise InputError(
                 f"{self.folder} was written by a newer mmssl_jax (its format is {version!r}, this "
-                f"one reads up to {VERSION}); upgrade, or choose another --workdir"
+                f"one reads up to {VERSION}); upgrade, or name another run"
             )
         try:
             return configs.unflatten(content["config"]), dict(content["dataset"])
@@ -142,6 +147,8 @@ class RunFolder:
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)
+                if type(row["epoch"]) is not int:
+                    raise TypeError
                 rows += [row] if row["epoch"] <= up_to_epoch and row["seconds"] >= 0 else []
             except (ValueError, TypeError, LookupError) as error:
                 raise InputError(
@@ -217,5 +224,5 @@ def check_dataset(known: dict[str, Any], dataset: Dataset, folder: pathlib.Path)
         if known.get(key) != now[key]:
             raise InputError(
                 f"the run in {folder} is of another data set: its {key} is {known.get(key)}, that "
-                f"of '{dataset.name}' is {now[key]}; give the same data or another --workdir"
+                f"of '{dataset.name}' is {now[key]}; give the same data or name another run"
             )

@@ -4,17 +4,20 @@ import base64
 import html.parser
 import io
 import json
+import os
 import re
+import shutil
 
 import numpy as np
+import polars as pl
 import pytest
 import scipy.stats
 from looking import HOSTILE, HOSTILE_CATEGORY, with_looks
-from worlds import Place, mmssl, refused, world
+from worlds import Place, code_of, mmssl, refused, world
 
 from mmssl_jax import data as datasets
 from mmssl_jax.ranking.ranked_lists import RankedLists
-from mmssl_jax.reporting import item_space, page, scores, spread
+from mmssl_jax.reporting import item_space, measured, page, scores, spread
 from mmssl_jax.reporting.item_space import ItemSpace
 
 pytest.importorskip("altair")
@@ -227,3 +230,158 @@ def test_what_cannot_be_reported_is_refused_and_writes_nothing(
 
 def test_a_script_cannot_end_early():
     assert "</script" not in page._inline("a = '</script>'; b = '<!--'")
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A run of popularity, on items with looks, that a test may spoil."""
+    found = Place(tmp_path)
+    with_looks(found.data)
+    found.train("--config.model.name=popularity")
+    return found
+
+
+def no_constant(word: str):
+    raise AssertionError(f"{word} is not JSON")
+
+
+def specs_of(text: str) -> dict:
+    return json.loads(Read(text).scripts["specs"], parse_constant=no_constant)
+
+
+def test_without_to_the_page_is_report_html(alone, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert code_of(["report", str(alone.run)]) == 0
+    assert (tmp_path / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_runs_with_other_cutoffs_are_compared_in_what_both_have(alone, capsys, turned):
+    other = alone.run.parent / "other"
+    flags = ["--config.model.name=popularity", "--config.evaluation.cutoffs=(10, 20)"]
+    alone.train(*flags, f"--workdir={other}")
+    capsys.readouterr()
+    runs = [other, alone.run] if turned else [alone.run, other]
+    text = report(alone, *runs)
+    spec = specs_of(text)["test"]
+    shown = {row["metric"] for row in values(spec, spec["layer"][0])}
+    assert shown
+    assert {name.rpartition("@")[2] for name in shown} == {"20"}
+    said = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    (line,) = said
+    assert line.startswith("warning: ")
+    assert "the cutoffs of the runs differ" in line
+    (told,) = re.findall(r"Left out, as the cutoffs of the runs differ: (.*)\.", Read(text).words)
+    for place in (line, told):
+        assert "hit_rate@5" in place
+        assert "hit_rate@10" in place
+        assert "@20" not in place
+
+
+def test_a_run_may_be_called_as_the_training_pairs_are(alone):
+    named = alone.run.parent / "training pairs"
+    alone.run.rename(named)
+    spec = specs_of(report(alone, named))["concentration"]
+    curves = {}
+    for row in values(spec, spec):
+        curves.setdefault(row["run"], []).append(row["places"])
+    assert list(curves) == ["training pairs", "training pairs of the data"]
+    assert curves["training pairs"] != curves["training pairs of the data"]
+    colours = spec["encoding"]["color"]["scale"]
+    assert colours["domain"] == list(curves)
+    assert len(set(colours["range"])) == 2
+
+
+def test_generated_data_is_said_to_be(alone):
+    (alone.data / "dataset.json").write_text('{"name": "made up", "synthetic": true}')
+    text = Read(report(alone, alone.run)).words
+    assert "GENERATED data 'made up'" in text
+
+
+@pytest.mark.parametrize("how", ["killed", "going on"])
+def test_a_run_that_is_not_finished_is_said_not_to_be(alone, capsys, how):
+    unfinished = "not finished: the best epoch so far"
+    assert unfinished not in Read(report(alone, alone.run)).words
+    assert "not finished" not in capsys.readouterr().err
+    if how == "killed":
+        (alone.run / "results.json").unlink()
+    else:
+        row = json.loads((alone.run / "metrics.jsonl").read_text())
+        with (alone.run / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row | {"epoch": 2}) + "\n")
+    assert unfinished in Read(report(alone, alone.run)).words
+    warning = f"warning: {alone.run} is not finished: the report is of its best epoch so far"
+    assert warning in capsys.readouterr().err.splitlines()
+
+
+def test_what_is_no_number_is_left_out_of_the_curves(alone):
+    path = alone.run / "metrics.jsonl"
+    row = json.loads(path.read_text())
+    rest = ("NaN", "Infinity", "-Infinity", "null", '"much"', "[1]", "1" + "0" * 400)
+    lines = [json.dumps(row | {"generator/loss": 0.5})]
+    for epoch, value in enumerate(rest, start=2):
+        odd = json.dumps(row | {"epoch": epoch, "generator/loss": "V", "val/recall@20": "V"})
+        lines.append(odd.replace('"V"', value))
+    lines.append(json.dumps(row | {"epoch": 20, "critic/loss": None, "val/run": "x"}))
+    path.write_text("\n".join(lines) + "\n")
+    specs = specs_of(report(alone, alone.run))
+    losses = specs["loss-generator"]
+    assert [point["loss"] for point in values(losses, losses)] == [0.5]
+    assert "loss-critic" not in specs
+    spec = specs["validation"]
+    rows = values(spec, spec["layer"][1])  # the first has the best epochs
+    assert len(rows) == len(lines)
+    assert [row["epoch"] for row in rows if "recall@20" in row] == [1, 20]
+    assert {row["run"] for row in rows} == {"run"}
+
+
+@pytest.mark.parametrize("epoch", ["NaN", "-Infinity", "1.5", "true", '"1"'])
+def test_a_row_without_an_epoch_is_no_row(alone, capsys, epoch):
+    path = alone.run / "metrics.jsonl"
+    path.write_text(path.read_text().replace('"epoch": 1', f'"epoch": {epoch}'))
+    line = refused("report", [str(alone.run), f"--to={alone.run.parent / 'r.html'}"], capsys)
+    assert "metrics.jsonl, line 1: is not a row of metrics" in line
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"id": ["1", "1"]}, "has the id '1' twice"),
+        ({"name": ["1"]}, "has no column 'id'"),
+        ({"id": ["no", "such"]}, "has none of the items"),
+        ({"id": pl.Series([], dtype=pl.String)}, "has none of the items"),
+    ],
+)
+def test_a_bad_table_of_items_is_noticed_before_anything_is_measured(
+    alone, capsys, monkeypatch, table, message
+):
+    pl.DataFrame(table).write_parquet(alone.data / "items.parquet")
+    monkeypatch.setattr(measured, "measure", None)
+    line = refused("report", [str(alone.run), f"--to={alone.run.parent / 'r.html'}"], capsys)
+    assert message in line
+
+
+def test_no_error_names_a_flag_that_it_lacks(alone, capsys):
+    to = f"--to={alone.run.parent / 'r.html'}"
+    lines = [refused("report", [str(alone.data), to], capsys)]
+    odd = alone.run.parent / "a[b]"
+    shutil.copytree(alone.run, odd)
+    lines.append(refused("report", [str(odd), to], capsys))
+    for state in (alone.run / "checkpoints").glob("*/state"):
+        shutil.rmtree(state)
+    lines.append(refused("report", [str(alone.run), to], capsys))
+    (alone.run / "config.json").write_text("[]")
+    lines.append(refused("report", [str(alone.run), to], capsys))
+    assert [line for line in lines if "workdir" in line] == []
+    assert "name the folder of a run" in lines[0]
+
+
+def test_a_run_whose_name_is_no_text_is_to_be_renamed(alone, capsys):
+    odd = os.fsdecode(os.fsencode(alone.run.parent) + b"/\xff\xfe")
+    alone.run.rename(odd)
+    to = f"--to={alone.run.parent / 'r.html'}"
+    line = refused("report", [odd, to], capsys)
+    assert line.endswith("/??: a run's path must be UTF-8; rename the folder")
+    for command in ("train", "evaluate"):
+        own = refused(command, [f"--config={alone.config}", f"--workdir={odd}"], capsys)
+        assert own == line
