@@ -39,8 +39,11 @@ def render(content: dict[str, Any]) -> str:
     own = _inline(_read("report.js"))
     scripts = {"library": library, "own": own}
     allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts.values())
-    page = environment.get_template("report.html")
-    return page.render(content, scripts=scripts, allowed=allowed, style=_read("report.css"))
+    template = environment.get_template("report.html")
+    page: str = template.render(
+        content, scripts=scripts, allowed=allowed, style=_read("report.css")
+    )
+    return page
 
 
 def _read(name: str) -> str:
