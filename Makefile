@@ -31,6 +31,7 @@ constraints: .venv/ready  ## the versions that are tested anew; UPGRADE=--upgrad
 		--custom-compile-command "make constraints" -o constraints-oldest.txt pyproject.toml
 
 lint: .venv/ready  ## ruff and mypy, as .pre-commit-config.yaml runs them before a commit
+	$(INSTALL) ".[serve]"  # whose decorators mypy must know
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt ruff mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
