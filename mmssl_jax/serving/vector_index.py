@@ -1,14 +1,20 @@
 """The items nearest to vectors of users, by FAISS; its only user (an extra: ".[serve]")."""
 
+import contextlib
+import hashlib
+import os
+import pathlib
 from typing import Any
 
 import numpy as np
 
 from mmssl_jax.errors import InputError
+from mmssl_jax.training import compilation_cache
 
 KINDS = ("exact", "hnsw")
 _MANY = 100_000  # items
 _NEIGHBORS, _CONSTRUCTION, _SEARCHED = 32, 40, 128  # of HNSW: links, and how far it looks
+_KEPT = 2  # indices of many items that are kept for the next start
 
 
 class VectorIndex:
@@ -16,6 +22,8 @@ class VectorIndex:
 
     def __init__(self, items: np.ndarray, order: np.ndarray, kind: str):
         """Indexes items; HNSW takes a while and then finds most of the best, not always all.
+
+        That of many items is kept in the user's cache, so that the next start is quick.
 
         Args:
           items: vectors, float32 [items, d].
@@ -26,15 +34,14 @@ class VectorIndex:
         self.kind = kind
         self._threads = faiss.omp_get_max_threads() if len(order) > _MANY else 1
         self._order = order
-        width = items.shape[1]
+        vectors = np.ascontiguousarray(items[order], np.float32)
         self._index: Any
         if kind == "hnsw":
-            self._index = faiss.IndexHNSWFlat(width, _NEIGHBORS, faiss.METRIC_INNER_PRODUCT)
-            self._index.hnsw.efConstruction = _CONSTRUCTION
+            self._index = _hnsw(vectors) if len(order) <= _MANY else _kept(vectors)
         else:
-            self._index = faiss.IndexFlatIP(width)
+            self._index = faiss.IndexFlatIP(vectors.shape[1])
+            self._index.add(vectors)
         self._parameters = faiss.SearchParametersHNSW if kind == "hnsw" else None
-        self._index.add(np.ascontiguousarray(items[order], np.float32))
 
     def search(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Items int [n, count] and scores [n, count]; item -1 where there are not so many."""
@@ -55,6 +62,47 @@ class VectorIndex:
     def write(self, path: str) -> None:
         """Writes the index as a file that `faiss.read_index` reads; row i is item `order[i]`."""
         library().write_index(self._index, path)
+
+
+def _hnsw(vectors: np.ndarray) -> Any:
+    faiss = library()
+    index = faiss.IndexHNSWFlat(vectors.shape[1], _NEIGHBORS, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = _CONSTRUCTION
+    index.add(vectors)
+    return index
+
+
+def _kept(vectors: np.ndarray) -> Any:
+    """The HNSW index of these vectors from the cache, or made and put there."""
+    faiss = library()
+    folder = compilation_cache.own_folder("indices")
+    if folder is None:
+        return _hnsw(vectors)
+    about = (faiss.__version__, vectors.shape, _NEIGHBORS, _CONSTRUCTION)
+    digest = hashlib.sha256(repr(about).encode())
+    digest.update(vectors.data)
+    path = folder / f"{digest.hexdigest()}.faiss"
+    with contextlib.suppress(RuntimeError, OSError):  # there is none, or it is damaged
+        index = faiss.read_index(os.fspath(path))
+        if index.ntotal == len(vectors):
+            path.touch()
+            return index
+    index = _hnsw(vectors)
+    partial = path.with_suffix(f".{os.getpid()}")
+    with contextlib.suppress(RuntimeError, OSError):  # the disk is full, say
+        faiss.write_index(index, os.fspath(partial))
+        os.replace(partial, path)
+    _tidy(folder, partial)
+    return index
+
+
+def _tidy(folder: pathlib.Path, partial: pathlib.Path) -> None:
+    """Leaves the indices that were used last."""
+    with contextlib.suppress(OSError):
+        partial.unlink(missing_ok=True)
+        indices = sorted(folder.glob("*.faiss"), key=lambda path: path.stat().st_mtime)
+        for path in indices[:-_KEPT]:
+            path.unlink()
 
 
 def library() -> Any:
