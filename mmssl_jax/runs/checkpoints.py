@@ -4,6 +4,7 @@ Of several processes each writes and reads what its own devices hold, so all mus
 """
 
 import contextlib
+import functools
 import gc
 import logging
 import pathlib
@@ -141,12 +142,15 @@ def _abandoned_reads_unreported() -> Iterator[None]:
         yield
     finally:
         reports.disabled = False
+        if getattr(hook, "func", None) is not _report_of_others:  # once, however many are restored
+            hook = functools.partial(_report_of_others, hook)
+        sys.unraisablehook = hook
 
-        def of_others(report: Any) -> None:  # a read in flight ends whenever it does
-            if "Event loop is closed" not in str(report.exc_value):
-                hook(report)
 
-        sys.unraisablehook = of_others
+def _report_of_others(hook: Callable[[Any], object], report: Any) -> None:
+    """Reports what is no abandoned read; one in flight ends whenever it does."""
+    if "Event loop is closed" not in str(report.exc_value):
+        hook(report)
 
 
 def _is_whole(arrays: dict[str, Any], about: dict[str, Any]) -> bool:
