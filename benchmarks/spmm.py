@@ -82,7 +82,8 @@ def ways(shape: tuple[int, int]) -> dict[str, tuple[Callable, bool]]:
 def measure(shape: str, width: int, repeats: int) -> dict[str, Any]:
     """Seconds of the product with the matrix, and with its transpose as for a gradient, by way."""
     devices.compute_in_float32()
-    matrix = interaction_graph.normalized(random_dataset(SHAPES[shape]).train).astype(np.float32)
+    graph = interaction_graph.bipartite_graphs(random_dataset(SHAPES[shape]).train).user_item
+    matrix = graph.rows.block(0, graph.shape[0])
     transpose = matrix.T.tocsr()
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((matrix.shape[1], width)), jnp.float32)

@@ -9,14 +9,10 @@ Recall@20 on TikTok (docs/results.md), is off. configs/baby_released.py has all 
 Published: test Recall@20 .0962, NDCG@20 .0422 (WWW 2023).
 """
 
-from mmssl_jax.config import Config
+from mmssl_jax.config import Config, named
 
 
 def get_config() -> Config:
-    config = Config()
-    config.data.path = "data/baby"
+    config = named.config(named.config_file("baby_released"))
     config.mmssl.last_softmax = False
-    config.mmssl.learning_rate = 5.5e-4
-    config.mmssl.adversarial_weight = 1e-4
-    config.mmssl.real_temperature = 0.005
     return config

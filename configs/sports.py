@@ -9,15 +9,10 @@ Recall@20 on TikTok (docs/results.md), is off. configs/sports_released.py has al
 Published: test Recall@20 .0998, NDCG@20 .0470 (WWW 2023).
 """
 
-from mmssl_jax.config import Config
+from mmssl_jax.config import Config, named
 
 
 def get_config() -> Config:
-    config = Config()
-    config.data.path = "data/sports"
+    config = named.config(named.config_file("sports_released"))
     config.mmssl.last_softmax = False
-    config.mmssl.learning_rate = 5e-4
-    config.mmssl.adversarial_weight = 1e-4
-    config.mmssl.graph_rate, config.mmssl.graph_refresh = 0.02, 2
-    config.mmssl.real_temperature = 0.002
     return config

@@ -10,6 +10,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
 import hypothesis
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook("mmssl_jax", "beartype.beartype")
@@ -48,3 +49,14 @@ _keep_programs()
 # A full collection looks at the programs of all tests so far, which takes a second in the end.
 gc.set_threshold(*gc.get_threshold()[:2], 100)
 os.fsync = lambda _: None  # no test outlives the machine, and each wait for its disk is long
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    """What the tests of a file compiled goes with it, and the arrays that their models hold.
+
+    jax keeps both as long as the process lives, which came to gigabytes.
+    """
+    yield
+    jax.clear_caches()
+    gc.collect()

@@ -87,10 +87,20 @@ class Place:
     """A folder with tiny data, a config file, and a run."""
 
     def __init__(self, folder: Path, dataset: Dataset | None = None):
-        self.data, self.config, self.run = folder / "data", folder / "tiny.py", folder / "run"
+        self._name(folder)
         canonical.write(dataset or world(), self.data, {"from": "tests"})
         (self.data / "dataset.json").unlink()  # the counts then follow from the files
         self.config.write_text(_CONFIG.format(path=str(self.data)))
+
+    @classmethod
+    def opened(cls, folder: Path) -> "Place":
+        """A place that was made before."""
+        place = cls.__new__(cls)
+        place._name(folder)
+        return place
+
+    def _name(self, folder: Path) -> None:
+        self.data, self.config, self.run = folder / "data", folder / "tiny.py", folder / "run"
 
     def argv(self, *flags: str) -> list[str]:
         """The arguments of a command; later flags win."""

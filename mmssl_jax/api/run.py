@@ -98,6 +98,7 @@ class Run:
         only: Ids | None = None,
         where: str | None = None,
         exclude_known: str | None = None,
+        new_items: AnyPath | None = None,
     ) -> pl.DataFrame:
         """The best items of users of the data, or of a new one.
 
@@ -110,13 +111,14 @@ class Run:
           where: a condition on the items' attributes, such as "category == 'toys'".
           exclude_known: what is left out of a list: 'all', a user's items of train, val and test;
             'train'; or 'none'. None is 'all', or 'none' for data with repeats.
+          new_items: a folder of items that came after training, to be ranked with the others.
 
         Returns:
           A row an item: user_id (null for a new user), rank from 1, item_id, title (null where
           none is known), score, and by_popularity: true for a user without a training pair.
 
         Raises:
-          InputError: an id is unknown, or the model cannot score a history.
+          InputError: an id is unknown, or the model cannot score a history or new items.
         """
         found = recommend.recommend(
             self._trained,
@@ -127,6 +129,7 @@ class Run:
             only=only,
             where=where,
             exclude_known=exclude_known,
+            new_items=None if new_items is None else Path(new_items),
         )
         rows = [
             (each["user_id"], *(item[name] for name in _COLUMNS), not each["known"])

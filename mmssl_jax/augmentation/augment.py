@@ -24,6 +24,7 @@ from mmssl_jax.augmentation.options import (
 )
 from mmssl_jax.augmentation.prompts import Question
 from mmssl_jax.augmentation.subjects import Subjects
+from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.encoding.item_table import Warn
 from mmssl_jax.data.encoding.rows import Progress, silent
 from mmssl_jax.errors import InputError
@@ -110,7 +111,8 @@ def _warn_of_answers(
 ) -> None:
     """Says which answers have no part in what follows."""
     if lines := answers.unreadable:
-        warn(f"{folder / folders.OWN}: {len(lines)} lines hold no answer, the first is {lines[0]}")
+        count = counted(len(lines), "line holds", "lines hold")
+        warn(f"{folder / folders.OWN}: {count} no answer, the first is {lines[0]}")
     others = set(PARTS) - set(options.asked)
     left = {key for key in answers.questions() if key.partition("-")[0] not in others}
     for part in options.asked:

@@ -16,6 +16,7 @@ from rich.table import Table
 from mmssl_jax.data import loading
 from mmssl_jax.data.checks import doctor
 from mmssl_jax.data.checks.findings import ERROR, WARNING, Findings
+from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.errors import InputError, printable
@@ -87,7 +88,8 @@ def _print(
             console.print(f"  {printable(message)}")
     for name, count in marked.items():
         path = folder / f"{name}{features.MASK_SUFFIX}"
-        console.print(f"written: {printable(str(path))}; {count} items lack the {name}")
+        lack = counted(count, "item lacks", "items lack")
+        console.print(f"written: {printable(str(path))}; {lack} the {name}")
 
 
 def _table(head: str, rows: dict[str, dict[str, Any]]) -> Table:

@@ -117,7 +117,15 @@ def plan(
     if json is not None:
         atomic.check_writable(json)
     data = planning.Data(users, items, pairs, features)
-    made = planning.planned(given.config, data, devices, device, model=model, tensorfloat32=tf32)
+    made = planning.planned(
+        given.config,
+        data,
+        devices,
+        device,
+        model=model,
+        tensorfloat32=tf32,
+        fixed="mesh.model" in given.overrides,
+    )
     console = Console()
     for table in planning.tables(made):
         console.print(table)

@@ -12,6 +12,7 @@ from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.files import atomic
 from mmssl_jax.serving import recommend as serving
 from mmssl_jax.serving.asked import TAKE_HISTORY
+from mmssl_jax.serving.new_items import TAKE_NEW_ITEMS
 
 _EXAMPLES = """\b
 Examples:
@@ -37,6 +38,12 @@ _ids = functools.partial(click.option, type=flags.TEXT, metavar="ID,...")
     type=flags.TEXT,
     metavar="CONDITION",
     help="Only items whose attributes fulfil it are ranked.",
+)
+@click.option(
+    "--new-items",
+    type=flags.PATH,
+    metavar="FOLDER",
+    help=f"Items that came after training ({TAKE_NEW_ITEMS}).",
 )
 @flags.known_items()
 @click.option("--json", type=flags.PATH, metavar="FILE", help="Also write the lists as JSON.")

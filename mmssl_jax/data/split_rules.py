@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from mmssl_jax.data import splits
 from mmssl_jax.data.checks import findings as checks
 from mmssl_jax.data.checks import split_checks
+from mmssl_jax.data.checks.wording import counted, worded
 from mmssl_jax.errors import InputError
 
 Matrices = Mapping[str, csr_array]
@@ -43,26 +44,38 @@ def settle(
         settled |= _hold_out(given["train"], findings.rules.val_seed)
         findings.warn(
             "val from train",
-            f"{where}: {settled['val'].nnz} training pairs, drawn at random, were held out as its "
-            "validation split",
+            f"{where}: {counted(held := settled['val'].nnz, 'training pair')}, drawn at random, "
+            f"{worded(held, 'was', 'were')} held out as its validation split",
         )
     if repeats == checks.ERROR_OF_REPEATS:
         return settled
+    _settle_repeats(findings, where, settled, repeats)
+    return settled
+
+
+def _settle_repeats(
+    findings: checks.Findings, where: Path | str, settled: dict[str, csr_array], repeats: str
+) -> None:
+    """Drops the pairs of an earlier split from the later ones, or keeps them, and says so."""
     counts, twins = [], split_checks.val_is_test(settled)  # as they came, before pairs are dropped
+    total = 0
     there = [split for split in ("train", "val", "test") if split in settled]
     for one, other in itertools.combinations(there, 2):
         shared = split_checks.shared_pairs(settled, one, other)
         if shared.nnz and not (twins and one == "val"):
-            counts.append(f"{shared.nnz} pairs of {one} return in {other}")
+            pairs = counted(shared.nnz, f"pair of {one} returns", f"pairs of {one} return")
+            counts.append(f"{pairs} in {other}")
+            total += shared.nnz
             if repeats == checks.DROP:
                 settled[other] = _without(settled[other], shared)
     if counts:
         done = {
-            checks.DROP: "and were left out there (to rank them: repeats keep)",
-            checks.KEEP: "and are kept, so EVERY item is ranked, those trained on included",
+            checks.DROP: f"and {worded(total, 'was', 'were')} left out there (to rank "
+            f"{worded(total, 'it', 'them')}: repeats keep)",
+            checks.KEEP: f"and {worded(total, 'is', 'are')} kept, so EVERY item is ranked, those "
+            "trained on included",
         }[repeats]
         findings.warn("repeats", f"{where}: {', '.join(counts)} {done}")
-    return settled
 
 
 def _all_in_train(given: Matrices) -> dict[str, csr_array]:

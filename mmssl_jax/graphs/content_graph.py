@@ -13,27 +13,32 @@ from mmssl_jax.graphs.nearest import Neighbors, top_k
 
 SMALL = 1e-6  # of a size: no more than rounding
 BLOCK = 256  # rows of similarities that exist at a time
+SAME = 1e-4  # squared distance of two rows, over their square, that is no more than rounding
 PER_DIRECTION = 8  # items that a modality needs for each direction that is kept of it
 
 
-def whitened(features: np.ndarray, known: np.ndarray, rank: int) -> np.ndarray:
+def whitened(
+    features: np.ndarray, known: np.ndarray, rank: int, first: int | None = None
+) -> np.ndarray:
     """Features [items, _] as unit rows in their first `rank` principal directions, whitened.
 
     These are the left singular vectors of the standardised columns. Directions without variance are
-    left out, and rows that are not `known` (bool [items]) are zero. float32 [items, at most rank].
+    left out, and rows that are not `known` (bool [items]) are zero. The directions are those of the
+    `first` items, by default of all. float32 [items, at most rank].
     """
     rows = features[known].astype(np.float64)
-    size = np.sqrt(np.mean(rows * rows, axis=0))
-    rows -= rows.mean(axis=0)
-    deviation = rows.std(axis=0)
+    own = slice(int(known[:first].sum()))  # of these rows
+    size = np.sqrt(np.mean(rows[own] * rows[own], axis=0))
+    rows -= rows[own].mean(axis=0)
+    deviation = rows[own].std(axis=0)
     rows /= np.where(deviation > SMALL * size, deviation, np.inf)
-    variances, directions = np.linalg.eigh(rows.T @ rows)  # ascending
+    variances, directions = np.linalg.eigh(rows[own].T @ rows[own])  # ascending
     kept = np.sqrt(np.maximum(variances, 0)) > SMALL * np.sqrt(max(variances[-1], 0))
     chosen = np.flatnonzero(kept)[::-1][:rank]
     left = rows @ (directions[:, chosen] / np.sqrt(variances[chosen]))
     lengths = np.linalg.norm(left, axis=1, keepdims=True)
     result = np.zeros((len(features), len(chosen)), np.float32)
-    plain = lengths <= SMALL * lengths.max(initial=0)  # as the mean of all: like no other
+    plain = lengths <= SMALL * lengths[own].max(initial=0)  # as the mean of all: like no other
     result[known] = np.where(plain, 0, left / np.where(plain, 1, lengths))
     return result
 
@@ -54,22 +59,29 @@ def similarity(
     sharpness: float,
     rank: int,
     tie_order: np.ndarray,
+    first: int | None = None,
 ) -> Similarity:
     """The similarity of items by all their modalities; the arguments are those of `content_graph`.
 
     Of a modality that few items have, fewer directions are kept, an eighth of their number: with as
     many directions as items, all whitened rows would be equally unlike.
+
+    Items behind the `first` came later, and change nothing for these: directions and D are sums
+    over the first items alone. As no item is compared with itself, the D of a later one leaves out
+    an item that has the very same features.
     """
     items = len(next(iter(features.values())))
+    later = None if first is None else jnp.arange(items) >= first
     everywhere = np.ones(items, bool)
     parts = []
     for name, values in features.items():
         own = present.get(name, everywhere)
-        parts.append(whitened(values, own, min(rank, max(int(own.sum()) // PER_DIRECTION, 1))))
+        directions = min(rank, max(int(own[:first].sum()) // PER_DIRECTION, 1))
+        parts.append(whitened(values, own, directions, first))
     joined = np.concatenate(parts, axis=1) * np.sqrt(sharpness / len(parts))
     rows, known = jnp.asarray(joined, jnp.float32), jnp.asarray(joined.any(axis=1))
     order = jnp.asarray(tie_order, jnp.int32)
-    return Similarity(rows, known, _half(rows, known, order), order)
+    return Similarity(rows, known, _half(rows, known, order, later), order)
 
 
 def nearest(
@@ -138,18 +150,35 @@ def _exponents(
 
 @jax.jit
 def _half(
-    rows: Float[Array, "items d"], known: Bool[Array, "items"], order: Int[Array, "items"]
+    rows: Float[Array, "items d"],
+    known: Bool[Array, "items"],
+    order: Int[Array, "items"],
+    later: Bool[Array, "items"] | None = None,
 ) -> Float[Array, "items"]:
     """`Similarity.half`, with sums in `order`, so that no rounding is by number."""
-    columns, bias = rows[order].T, jnp.where(known[order], 0.0, -jnp.inf)
+    counted = known if later is None else known & ~later
+    columns, bias = rows[order].T, jnp.where(counted[order], 0.0, -jnp.inf)
 
     def log_sum(item: Int[Array, ""]) -> Array:
         row = item[None]
-        return jax.nn.logsumexp(_exponents(rows[row], row, columns, bias, order)[0])
+        logs = _exponents(rows[row], row, columns, bias, order)[0]
+        if later is not None:
+            logs = jnp.where(later[item], _without_same(logs, rows[item], columns), logs)
+        return jax.nn.logsumexp(logs)
 
     every = jnp.arange(len(rows), dtype=jnp.int32)
     half = 0.5 * jax.lax.map(log_sum, every, batch_size=BLOCK)
     return jnp.where(known & jnp.isfinite(half), half, jnp.inf)
+
+
+def _without_same(
+    logs: Float[Array, "items"], row: Float[Array, "d"], columns: Float[Array, "d items"]
+) -> Float[Array, "items"]:
+    """The `log E` of a row and of each column, without one column that is that row, if any is."""
+    own = jnp.sum(row * row)
+    apart = own + jnp.sum(columns * columns, axis=0) - 2 * logs
+    nearest = jnp.argmin(apart)
+    return logs.at[nearest].add(jnp.where(apart[nearest] <= SAME * own, -jnp.inf, 0.0))
 
 
 @partial(jax.jit, static_argnames="k")

@@ -12,12 +12,6 @@ from mmssl_jax.graphs.host_graph import HostGraph, Rows
 from mmssl_jax.graphs.sparse import Graph
 
 
-def normalized(adjacency: scipy.sparse.sparray) -> csr_array:
-    """`diag(rowsum + 1e-8)^(-1/2) G`: one-sided, by its own row sums, as in the release."""
-    csr = csr_array(adjacency, dtype=np.float64)
-    return csr_array(scipy.sparse.diags_array(_inverse_root(csr)) @ csr)
-
-
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class BipartiteGraphs:
@@ -32,7 +26,8 @@ def bipartite_graphs(
 ) -> BipartiteGraphs:
     """Both propagation graphs of a host matrix [users, items].
 
-    Each side is normalised by its own row sums, as in MMSSL's release, or if `symmetric` by both,
+    Each side is normalised by its own row sums, `diag(rowsum + 1e-8)^(-1/2) G`, as in MMSSL's
+    release, or if `symmetric` by both,
     `D_u^(-1/2) G D_i^(-1/2)`, as in LightGCN.
     """
     by_user, by_item = _both_ways(adjacency)

@@ -83,6 +83,9 @@ class Model(NamedTuple):
       similar: (representation, items [n]) -> how alike they are to all items [n, items]; None if
         the model cannot say.
       batches: of `train.batch_size` rows each, one after the other in the batch of a step.
+      with_items: the data set with items that came after training behind its own, features prepared
+        -> the model whose `embed`, of its own `inputs` and the parameters of training, knows them
+        too; None if the model has nothing to say of such items.
     """
 
     inputs: Any
@@ -98,6 +101,7 @@ class Model(NamedTuple):
     score_history: Callable[[Any, Array], Array] | None = None
     similar: Callable[[Any, Array], Array] | None = cosines
     batches: int = 1
+    with_items: Callable[[Dataset], "Model"] | None = None
 
 
 class Definition(NamedTuple):

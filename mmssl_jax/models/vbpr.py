@@ -4,6 +4,7 @@ Several modalities are treated as if their features were concatenated.
 """
 
 import dataclasses
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -72,8 +73,8 @@ def item_vectors(
     return jnp.concatenate([params["item_factors"][items], content, bias[:, None]], 1)
 
 
-def scaled(dataset: Dataset) -> Dataset:
-    """The data with every modality divided by the mean L1 norm of its rows.
+def scaled(dataset: Dataset, first: int | None = None) -> Dataset:
+    """The data with every modality divided by the mean L1 norm of its (`first`) rows.
 
     Adam moves each weight of E by about the learning rate per step, so an item's content moves by
     the learning rate times the norm of its features. With norm 1 content learns as fast as the
@@ -82,7 +83,7 @@ def scaled(dataset: Dataset) -> Dataset:
     """
     features = {}
     for modality, array in dataset.features.items():
-        norm = float(np.mean(np.sum(np.abs(array), axis=1, dtype=np.float64)))
+        norm = float(np.mean(np.sum(np.abs(array[:first]), axis=1, dtype=np.float64)))
         features[modality] = (array / (norm or 1.0)).astype(np.float32)
     return dataclasses.replace(dataset, features=features)
 
@@ -91,7 +92,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """VBPR; the score is the inner product of a user's and an item's vector."""
     del steps_per_epoch
     cf.require_features(dataset, config)
-    dataset = scaled(dataset)
+    whole, dataset = dataset, scaled(dataset)
     all_users, all_items = jnp.arange(dataset.num_users), jnp.arange(dataset.num_items)
 
     def init(key: PRNGKeyArray) -> Params:
@@ -121,9 +122,36 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         own = params["model"]
         return user_vectors(own, all_users), item_vectors(own, inputs, all_items)
 
+    model = Model(inputs_of(config, dataset), init, {"model": loss}, embed, scores_cold_items=True)
+    return model._replace(with_items=partial(with_items, model, config, whole))
+
+
+def inputs_of(config: Config, dataset: Dataset) -> Inputs:
+    """The inputs of a data set that is `scaled`."""
     features = {name: jnp.asarray(array) for name, array in dataset.features.items()}
-    inputs = Inputs(features, missing.present(config, dataset))
-    return Model(inputs, init, {"model": loss}, embed, scores_cold_items=True)
+    return Inputs(features, missing.present(config, dataset))
+
+
+def with_items(model: Model, config: Config, dataset: Dataset, more: Dataset) -> Model:
+    """The model of a data set with items behind its own, whose factors and bias are 0.
+
+    That is what the L2 makes of an item of which nothing but its features is known.
+    """
+    known = dataset.num_items
+    inputs = inputs_of(config, scaled(more, known))
+    # Where no item lacked a modality in training, no vector was learned in place of it.
+    learned = {name: mask for name, mask in inputs.present.items() if name in dataset.present}
+    inputs = inputs._replace(present=learned)
+
+    def embed(params: Params, inputs: Inputs, held: Any) -> cf.Embeddings:
+        del held
+        own, added = dict(params["model"]), more.num_items - known
+        users = user_vectors(own, jnp.arange(dataset.num_users))
+        own["item_factors"] = jnp.pad(own["item_factors"], ((0, added), (0, 0)))
+        own["item_bias"] = jnp.pad(own["item_bias"], (0, added))
+        return users, item_vectors(own, inputs, jnp.arange(more.num_items))
+
+    return model._replace(inputs=inputs, embed=embed)
 
 
 MODEL = Definition(build, DEFAULTS)

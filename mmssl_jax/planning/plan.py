@@ -91,17 +91,19 @@ def planned(
     *,
     model: str | None = None,
     tensorfloat32: bool = False,
+    fixed: bool = False,
 ) -> Plan:
     """The plan of a run on data that need not be there.
 
     Args:
-      config: complete or not; its model's defaults fill it in. Of its mesh, what is not set is as
-        large as it can be on the model axis.
+      config: complete or not; its model's defaults fill it in. A `mesh.model` of 1 counts as unset,
+        and is then as large as it can be.
       data: its sizes.
       devices: how many.
       kind: of DEVICES.
       model: another than the config's.
       tensorfloat32: as for `plan`.
+      fixed: whether a `mesh.model` of 1 was asked for.
 
     Raises:
       InputError: as `plan`, or the mesh of the config is not of so many devices, or there are more
@@ -110,7 +112,7 @@ def planned(
     over: dict[str, Any] = {"data.path": config.data.path or "planned"}
     config = named.applied(config, over | ({"model.name": model} if model else {}))
     parts, tables = config.mesh.data, config.mesh.model
-    if tables == 1 and devices % parts == 0:
+    if tables == 1 and not fixed and devices % parts == 0:
         tables = devices // parts
     if parts * tables != devices:
         raise InputError(

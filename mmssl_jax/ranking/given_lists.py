@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from mmssl_jax.config import Evaluation
 from mmssl_jax.data import Dataset
+from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.tables import id_spelling
 from mmssl_jax.data.tables.ranked_lists import Lists
 from mmssl_jax.errors import InputError
@@ -20,20 +21,21 @@ from mmssl_jax.ranking import candidates, groups, per_user, ranked_lists
 from mmssl_jax.ranking.full_ranking import Ranking
 from mmssl_jax.ranking.metrics import Places
 
-# What is counted -> what is said of it, in the order in which rows are left out.
+# What is counted -> what follows "1 row" or "2 rows", in the order in which rows are left out.
 LEFT_OUT = {
-    "rows_unread": "rows without a user, an item or a number",
-    "rows_of_unknown_users": "rows of users who are not in the data",
-    "rows_of_other_users": "rows of users without a pair in this split",
-    "rows_of_unknown_items": "rows of items that are not in the data",
-    "rows_of_training_pairs": "rows of items that the user has in training",
-    "rows_of_other_items": "rows of items that are no candidates",
-    "rows_repeated": "rows that have a user and an item once more",
+    "rows_unread": "without a user, an item or a number",
+    "rows_of_unknown_users": "of users who are not in the data",
+    "rows_of_other_users": "of users without a pair in this split",
+    "rows_of_unknown_items": "of items that are not in the data",
+    "rows_of_training_pairs": "of items that the user has in training",
+    "rows_of_other_items": "of items that are no candidates",
+    "rows_repeated": "with a user and an item once more",
 }
+# And what follows "1 user" or "2 users".
 KEPT = {
-    "users_without_list": "users of this split without a list, who count as 0",
-    "users_with_short_list": "users with fewer items than the largest cutoff, who miss the rest",
-    "users_with_ties": "users with ties, for whom a metric is its mean over their orders",
+    "users_without_list": "of this split without a list, counted as 0",
+    "users_with_short_list": "with fewer items than the largest cutoff, the rest counted as missed",
+    "users_with_ties": "with ties, for whom a metric is its mean over their orders",
 }
 
 
@@ -81,8 +83,7 @@ def rank(
     truth = candidates.truths(dataset, evaluation, (split,))[split].sorted_indices()
     rows, counts = _chosen(lists, dataset, truth, candidates.candidates(dataset, evaluation))
     if not len(rows.users):
-        said = [f"{counts[name]} {text}" for name, text in LEFT_OUT.items() if counts[name]]
-        raise InputError(f"no row is left to be scored: {'; '.join(said)}")
+        raise InputError(f"no row is left to be scored: {'; '.join(_said(counts, LEFT_OUT))}")
     above, tied = _places(rows)
     longest = max(evaluation.cutoffs)
     lengths = np.bincount(rows.users, minlength=dataset.num_users)
@@ -113,12 +114,20 @@ def score(lists: Lists, dataset: Dataset, split: str, evaluation: Evaluation) ->
     names = frame.columns[len(per_user.ABOUT) :]
     scores: dict[str, Any] = {name: float(np.mean(frame[name].to_numpy())) for name in names}
     scores = {f"{split}/{name}": value for name, value in (scores | counts).items()}
-    said = [
-        f"{counts[name]} {text}" for name, text in (LEFT_OUT | KEPT).items() if counts.get(name)
-    ]
+    said = _said(counts, LEFT_OUT | KEPT)
     if _lacks_val(lists, dataset, split):
         said.append(WITHOUT_VAL)
     return Scored(split, scores | groups.scores_of({split: ranking}, dataset), frame, said)
+
+
+def _said(counts: dict[str, int], texts: dict[str, str]) -> list[str]:
+    """A line on each count that is not 0."""
+    words = {name: "user" if name in KEPT else "row" for name in texts}
+    return [
+        f"{counted(counts[name], words[name])} {text}"
+        for name, text in texts.items()
+        if counts.get(name)
+    ]
 
 
 def _lacks_val(lists: Lists, dataset: Dataset, split: str) -> bool:

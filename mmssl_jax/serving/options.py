@@ -1,10 +1,13 @@
 """What `export` and `recommend` may be asked to leave out of the lists."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
 from mmssl_jax.data import Dataset
+from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.features import item_attributes
 from mmssl_jax.errors import InputError
 from mmssl_jax.serving import where as conditions
@@ -33,14 +36,17 @@ def known_pairs(rule: str, dataset: Dataset) -> csr_array | None:
     return dataset.train if rule == "train" else None
 
 
-def attributes_of(dataset: Dataset) -> pl.DataFrame:
+def attributes_of(dataset: Dataset, new_items: Path | None = None) -> pl.DataFrame:
     """What --where can name of the items, by index: their attributes, and `training_pairs`.
+
+    `new_items` is the folder of those that came after training, if the data set has some.
 
     Raises:
       InputError: the table of items beside the data cannot be read.
     """
     counts = np.bincount(dataset.train.indices, minlength=dataset.num_items)
-    return item_attributes.of(dataset).with_columns(pl.Series("training_pairs", counts))
+    found = item_attributes.of(dataset, new_items)
+    return found.with_columns(pl.Series("training_pairs", counts))
 
 
 def allowed_items(
@@ -91,4 +97,6 @@ def said_of_unscored(count: int, model: str) -> str:
     """One line on the items that `scored_items` leaves out, empty where there are none."""
     if not count:
         return ""
-    return f"left out: {count} items without a training pair, which '{model}' cannot score"
+    return (
+        f"left out: {counted(count, 'item')} without a training pair, which '{model}' cannot score"
+    )

@@ -1,6 +1,7 @@
 """What a run recommends to some users."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from mmssl_jax.ranking import ranked_lists
 from mmssl_jax.ranking.ranked_lists import RankedLists
 from mmssl_jax.serving import asked, ids, options
 from mmssl_jax.serving.ids import Ids
+from mmssl_jax.serving.new_items import items_of
 from mmssl_jax.training import results
 from mmssl_jax.training.session import Trained
 
@@ -37,6 +39,7 @@ def recommend(
     only: Ids | None = None,
     where: str | None = None,
     exclude_known: str | None = None,
+    new_items: Path | None = None,
 ) -> Recommended:
     """The best items of users of the data, of a new one, or for items; `ids.Ids` says what ids are.
 
@@ -50,15 +53,17 @@ def recommend(
       only: ids of items; no others are ranked.
       where: a condition on the items' attributes, as `where.matching` takes it.
       exclude_known: a rule of `options.LEFT_OUT`; None is by the data.
+      new_items: a folder of items that came after training, as `layouts.new_items` reads it; they
+        are ranked with the others.
 
     Raises:
       InputError: an id, a rule or a column is unknown, or the model cannot do what is asked.
     """
     flag, given, kind = _who(users, history, similar_to)
+    trained, attributes = items_of(trained, new_items)
     config, dataset, model = trained.config, trained.dataset, trained.model
     rule = options.known_rule(exclude_known, dataset)
     top = ranked_lists.length(top, 10, dataset)
-    attributes = options.attributes_of(dataset)
     allowed = options.allowed_items(only, exclude, where, attributes, dataset)
     found = ids.find(flag, given, kind, dataset)
     allowed, unscored = options.scored_items(allowed, model.scores_cold_items, dataset)

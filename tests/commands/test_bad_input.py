@@ -235,7 +235,7 @@ ONES = np.ones((ITEMS, 2), np.float32)
             lambda place: edit_split(place, "train", lambda users: users.update({"-1": [0]})),
             "train.json: '-1' is not a user index",
         ),
-        (shared_pair, "1 pairs are in both train and test, the first is user 3, item"),
+        (shared_pair, "1 pair is in both train and test, the first is user 3, item"),
         (
             lambda place: (place.data / "train.json").write_text("{}"),
             "the train split is empty; training needs pairs",

@@ -54,6 +54,7 @@ def test_flags_change_it(tmp_path, flags, lower):
         (["--model=ease"], "--model is 'ease'; it must be one of lightgcn, mmssl"),
         (["--config.model.name=ease"], "model 'ease' cannot be planned; plan knows lightgcn and"),
         (["--config.mesh.data=3"], "config field 'mesh' asks for 3 x 1 devices, but --devices is"),
+        (["--config.mesh.model=1"], "config field 'mesh' asks for 1 x 1 devices, but --devices is"),
         (["--config.model.embeding_dim=3"], "unknown config field 'model.embeding_dim'; did you"),
         (["--config=nothing"], "config file 'nothing' does not exist"),
     ],

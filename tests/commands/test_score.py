@@ -116,7 +116,7 @@ BAD = {
     "no order": (b"user,item\n1,2\n", "has no column that looks like a rank or a score; give --r"),
     "no user": (b"who,item,rank\n1,2,1\n", "give --user-column"),
     "words for scores": (b"user,item,score\n1,2,good\n", "no row has a number as its score"),
-    "nobody known": (b"user,item,rank\nx,2,1\n", "no row is left to be scored: 1 rows of users"),
+    "nobody known": (b"user,item,rank\nx,2,1\n", "no row is left to be scored: 1 row of users"),
     "a pickle": (
         b"\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x00}q\x00.",
         "has no column that looks like",
@@ -206,6 +206,16 @@ def test_a_rank_is_better_the_lower_and_a_score_the_higher(tmp_path):
     assert (
         code_of(["score", str(path), "--data=:demo:", "--rank-column=a", "--score-column=b"]) == 2
     )
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_whole_numbers_that_floats_do_not_tell_apart_have_an_order(tmp_path, sign):
+    path = tmp_path / "lists.csv"
+    scores = [f"{sign}{2**53 + 1}", f"{sign}{2**53}", "7", f"{sign}{2**53 + 1}"]
+    rows = [f"a,{item},{score}\n" for item, score in zip("wxyz", scores, strict=True)]
+    path.write_text("user,item,score\n" + "".join(rows))
+    worth = ranked_lists.read(path, dict.fromkeys(("user", "item", "rank", "score"))).worth.tolist()
+    assert worth == ([1.0, 2.0, 3.0, 1.0] if sign else [3.0, 2.0, 1.0, 3.0])
 
 
 @pytest.mark.parametrize("score", ["inf", "nan", "-inf", "1e999"])

@@ -153,4 +153,4 @@ def test_zero_and_repeated_rows_are_counted(folder):
     save(folder, values=[[0, 0], [1, 2], [1, 2], [0, 0]])
     warnings = load(str(folder)).warnings
     assert any("2 of 4 image feature rows are all zero" in text for text in warnings)
-    assert any("1 of 4 image feature rows repeat an earlier row" in text for text in warnings)
+    assert any("1 of 4 image feature rows repeats an earlier row" in text for text in warnings)

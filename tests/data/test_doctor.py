@@ -83,7 +83,7 @@ FAULTS = {
         lambda folder: edit(folder, "test.json", lambda content: content.update({"0": [2]})),
         "error",
         "overlap",
-        "1 pairs are in both val and test, the first is user 0, item 2",
+        "1 pair is in both val and test, the first is user 0, item 2",
     ),
     "val equal to test": (
         lambda folder: put("val.json", (folder / "test.json").read_text())(folder),
@@ -170,7 +170,7 @@ FAULTS = {
         lambda folder: save(folder, [True, False, True, True], "image_present.npy"),
         "warning",
         "missing",
-        "1 of 4 items have no image",
+        "1 of 4 items has no image",
     ),
     "mask of numbers": (
         lambda folder: save(folder, [1, 0, 1, 1], "image_present.npy"),
@@ -257,7 +257,7 @@ def test_all_errors_are_reported_at_once(folder):
         ("rows", "image_feat.npy: has 3 rows"),
         ("features", "sound_feat.npy: has shape (2,)"),
         ("features", "text_feat.npy: 12 NaN"),
-        ("overlap", "1 pairs are in both train and val, the first is user 0, item 1"),
+        ("overlap", "1 pair is in both train and val, the first is user 0, item 1"),
         ("fingerprint", "val.json: does not have the sha256"),
     ]
     assert sorted(name for name, _ in errors) == sorted(name for name, _ in expected)

@@ -95,8 +95,8 @@ def test_a_new_folder_takes_the_order_of_the_table(tmp_path, fake, capsys):
     assert encoded(to, "text") == numbers("Red, warm\nshoe", None, "Mug")
     assert (to / "items.tsv").read_text() == "0\tB07\tRed, warm shoe\n1\t007\t\n2\t7\tMug\n"
     error = capsys.readouterr().err
-    assert "warning: 1 of 3 items have no text: missing in text" in error
-    assert "1 rows repeat the id of an earlier row" in error
+    assert "warning: 1 of 3 items has no text: missing in text" in error
+    assert "1 row repeats the id of an earlier row" in error
     assert sorted(path.name for path in to.iterdir()) == [
         "items.tsv",
         "text_feat.npy",
@@ -133,7 +133,7 @@ def test_a_data_set_keeps_its_order_whatever_that_of_the_table(folder, tmp_path,
     encode(folder, "--items", table, "--id-column", "id", "--text", "title")
     assert encoded(folder, "text") == numbers("bay", "air", "sea", None)
     assert (folder / "items.tsv").read_bytes() == before
-    assert f"2 ids are not in {folder} and are ignored: 'z', '2'" in capsys.readouterr().err
+    assert f"2 ids are not in {folder} and ignored: 'z', '2'" in capsys.readouterr().err
     dataset = data.load(str(folder))
     assert dataset.present["text"].tolist() == [True, True, True, False]
     assert not dataset.features["text"][3].any()
@@ -152,8 +152,8 @@ def test_ids_in_another_spelling_are_found(folder, tmp_path, fake, capsys):
     assert [each is not None for each in encoded(folder, "image")] == [False, True, False, False]
     said = capsys.readouterr().err
     assert "spells 2 items in another way, such as '12.0' for '12'" in said
-    assert "spells 1 items in another way" in said
-    assert "1 ids are not in" in said
+    assert "spells 1 item in another way" in said
+    assert "1 id is not in" in said
 
 
 def test_titles_of_the_folder_are_the_default(folder, fake):

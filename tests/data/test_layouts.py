@@ -179,7 +179,7 @@ def test_ratings_of_mmrec_are_said_and_dislikes_left_out(mmrec):
     path.write_text("\n".join(["\t".join(names), *map("\t".join, rows)]) + "\n")
     data = load(str(mmrec))
     assert data.train.nnz == before.train.nnz - 1
-    assert "1 rows are negative in column 'rating'" in data.warnings[0]
+    assert "1 row is negative in column 'rating'" in data.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_masks_are_read_beside_the_features_of_every_layout(tmp_path, layout):
     read = load(str(folder))
     np.testing.assert_array_equal(read.present["image"], [True, False, True, True])
     assert not read.features["image"][1].any()
-    assert any("1 of 4 items have no image" in warning for warning in read.warnings)
+    assert any("1 of 4 items has no image" in warning for warning in read.warnings)
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def test_a_pair_twice_in_a_split_counts_once_and_in_two_is_by_the_rule():
     table("t.csv", [*ROWS, (user, item, "train")], "user,item,split", (0, 1, 2))
     assert raw(run("t.csv")) == sorted(ROWS)
     table("t.csv", [*ROWS, (user, item, "test")], "user,item,split", (0, 1, 2))
-    assert "1 pairs are in both train and test" in refused("t.csv")
+    assert "1 pair is in both train and test" in refused("t.csv")
     assert raw(run("t.csv", "--repeats", "drop")) == sorted(ROWS)
     data = run("t.csv", "--repeats", "keep")
     assert raw(data) == sorted([*ROWS, (user, item, "test")])

@@ -37,15 +37,13 @@ def made(rules: SplitRules = SplitRules(), *, val=VAL, test=TEST, collect=False,
 
 
 def test_an_error_names_the_options_that_allow_them():
-    with pytest.raises(
-        InputError, match=r"1 pairs are in both train and val.*user 0, item 0"
-    ) as one:
+    with pytest.raises(InputError, match=r"1 pair is in both train and val.*user 0, item 0") as one:
         made()
     for option in ("--repeats", "--config.data.repeats", "'drop'", "'keep'"):
         assert option in str(one.value)
     _, findings = made(collect=True)
     assert [message.partition(", the")[0] for message in findings.messages(ERROR)] == [
-        "here: 1 pairs are in both train and val",
+        "here: 1 pair is in both train and val",
         "here: 2 pairs are in both train and test",
         "here: 2 pairs are in both val and test",
     ]
@@ -59,7 +57,7 @@ def test_dropped_pairs_leave_the_later_splits():
     assert not data.repeats
     assert data.unranked is data.train
     (said,) = (warning for warning in data.warnings if "return" in warning)
-    assert "1 pairs of train return in val, 2 pairs of train return in test, 1 pairs of val" in said
+    assert "1 pair of train returns in val, 2 pairs of train return in test, 1 pair of val" in said
     assert "left out there" in said
 
 
@@ -128,7 +126,7 @@ def write(folder, **splits):
 
 def test_a_folder_is_read_by_the_rule_of_the_config(tmp_path):
     folder = write(tmp_path / "f", train=TRAIN, val=VAL, test=TEST)
-    with pytest.raises(InputError, match="pairs are in both"):
+    with pytest.raises(InputError, match="1 pair is in both"):
         load(str(folder), "none")
     assert load(str(folder), "none", repeats=DROP).test.nnz == 1
     assert load(str(folder), "none", repeats=KEEP).test.nnz == 4

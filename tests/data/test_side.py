@@ -88,7 +88,7 @@ def test_items_that_are_left_out_go_with_their_attributes_and_pairs(folder):
     found = catalogue.trimmed(dataclasses.replace(dataset, **shorter, augmented=augmented), folder)
     assert len(found.attributes["title"]) == found.num_items <= 2000
     np.testing.assert_array_equal(found.augmented, [[0, 1, 2]])
-    assert "with 1 augmented pairs" in found.warnings[-1]
+    assert "with 1 augmented pair" in found.warnings[-1]
 
 
 def test_a_modality_is_not_called_as_side_information_is(folder, tmp_path, capsys):

@@ -135,7 +135,7 @@ def test_a_number_where_there_are_names(path):
 def test_headers_within_joined_files_are_left_out(path):
     table = read(path, "user,item\na,x\nuser,item\nb,y\n")
     assert pairs(table) == [("a", "x"), ("b", "y")]
-    only(table, "1 rows repeat the names of the columns")
+    only(table, "1 row repeats the names of the columns")
     content = "1,2\nx1,y\n"
     table = read(path, content, {"user": "1", "item": "2"}, header=False)
     assert pairs(table) == [("1", "2"), ("x1", "y")]  # numbers of columns are no header
@@ -150,7 +150,7 @@ def test_words_for_no_id_are_left_out_or_kept(path):
     table = read(path, content)
     assert pairs(table) == [("b", "Nana")]
     assert "'<NA>'" in only(table, "10 rows have", "'user'", "--null-ids keep")
-    only(table, "1 rows have 'None' in column 'item'", "left out")
+    only(table, "1 row has 'None' in column 'item'", "left out")
     table = read(path, content, null_ids="keep", id_spelling="keep")
     assert len(pairs(table)) == 12
     only(table, "10 rows have", "they are kept", "--null-ids drop")
@@ -207,7 +207,7 @@ def test_what_is_no_other_spelling_stays(path):
 def test_ids_that_look_alike_are_two_and_said(path, pair):
     table = read(path, "user,item\n" + "".join(f"a,{each}\n" for each in (*pair, "z")))
     assert len(table.item_ids) == 3
-    assert ascii(min(pair)) in only(table, "1 ids of column 'item' differ from another in case")
+    assert ascii(min(pair)) in only(table, "1 id of column 'item' differs from another in case")
     assert read(path, "user,item\na,Tea\na,coffee\n").warnings == []
 
 
@@ -216,7 +216,7 @@ def test_ids_that_look_alike_where_each_has_several_spellings(path):
     content = "user,item\n" + "".join(f"u,{each}\n" for each in ids)
     table = read(path, content, id_spelling=id_spelling.KEEP)
     assert len(table.item_ids) == 5
-    assert "such as 'A', 'a';" in only(table, "1 ids of column 'item' differ from another in case")
+    assert "such as 'A', 'a';" in only(table, "1 id of column 'item' differs from another in case")
 
 
 def test_places_take_the_exact_spelling_first():
@@ -240,12 +240,12 @@ def test_a_rating_that_is_not_used_is_said(path):
 @pytest.mark.parametrize(
     ("values", "kept", "says"),
     [
-        ("-1 1 1", "bc", "1 rows are 0 or less"),
-        ("0 1 1", "bc", "1 rows are 0 or less"),
+        ("-1 1 1", "bc", "1 row is 0 or less"),
+        ("0 1 1", "bc", "1 row is 0 or less"),
         ("-1 0 1", "c", "2 rows are 0 or less"),
-        ("-3 0 5", "bc", "1 rows are negative"),
-        ("false true True", "bc", "1 rows are 0 or less"),
-        (" 0 1", "ac", "1 rows are 0 or less"),  # one without a rating stays
+        ("-3 0 5", "bc", "1 row is negative"),
+        ("false true True", "bc", "1 row is 0 or less"),
+        (" 0 1", "ac", "1 row is 0 or less"),  # one without a rating stays
     ],
 )
 def test_dislikes_are_no_likes(path, values, kept, says):
@@ -339,7 +339,7 @@ def test_events_that_deny_are_no_likes(path):
     content = "user,item,action\na,x,like\nb,x,dislike\nc,x,remove_from_cart\n"
     table = read(path, content)
     assert table.user_ids == ("a", "c")
-    only(table, "1 rows with 'dislike'", "were left out", "--events")
+    only(table, "1 row with 'dislike'", "was left out", "--events")
     assert read(path, content, ("event",), events=("dislike",)).user_ids == ("b",)
 
 
@@ -387,8 +387,8 @@ def in_order(path, values):
         ([START, (START + 5) * 1000, START + 9], "2 in seconds, 1 in milliseconds"),
         ([START * 10**6, START + 5, (START + 9) * 10**9], "1 in microseconds, 1 in nanoseconds"),
         ([f"{START}.5", (START + 1) * 1000, f"{START + 2}.25"], "2 in seconds"),
-        ([START, "2015-01-01", (START + 9 * 10**8 // 4) * 1000], "1 others"),
-        (["2009-02-03T04:05:06Z", START], "1 in seconds, 1 others"),
+        ([START, "2015-01-01", (START + 9 * 10**8 // 4) * 1000], "1 other"),
+        (["2009-02-03T04:05:06Z", START], "1 in seconds, 1 other"),
     ],
 )
 def test_units_that_are_mixed_are_converted(path, values, kinds):
@@ -457,7 +457,7 @@ def test_equal_times_and_ties_are_said(path):
     assert "all times are the same, so that the order of rows decides" in said
     content = "user,item,time\na,x,5\na,y,5\na,z,4\nb,x,5\nb,y,6\nc,x,1\n"
     (said,) = ties(read(path, content, ("time",)), path)
-    assert "1 of 3 users have several pairs at their last time" in said
+    assert "1 of 3 users has several pairs at the last time" in said
     assert ties(read(path, columns=("time",)), path, last=False) == []
     assert table_times.ties(np.array([0, 1, 1]), np.array([3, 3, 4])) == 0
 
@@ -555,7 +555,7 @@ def test_a_bad_line_among_many_is_left_out(tmp_path):
         content = "\n".join([*lines[:50], bad, *lines[50:]])
         table = read(tmp_path / "t.jsonl", content.encode("utf-8", "surrogateescape"))
         assert len(pairs(table)) == 200
-        only(table, "1 lines that are no JSON object, the first is line 51 (", "were left out")
+        only(table, "1 line that is no JSON object, the first is line 51 (", "was left out")
 
 
 @pytest.mark.parametrize(
@@ -565,7 +565,7 @@ def test_a_bad_line_among_many_is_left_out(tmp_path):
         (b"[]", "holds no JSON object"),
         (b"{}\n{}\n", "holds no JSON object"),
         (b"{'user': 'a', 'item': 'x'}\n" * 9, "Python's quotes and no JSON"),
-        (b'{"user": "a", "item": "x"}\n{\n', "1 lines that are no JSON object"),
+        (b'{"user": "a", "item": "x"}\n{\n', "1 line that is no JSON object"),
         (b'{"user": "' + b"y" * (1 << 20) + b'"}\n', "line 1 has more than 1048576 bytes"),
         (b'{"user": {"id": 3}, "item": "x"}\n', "'user' holds an object where one value"),
         (b'{"user": [3], "item": "x"}\n', "'user' holds a list where one value"),
@@ -618,7 +618,7 @@ def test_titles_of_a_column(path):
     content = 'user,item,movie_title\na,x,"Up\tand\naway"\nb,x,Up and away\nc,x,Other\na,y,\n'
     table = read(path, content, ("title",))
     assert table.titles == ("Up and away", "")
-    only(table, "1 items have several titles in column 'movie_title'")
+    only(table, "1 item has several titles in column 'movie_title'")
     assert read(path, "user,item,title\na,x,X\nb,x,X\na,y,Y\n").titles == ("X", "Y")
     assert read(path, "user,item\na,x\n").titles is None
 
@@ -813,7 +813,7 @@ def test_titles_of_an_item_in_several_spellings(table, capsys):
     # The same spelling first; of two others, which one cannot be known.
     assert data.item_titles == ("", "One", "Two", "", *"TTTTT")
     said = " ".join(capsys.readouterr().out.split())
-    assert "i.csv: spells 1 items in another way, such as '2.0' for '2'" in said
+    assert "i.csv: spells 1 item in another way, such as '2.0' for '2'" in said
     assert "gives the titles of 7 of 9 items" in said
 
 

@@ -246,7 +246,7 @@ def test_times_are_in_order(csv, values):
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ("", "no time in 1 rows"),
+        ("", "no time in 1 row"),
         ("soon", "holds 'soon'"),
         ("nan", "holds 'nan'"),
         ("inf", "holds 'inf'"),

@@ -252,7 +252,7 @@ def test_purchases_that_return(capsys):
         assert again[:2] in raw(data)["test"]
         assert again[:2] in raw(data)["train"]
         assert about()["repeats"] == "keep"
-        assert "1 pairs of train return in test and are kept" in capsys.readouterr().out
+        assert "1 pair of train returns in test and is kept" in capsys.readouterr().out
     for split in ("per-user", "cold-items"):
         line = refused("t.csv", "--split", split, "--repeats", "keep")
         assert f"{split} knows no earlier and later" in line

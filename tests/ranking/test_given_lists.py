@@ -141,8 +141,8 @@ def test_what_is_left_out_is_counted_and_the_rest_moves_up():
     assert first["ndcg@3"] == pytest.approx(dcg / (1 + 1 / np.log2(3)), abs=1e-15)
     assert scored.per_user["recall@20"].to_list() == [float(user == 4) for user in range(16)]
     assert scored.scores["test/recall@20"] == 1 / 16
-    assert "14 users of this split without a list, who count as 0" in scored.said
-    assert "1 rows of users who are not in the data" in scored.said
+    assert "14 users of this split without a list, counted as 0" in scored.said
+    assert "1 row of users who are not in the data" in scored.said
 
 
 def has(dataset, user: int, item: int) -> bool:

@@ -1,12 +1,13 @@
 """Conditions on the attributes of items, similar items, and histories of propagated models."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
 import polars as pl
 import pytest
-from uneven import ITEM_IDS, MODELS, USER_IDS, uneven_world
+from uneven import ITEM_IDS, USER_IDS, uneven_world
 from worlds import ITEMS, Place, refused
 
 from mmssl_jax.commands import call
@@ -26,35 +27,6 @@ TABLE = pl.DataFrame(
         "since": ["2020-01-01", "2021-06-01", None, "2022-01-01"],
     }
 ).with_columns(pl.col("since").str.to_date())
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _compile_fast():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(scope="module", name="places")
-def _places(tmp_path_factory):
-    """model -> a run of it on data with a table of items, trained when first asked for."""
-    places: dict[str, Place] = {}
-
-    def of(model: str) -> Place:
-        if model not in places:
-            places[model] = Place(tmp_path_factory.mktemp(model), uneven_world())
-            pl.DataFrame(
-                {
-                    "id": ITEM_IDS,
-                    "category": [("toys", "books", "games")[item % 3] for item in range(ITEMS)],
-                    "price": [item / 2 for item in range(ITEMS)],
-                }
-            ).write_parquet(places[model].data / "items.parquet")
-            flags = ("--config.train.epochs=1", *MODELS.get(model, ()))
-            places[model].train(f"--config.model.name={model}", *flags)
-        return places[model]
-
-    return of
 
 
 def asked(place: Place, path, *flags: str) -> list[dict]:
@@ -155,11 +127,12 @@ def test_items_that_nobody_has_are_chosen_by_their_number_of_training_pairs(plac
 
 
 def test_titles_of_the_table_are_printed(places, tmp_path, capsys):
-    place = places("ease")
-    table = pl.read_parquet(place.data / "items.parquet")
-    titled = table.with_columns(title="Toy number " + pl.col("id"))
-    titled.write_parquet(place.data / "items.parquet")
-    (entry,) = asked(place, tmp_path / "x", f"--users={USER_IDS[READER]}")
+    place, data = places("ease"), tmp_path / "data"
+    shutil.copytree(place.data, data)
+    table = pl.read_parquet(data / "items.parquet")
+    table.with_columns(title="Toy number " + pl.col("id")).write_parquet(data / "items.parquet")
+    flags = (f"--users={USER_IDS[READER]}", f"--config.data.path={data}")
+    (entry,) = asked(place, tmp_path / "x", *flags)
     assert entry["items"][0]["title"] == f"Toy number {entry['items'][0]['item_id']}"
     assert "Toy number B0" in capsys.readouterr().out
 

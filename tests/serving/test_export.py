@@ -28,28 +28,6 @@ from mmssl_jax.training import session
 HELD_OUT = 6  # pairs of every user in val and test
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _compile_fast():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(scope="module", name="places")
-def _places(tmp_path_factory):
-    """model -> a run of it, trained when first asked for."""
-    places: dict[str, Place] = {}
-
-    def of(model: str) -> Place:
-        if model not in places:
-            places[model] = Place(tmp_path_factory.mktemp(model), uneven_world())
-            flags = (f"--config.model.name={model}", "--config.train.epochs=1", *MODELS[model])
-            places[model].train(*flags)
-        return places[model]
-
-    return of
-
-
 def run_of(place: Place):
     """The scores [users, items] that a run ranks by, and what they come from."""
     run = RunFolder(place.run)

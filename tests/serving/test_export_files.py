@@ -7,34 +7,12 @@ import sys
 import jax
 import numpy as np
 import pytest
-from uneven import COLD, ITEM_IDS, MODELS, USER_IDS, uneven_world
+from uneven import COLD, ITEM_IDS, USER_IDS
 from worlds import ITEMS, Place, refused, snapshot
 
 from mmssl_jax.commands import call
 from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import session
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _compile_fast():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(scope="module", name="places")
-def _places(tmp_path_factory):
-    """model -> a run of it, trained when first asked for."""
-    places: dict[str, Place] = {}
-
-    def of(model: str) -> Place:
-        if model not in places:
-            places[model] = Place(tmp_path_factory.mktemp(model), uneven_world())
-            flags = ("--config.train.epochs=1", *MODELS.get(model, ()))
-            places[model].train(f"--config.model.name={model}", *flags)
-        return places[model]
-
-    return of
 
 
 def exported(place: Place, folder, also: str) -> set[str]:

@@ -1,5 +1,7 @@
 """The tiny world with raw ids, titles, and users of whom little or much is known."""
 
+import dataclasses
+
 import numpy as np
 from worlds import ITEMS, USERS, world
 
@@ -7,6 +9,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.data.dataset import SPLITS, assemble
 
 COLD, BUSY, LEFT = 5, 6, 9  # a user without training pairs, and one with few items left
+UNSEEN = 33  # an item that nobody in `catalogue` has had before training
 CONTENT = "--config.data.modalities="
 MODELS = {  # and their flags
     "vbpr": (CONTENT,),
@@ -42,3 +45,11 @@ def uneven_world() -> Dataset:
         item_ids=ITEM_IDS,
         item_titles=titles,
     )
+
+
+def catalogue() -> Dataset:
+    """`uneven_world` without training pairs of the item `UNSEEN`."""
+    dataset = uneven_world()
+    train = dataset.train.tolil()
+    train[:, [UNSEEN]] = 0
+    return dataclasses.replace(dataset, train=train.tocsr())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.errors import InputError
 
@@ -35,7 +36,7 @@ def unscored(train: csr_array, truths: Mapping[str, csr_array], able: bool) -> d
 def said(found: dict[str, Any], splits: Sequence[str]) -> str:
     """What is to be said of `unscored`: empty where it is not much in any of the splits."""
     parts = [
-        f"{found[f'{split}/unscored_pairs']} {split} pairs ({share:.0%})"
+        f"{counted(found[f'{split}/unscored_pairs'], f'{split} pair')} ({share:.0%})"
         for split in splits
         if (share := found.get(f"{split}/unscored_share", 0.0)) > MUCH
     ]

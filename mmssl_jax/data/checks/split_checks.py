@@ -14,6 +14,7 @@ from mmssl_jax.data.checks.findings import (
     WITHOUT_VAL,
     Findings,
 )
+from mmssl_jax.data.checks.wording import counted, worded
 
 
 def check_splits(
@@ -79,8 +80,9 @@ def _refuse_shared(
     item = int(pairs.col[pairs.row == user].min())
     findings.error(
         "overlap",
-        f"{where}: {shared.nnz} pairs are in both {one} and {other}, the first is user {user}, "
-        f"item {item}; --repeats of import, or --config.data.repeats, decides: 'drop' leaves them "
+        f"{where}: {counted(shared.nnz, 'pair is', 'pairs are')} in both {one} and {other}, the "
+        f"first is user {user}, item {item}; --repeats of import, or --config.data.repeats, "
+        f"decides: 'drop' leaves {worded(shared.nnz, 'it', 'them')} "
         f"out of {other}, 'keep' ranks all items, known ones too, for people who buy again",
     )
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmssl_jax.data.checks.wording import counted, worded
 from mmssl_jax.data.encoding import encoders, item_table, rows
 from mmssl_jax.data.encoding.item_table import Items, Warn
 from mmssl_jax.data.encoding.rows import Job, Progress, silent
@@ -131,7 +132,10 @@ def _check_some(job: Job, refusal: str, warn: Warn) -> None:
     if lacking == len(job.inputs):
         raise InputError(refusal)
     if lacking:
-        warn(f"{lacking} of {len(job.inputs)} items have no {job.modality}: missing in {job.name}")
+        have = worded(lacking, "has", "have")
+        warn(
+            f"{lacking} of {len(job.inputs)} items {have} no {job.modality}: missing in {job.name}"
+        )
 
 
 def _write(folder: Path, job: Job, values: np.ndarray, items: Items, warn: Warn) -> Encoded:
@@ -140,7 +144,8 @@ def _write(folder: Path, job: Job, values: np.ndarray, items: Items, warn: Warn)
     unread = [each for each, there in zip(job.inputs, present, strict=True) if each and not there]
     if unread:
         examples = ", ".join(repr(path.name[:40]) for path in unread[:3])
-        warn(f"{len(unread)} images cannot be read: missing in {job.name}, such as {examples}")
+        images = counted(len(unread), "image")
+        warn(f"{images} cannot be read: missing in {job.name}, such as {examples}")
     if items.titles is not None:
         columns = [items.ids, items.titles] if any(items.titles) else [items.ids]
         rows = zip(map(str, range(len(items.ids))), *columns, strict=True)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from mmssl_jax.data import loading
+from mmssl_jax.data.checks.wording import counted, reason_of, worded
 from mmssl_jax.data.layouts import patterns
 from mmssl_jax.data.tables import column_names, id_spelling
 from mmssl_jax.data.tables import files as table_files
@@ -132,7 +133,9 @@ def _aligned(
         )
     if unknown:
         examples = ", ".join(repr(name[:40]) for name in unknown[:3])
-        warn(f"{path}: {len(unknown)} ids are not in {folder} and are ignored: {examples}, ...")
+        ids_are = counted(len(unknown), "id is", "ids are")
+        more = ", ..." if len(unknown) > 3 else ""
+        warn(f"{path}: {ids_are} not in {folder} and ignored: {examples}{more}")
     for message in id_spelling.said_of_matches(path, listed, ids, places):
         warn(message)
     return tuple(texts[place] if place >= 0 else "" for place in places)
@@ -163,7 +166,9 @@ def _read_items(
         raise InputError(f"{path}: has no row with an id in column {id_column[:40]!r}")
     once = frame.unique("id", keep="first", maintain_order=True)
     if repeated := len(frame) - len(once):
-        warn(f"{path}: {repeated} rows repeat the id of an earlier row and are ignored")
+        rows = counted(repeated, "row repeats", "rows repeat")
+        ignored = worded(repeated, "is ignored", "are ignored")
+        warn(f"{path}: {rows} the id of an earlier row and {ignored}")
     return once
 
 
@@ -205,7 +210,7 @@ def _read_table(path: Path, header: bool, quoting: bool = True) -> pl.DataFrame:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = repr(str(error).partition("\n")[0])[1:-1][:200]
+        reason = reason_of(error)
         if "found more fields" in reason:
             reason = "a line has more fields than the first; put text with separators in quotes"
         raise InputError(f"{path}: cannot be read as a table in UTF-8 ({reason})") from error

@@ -12,7 +12,14 @@ ROUNDS = 40
 _COLUMNS = 256  # at a time, to bound the memory of the users' rows
 
 
-def prepare(dataset: Dataset, *, missing: str, zeros_missing: bool, standardize: bool) -> Dataset:
+def prepare(
+    dataset: Dataset,
+    *,
+    missing: str,
+    zeros_missing: bool,
+    standardize: bool,
+    first: int | None = None,
+) -> Dataset:
     """The data set with features as a model is given them.
 
     Args:
@@ -22,19 +29,25 @@ def prepare(dataset: Dataset, *, missing: str, zeros_missing: bool, standardize:
         feature propagation", LoG 2022). 'learned': the mean, from which a model learns on.
       zeros_missing: rows that are all zero are missing as well.
       standardize: every column has mean 0 and variance 1 over the present rows.
+      first: how many items, from the first, these means and variances are of; None is all. Those
+        that follow came after training.
     """
     features, present = {}, {}
+    counted = np.arange(dataset.num_items) < (dataset.num_items if first is None else first)
     for modality, values in dataset.features.items():
         known = dataset.present.get(modality, np.ones(len(values), bool))
         if zeros_missing:
             known = known & values.any(axis=1)
-        if not known.any():
+        own = known & counted
+        if not own.any():
             raise InputError(
                 f"{dataset.name}: all {modality} feature rows are zero, and so missing; leave "
                 f"{modality} out of data.modalities"
             )
-        values = _standardized(values, known) if standardize else values
-        values = values if known.all() else _filled(values, known, missing, dataset.train)
+        values = _standardized(values, own) if standardize else values
+        if not known.all():
+            mean = values[own].mean(axis=0, dtype=np.float64)
+            values = _filled(values, known, mean, missing, dataset.train)
         features[modality] = values
         if not known.all():
             present[modality] = known
@@ -52,9 +65,11 @@ def _standardized(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     return scaled.astype(np.float32)
 
 
-def _filled(values: np.ndarray, known: np.ndarray, missing: str, train: csr_array) -> np.ndarray:
+def _filled(
+    values: np.ndarray, known: np.ndarray, mean: np.ndarray, missing: str, train: csr_array
+) -> np.ndarray:
     filled = values.copy()
-    filled[~known] = values[known].mean(axis=0, dtype=np.float64)
+    filled[~known] = mean
     if missing == "propagate":
         to_users, to_items = _means(train), _means(train.T)
         reached = ~known & (np.diff(to_items.indptr) > 0)

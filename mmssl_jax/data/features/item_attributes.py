@@ -15,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mmssl_jax.data.checks.wording import reason_of
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.tables import column_names, id_spelling, parquet_trial
 from mmssl_jax.data.tables import files as table_files
@@ -26,8 +27,12 @@ _MOST_COLUMNS = 100
 _TIMES_FILE = 100  # bytes that a table may take in memory, as often as its file, and some
 
 
-def of(dataset: Dataset) -> pl.DataFrame:
+def of(dataset: Dataset, new_items: Path | None = None) -> pl.DataFrame:
     """The attributes of the items of a data set, from the folder that it was read from.
+
+    Args:
+      dataset: its items.
+      new_items: the folder of those that came after training, if it has some.
 
     Returns:
       A row for each item, by index: `id` and `title` as text, and the other columns of the table.
@@ -39,10 +44,10 @@ def of(dataset: Dataset) -> pl.DataFrame:
     ids = dataset.item_ids or tuple(map(str, range(dataset.num_items)))
     own = pl.Series(TITLE, dataset.item_titles or [None] * len(ids), dtype=pl.String)
     known = pl.DataFrame({ID: pl.Series(ids, dtype=pl.String), TITLE: own.replace("", None)})
-    path = find(dataset)
-    if path is None:
+    paths = [path for path in (find(dataset), new_items and beside(new_items)) if path]
+    if not paths:
         return known
-    table = _aligned(path, read(path), ids)
+    table = _aligned(paths[0], _joined(paths), ids)
     title = known[TITLE]
     if TITLE in table.columns:
         title = table[TITLE].fill_null(title)
@@ -56,7 +61,42 @@ def find(dataset: Dataset) -> Path | None:
     folder = Path(os.path.expanduser(source))
     if not source or not folder.is_dir():  # generated, in memory, or a table
         return None
+    return beside(folder)
+
+
+def beside(folder: Path) -> Path | None:
+    """The table of items in a folder; None where it has none."""
     return next((folder / name for name in FILES if (folder / name).is_file()), None)
+
+
+def _joined(paths: Sequence[Path]) -> pl.DataFrame:
+    """The rows of one or two tables; an item that both have is as the first has it.
+
+    Raises:
+      InputError: a column that both have is text in one alone, or of types that mix not.
+    """
+    table = read(paths[0])
+    for path in paths[1:]:
+        more = read(path)
+        more = more.filter(~more[ID].is_in(table[ID].to_list()))
+        for name in sorted({*table.columns} & {*more.columns}):
+            if not _go_together(table[[name]], more[[name]]):
+                raise InputError(
+                    f"{path}: its column {name[:40]!r} holds {str(more.schema[name])[:40]}, that "
+                    f"of {paths[0]} {str(table.schema[name])[:40]}; give both the same type"
+                )
+        table = pl.concat([table, more], how="diagonal_relaxed")
+    return table
+
+
+def _go_together(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    """Whether two columns make one, as numbers of several kinds do, but no number and a text."""
+    kinds = {*one.dtypes, *other.dtypes} - {pl.Null()}
+    try:
+        pl.concat([one, other], how="vertical_relaxed")
+    except pl.exceptions.PolarsError:
+        return False
+    return len(kinds) < 2 or pl.String() not in kinds
 
 
 def read(path: Path) -> pl.DataFrame:
@@ -74,7 +114,7 @@ def read(path: Path) -> pl.DataFrame:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = repr(str(error).partition("\n")[0])[1:-1][:200]
+        reason = reason_of(error)
         raise InputError(f"{path}: cannot be read as a table of items ({reason})") from error
     ids = table[ID]
     if ids.null_count() or (ids == "").any():

@@ -21,6 +21,7 @@ import numpy as np
 
 from mmssl_jax.data.arrays import npy, pickled_dicts
 from mmssl_jax.data.checks.findings import WARNING, Findings
+from mmssl_jax.data.checks.wording import worded
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.errors import InputError
 
@@ -176,12 +177,13 @@ def _checked(
         raise InputError(f"{path}: has a user twice; leave one pair of each user")
     inside = ((rows[:, 1:] >= 0) & (rows[:, 1:] < shape[1])).all(axis=1)
     different = rows[:, 1] != rows[:, 2]
-    for dropped, why in (
-        (~inside, "name an item that does not exist"),
-        (inside & ~different, "have one item as both"),
+    for dropped, verb, why in (
+        (~inside, ("names", "name"), "an item that does not exist"),
+        (inside & ~different, ("has", "have"), "one item as both"),
     ):
         if count := int(dropped.sum()):
-            said = f"{count} of {len(rows)} rows {why}; they are left out"
+            said = f"{count} of {len(rows)} rows {worded(count, *verb)} {why}; "
+            said += worded(count, "it is left out", "they are left out")
             findings.warn("augmented", f"{path}: {said}")
     kept: np.ndarray = rows[inside & different]
     ordered: np.ndarray = kept[np.argsort(kept[:, 0], kind="stable")]

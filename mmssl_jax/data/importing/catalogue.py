@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
+from mmssl_jax.data.checks.wording import counted, worded
 from mmssl_jax.data.dataset import Dataset, check_counts
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import id_spelling
@@ -43,12 +44,13 @@ def settle(
     if beyond <= 0:
         return dataset
     what = (
-        f"{where}: {beyond} of its {count} items have no pair, in the data or after filters such "
-        "as --k-core,"
+        f"{where}: {beyond} of its {count} items {worded(beyond, 'has', 'have')} no pair, in the "
+        "data or after filters such as --k-core,"
     )
     if choice == KEEP:
         dataset = _extended(dataset, where, beyond, ids)
-        said = f"{what} and are kept as items without any; --catalogue drop leaves them out"
+        kept = worded(beyond, "is kept as an item", "are kept as items")
+        said = f"{what} and {kept} without any; --catalogue drop leaves them out"
     else:
         said = f"{what} and are left out with their features; --catalogue keep takes them as items"
     return dataclasses.replace(dataset, warnings=(*dataset.warnings, said))
@@ -72,12 +74,12 @@ def trimmed(dataset: Dataset, where: Path) -> Dataset:
     if not beyond:
         return dataset
     said = (
-        f"{where}: {beyond} of {dataset.num_items} items come after the last that has a pair, and "
-        "are left out"
+        f"{where}: {beyond} of {dataset.num_items} items {worded(beyond, 'comes', 'come')} after "
+        f"the last that has a pair, and {worded(beyond, 'is', 'are')} left out"
     )
     pairs = dataset.augmented
     if pairs is not None and (lost := int((pairs[:, 1:] >= count).any(axis=1).sum())):
-        said += f", with {lost} augmented pairs"
+        said += f", with {counted(lost, 'augmented pair')}"
     return dataclasses.replace(
         dataset,
         **_of_width(dataset, count),
@@ -96,7 +98,7 @@ def _extended(dataset: Dataset, where: Path, count: int, ids: Sequence[str] | No
     check_counts(where, dataset.num_users, dataset.num_items + count)
     if dataset.attributes:
         raise InputError(
-            f"{where}: {count} items more would have no attributes; leave them out with "
+            f"{where}: {counted(count, 'item')} more would have no attributes; leave out such with "
             "--catalogue drop, or remove the files attribute_*_feat.npy"
         )
     return dataclasses.replace(

@@ -5,6 +5,7 @@ import itertools
 from pathlib import Path
 
 from mmssl_jax.data.checks.findings import KEEP, Findings
+from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.importing.options import LEAVE_LAST, TIMED, ImportOptions
 from mmssl_jax.data.tables import interactions, presplit
@@ -74,6 +75,7 @@ def _warn_of_repeats(table: Table, path: Path, findings: Findings) -> None:
         if name == interactions.DISTINCT and rows > pairs:
             findings.warn(
                 "repeats",
-                f"{path}: {rows - pairs} rows repeat a pair, which counts once at its earliest "
-                "time; --repeats keep lets pairs return in a later split",
+                f"{path}: {counted(rows - pairs, 'row repeats', 'rows repeat')} a pair, which "
+                "counts once at its earliest time; --repeats keep lets pairs return in a later "
+                "split",
             )

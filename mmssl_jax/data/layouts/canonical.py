@@ -21,6 +21,7 @@ import numpy as np
 
 from mmssl_jax.data.arrays.pickled_matrix import read_matrix
 from mmssl_jax.data.checks.findings import Findings
+from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.dataset import Dataset, assemble
 from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.features import side
@@ -215,6 +216,6 @@ def _check_train_mat(path: Path, train: Split | None, counts: Counts, findings: 
         if differing := len(np.setxor1d(ours, theirs, assume_unique=True)):
             findings.warn(
                 "train_mat",
-                f"{path}: {differing} pairs are in it or in train.json but not in both; train.json "
-                "is what is read",
+                f"{path}: {counted(differing, 'pair is', 'pairs are')} in it or in train.json but "
+                "not in both; train.json is what is read",
             )

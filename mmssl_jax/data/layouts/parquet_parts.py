@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmssl_jax.data.checks.findings import Findings
+from mmssl_jax.data.checks.wording import counted, worded
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables.presplit import SPLIT_OF
 from mmssl_jax.errors import InputError
@@ -84,7 +85,8 @@ def warn_of_others(folder: Path, parts: list[Part], findings: Findings) -> None:
     if others:
         findings.warn(
             "files",
-            f"{folder}: {len(others)} files beside the pairs are not read, such as "
+            f"{folder}: {counted(len(others), 'file')} beside the pairs "
+            f"{worded(len(others), 'is', 'are')} not read, such as "
             f"{others[0].relative_to(folder)}",
         )
 

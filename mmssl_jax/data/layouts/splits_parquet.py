@@ -10,6 +10,7 @@ import polars as pl
 from scipy.sparse import csr_array
 
 from mmssl_jax.data.checks.findings import Findings
+from mmssl_jax.data.checks.wording import reason_of
 from mmssl_jax.data.layouts import parquet_parts
 from mmssl_jax.data.layouts.parquet_parts import Part
 from mmssl_jax.data.layouts.splits_json import MAX_ID, Split
@@ -191,7 +192,7 @@ def _refusing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = repr(str(error).partition("\n")[0])[1:-1][:200]
+        reason = reason_of(error)
         raise InputError(
             f"{path}: cannot be read as Parquet ({reason}); it is cut off or damaged, so write it "
             "again"

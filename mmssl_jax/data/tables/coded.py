@@ -14,6 +14,8 @@ from mmssl_jax.data.tables import values as table_values
 from mmssl_jax.data.tables.values import IDS
 
 # As which text is held, where all of it fits.
+_ORDERS = ("rank", "score")  # which stay text where floats do not tell whole numbers apart
+_EXACT = 1 << 53  # whole numbers below are exact as floats
 _NUMBERS = {"time": pl.Int64} | dict.fromkeys(("rating", "rank", "score"), pl.Float64)
 
 
@@ -61,6 +63,8 @@ def collect(
         elif kinds[name] == pl.String and role in _NUMBERS:
             number = column.cast(_NUMBERS[role], strict=False)
             lost = (number.is_null() & column.is_not_null()).any()
+            if role in _ORDERS:
+                lost |= (number.is_finite() & (number.abs() >= _EXACT)).any()
             if not _collected(table.select(lost), options).item():
                 column = number
         chosen[role] = column

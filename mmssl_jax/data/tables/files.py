@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mmssl_jax.data.checks.wording import counted, reason_of, worded
 from mmssl_jax.data.tables import (
     coded,
     column_names,
@@ -191,7 +192,9 @@ def _without_headers(path: Path, rows: Rows, said: list[str]) -> Rows:
     repeats = rows.frame[_REPEATS]
     if not repeats.any():
         return rows
-    said.append(f"{path}: {repeats.sum()} rows repeat the names of the columns and were left out")
+    count = int(repeats.sum())
+    rows_repeat, were = counted(count, "row repeats", "rows repeat"), worded(count, "was", "were")
+    said.append(f"{path}: {rows_repeat} the names of the columns and {were} left out")
     return rows._replace(frame=rows.frame.filter(~repeats))
 
 
@@ -209,7 +212,8 @@ def _chosen(path: Path, rows: Rows, taken: dict[str, str], said: list[str]) -> C
     if full.is_empty():
         raise InputError(f"{path}: no row has both a user and an item; check the columns taken")
     if empty := len(frame) - len(full):
-        said.append(f"{path}: {empty} rows without a user or an item were left out")
+        were = worded(empty, "was", "were")
+        said.append(f"{path}: {counted(empty, 'row')} without a user or an item {were} left out")
     return Rows(full, rows.texts), taken, said
 
 
@@ -223,7 +227,7 @@ def refusing(path: Path) -> Iterator[None]:
     except (EOFError, zlib.error) as error:
         raise InputError(f"{path}: is cut off or damaged; get it again") from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = repr(str(error).partition("\n")[0])[1:-1][:200]
+        reason = reason_of(error)
         if "found more fields" in reason:
             reason = "a line has more fields than the first"
         raise InputError(

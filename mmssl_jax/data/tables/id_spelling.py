@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from mmssl_jax.data.checks.wording import counted, worded
 from mmssl_jax.data.tables import coded
 from mmssl_jax.data.tables.coded import Rows
 from mmssl_jax.data.tables.column_names import listed
@@ -90,8 +91,9 @@ def said_of_matches(
     if not other:
         return []
     return [
-        f"{path}: spells {len(other)} items in another way, such as {listed([other[0][1]])} for "
-        f"{listed([other[0][0]])}; they were taken as the same"
+        f"{path}: spells {counted(len(other), 'item')} in another way, such as "
+        f"{listed([other[0][1]])} for {listed([other[0][0]])}; "
+        f"{worded(len(other), 'it was', 'they were')} taken as the same"
     ]
 
 
@@ -104,13 +106,15 @@ def _without_null_words(
         return rows
     found = texts.filter(words).to_list()
     having = int(counts[words.to_numpy()].sum())
-    done = "they were left out" if null_ids == DROP else "they are kept"
+    are_kept = worded(having, "it is kept", "they are kept")
+    done = worded(having, "it was left out", "they were left out") if null_ids == DROP else are_kept
     other = KEEP if null_ids == DROP else DROP
     if having == len(rows.frame):
-        done, null_ids = "they are kept, as there is nothing else", KEEP
+        done, null_ids = f"{are_kept}, as there is nothing else", KEEP
     said.append(
-        f"{path}: {having} rows have {listed(found)} in column {listed([name])}, as programs "
-        f"write it where there is no id; {done} (--null-ids {other}: otherwise)"
+        f"{path}: {counted(having, 'row has', 'rows have')} {listed(found)} in column "
+        f"{listed([name])}, as programs write it where there is no id; {done} (--null-ids "
+        f"{other}: otherwise)"
     )
     if null_ids == KEEP:
         return rows
@@ -128,15 +132,17 @@ def _spelt(path: Path, distinct: pl.Series, name: str, spelling: str, said: list
         column = f"of column {listed([name])}"
         if spelling == JOIN:
             ids = spelt
+            anew = counted(int(differs.sum()), f"id {column} is", f"ids {column} are")
             said.append(
-                f"{path}: {differs.sum()} ids {column} are spelt anew, such as {example}, which "
-                f"makes {joined} of them the same as others; --id-spelling {KEEP} leaves them"
+                f"{path}: {anew} spelt anew, such as {example}, which makes "
+                f"{joined} of them the same as others; --id-spelling {KEEP} leaves them"
             )
             distinct = spelt.unique().sort()
         elif joined:
+            others = counted(joined, f"id {column} is another", f"ids {column} are others")
             said.append(
-                f"{path}: {joined} ids {column} are others in another spelling, such as {example}, "
-                f"and are kept apart; --id-spelling {JOIN} makes them one"
+                f"{path}: {others} in another spelling, such as {example}, and kept apart; "
+                f"--id-spelling {JOIN} makes them one"
             )
     _say_lookalikes(path, distinct, name, said)
     return ids
@@ -154,7 +160,9 @@ def _say_lookalikes(path: Path, distinct: pl.Series, name: str, said: list[str])
         distinct, folded = distinct.filter(each), folded.filter(each)
         first = folded.filter(folded.is_duplicated())[0]
         shown = distinct.filter(folded == first).to_list()[:2]
+        column = f"of column {listed([name])}"
         said.append(
-            f"{path}: {alike} ids of column {listed([name])} differ from another in case, leading "
-            f"zeros or invisible characters alone, such as {listed(shown)}; they are kept apart"
+            f"{path}: {counted(alike, f'id {column} differs', f'ids {column} differ')} from "
+            "another in case, leading zeros or invisible characters alone, such as "
+            f"{listed(shown)}; they are kept apart"
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from mmssl_jax.data.checks.wording import counted, worded
 from mmssl_jax.data.tables import column_names, unused_columns
 from mmssl_jax.data.tables.values import IDS
 from mmssl_jax.errors import InputError
@@ -111,10 +112,16 @@ class _Objects:
         if not self._bad:
             return []
         line, problem = self._first_bad
-        what = f"{self._bad} lines that are no JSON object, the first is line {line} ({problem})"
+        lines = counted(self._bad, "line that is", "lines that are")
+        what = f"{lines} no JSON object, the first is line {line} ({problem})"
         if self._bad * _MOST_BAD > good:
             raise InputError(f"{self._path}: has {what}; give an object in each line")
-        return [f"{self._path}: {what}, were left out; mend them if they matter"]
+        done = worded(
+            self._bad,
+            "was left out; mend it if it matters",
+            "were left out; mend them if they matter",
+        )
+        return [f"{self._path}: {what}, {done}"]
 
     def __iter__(self) -> Iterator[Object]:
         start = self._stream.peek(MAX_VALUE).removeprefix(codecs.BOM_UTF8).lstrip()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from mmssl_jax.data.checks.wording import counted, worded
 from mmssl_jax.data.tables.column_names import listed
 from mmssl_jax.data.tables.id_spelling import NO_VALUE
 from mmssl_jax.errors import InputError
@@ -71,8 +72,9 @@ def select(
                 good &= latest
             elif sides := _on_both_sides(keys[liked], good[liked]):
                 said.append(
-                    f"{path}: {sides} pairs have a rating that counts and one that does not, and "
-                    f"are kept; --rating-of {LATEST} takes the last alone"
+                    f"{path}: {counted(sides, 'pair has', 'pairs have')} a rating that counts and "
+                    f"one that does not, and {worded(sides, 'is', 'are')} kept; --rating-of "
+                    f"{LATEST} takes the last alone"
                 )
             liked &= good
             if rule.min_rating is not None:
@@ -104,9 +106,11 @@ def _by_event(
     if denied.any():
         counts["not denied"] = int((~denied).sum())
         shown = listed(column.filter(denied).unique().sort().to_list())
+        count = int(denied.sum())
+        done = worded(count, "is no like and was", "are no likes and were")
         said.append(
-            f"{path}: {denied.sum()} rows with {shown} in column {listed([name])} are no likes and "
-            "were left out; --events says which count"
+            f"{path}: {counted(count, 'row')} with {shown} in column {listed([name])} {done} left "
+            "out; --events says which count"
         )
     rest = column.filter(~denied)
     if rest.drop_nulls().n_unique() > 1:
@@ -123,8 +127,8 @@ def _by_rating(
     if rule.min_rating is not None:
         if unrated := ratings.null_count():
             said.append(
-                f"{path}: {unrated} rows have no rating in column {listed([name])}, and were left "
-                "out by --min-rating"
+                f"{path}: {counted(unrated, 'row has', 'rows have')} no rating in column "
+                f"{listed([name])}, and {worded(unrated, 'was', 'were')} left out by --min-rating"
             )
         return (ratings >= rule.min_rating).fill_null(False).to_numpy()
     known = ratings.drop_nulls()
@@ -133,9 +137,11 @@ def _by_rating(
     kind = "0 or less" if flags else "negative"
     column = f"column {listed([name])}"
     if bad.any():
+        count = int(bad.sum())
         said.append(
-            f"{path}: {bad.sum()} rows are {kind} in {column}, which is no like, and were left "
-            "out; --min-rating X keeps those rated X or more"
+            f"{path}: {counted(count, 'row is', 'rows are')} {kind} in {column}, which is no like, "
+            f"and {worded(count, 'was', 'were')} left out; --min-rating X keeps those rated X or "
+            "more"
         )
     rest = known.filter(known >= 0)
     if rest.n_unique() > 1 and not flags:

@@ -22,6 +22,7 @@ RANK, SCORE = "rank", "score"
 _TREC = {"user": "1", "item": "3", RANK: IF_THERE, SCORE: "5"}
 _Q0 = (b"Q0", b"q0", b"0")  # the second field, which means nothing
 _CHUNK, _START = 1 << 20, 4096
+_EXACT = 1 << 53  # whole numbers below are exact as floats
 
 
 class Lists(NamedTuple):
@@ -29,7 +30,7 @@ class Lists(NamedTuple):
 
     `users` and `items` are int64 [n] places in `user_ids` and `item_ids`. `worth` is float64 [n]:
     the higher, the further up, and equal for items that the list does not put in an order, or by
-    numbers that float64 does not tell apart.
+    fractions that float64 does not tell apart.
     `by` says what that is, rank or score. `unread` rows had no user, no item or no such number.
     """
 
@@ -94,8 +95,7 @@ def _of_table(
 
 def _lists(path: Path, read: tuple[Rows, dict[str, str], list[str]], by: str) -> Lists:
     rows, _, said = read
-    number = pl.col(by).cast(pl.Float64, strict=False).fill_nan(None)
-    frame = rows.frame.select("user", "item", number.alias("worth"))
+    frame = rows.frame.select("user", "item", _worth(rows.frame[by]).alias("worth"))
     full = frame.drop_nulls()
     if full.is_empty():
         raise InputError(f"{path}: no row has a number as its {by}; check the columns taken")
@@ -110,6 +110,20 @@ def _lists(path: Path, read: tuple[Rows, dict[str, str], list[str]], by: str) ->
         unread=len(frame) - len(full),
         warnings=[line for line in said if unused_columns.SAYS not in line],
     )
+
+
+def _worth(column: pl.Series) -> pl.Series:
+    """The numbers of a column as floats of the same order, null where it has none.
+
+    Whole numbers that float64 does not tell apart are counted from the lowest.
+    """
+    floats = column.cast(pl.Float64, strict=False).fill_nan(None)
+    if column.dtype.is_float() or not (floats.abs() >= _EXACT).any():
+        return floats
+    whole = column if column.dtype.is_integer() else column.cast(pl.Int64, strict=False)
+    if whole.null_count() > floats.null_count():  # others among them
+        return floats
+    return whole.rank("dense").cast(pl.Float64)
 
 
 def _is_trec(start: bytes) -> bool:

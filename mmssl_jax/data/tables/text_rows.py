@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mmssl_jax.data.checks.wording import counted, worded
 from mmssl_jax.data.tables.coded import Rows
 from mmssl_jax.data.tables.column_names import shape_of
 from mmssl_jax.data.tables.values import IDS
@@ -106,15 +107,16 @@ def said_of_quotes(
     said = []
     if lines != len(read.frame):
         said.append(
-            f"{path}: has {lines} lines but {len(read.frame)} rows; a stray quote may have joined "
-            "some, which are then lost"
+            f"{path}: has {counted(lines, 'line')} but {counted(len(read.frame), 'row')}; a stray "
+            "quote may have joined some, which are then lost"
         )
     roles = [role for role in IDS if role in taken]
     places = [names.index(taken[role]) for role in roles]
     some = [read.texts[role].gather(read.frame[role].drop_nulls().head(1000)) for role in roles]
     if lost := swallowed(joined, separator, len(names), places, some):
         said.append(
-            f"{path}: {lost} lines within quotes look like rows; a stray quote may have joined "
-            "them to others, and they are then lost"
+            f"{path}: {counted(lost, 'line')} within quotes "
+            f"{worded(lost, 'looks like a row', 'look like rows')}; a stray quote may have joined "
+            f"{worded(lost, 'it to others, and it is', 'them to others, and they are')} then lost"
         )
     return said

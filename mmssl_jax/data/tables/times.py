@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from mmssl_jax.data.checks.wording import counted, worded
 from mmssl_jax.data.tables.column_names import listed
 from mmssl_jax.errors import InputError
 
@@ -34,8 +35,8 @@ def read(path: Path, column: pl.Series, name: str) -> tuple[np.ndarray, bool, li
         column = column.fill_nan(None)
     if empty := column.null_count():
         raise InputError(
-            f"{path}: column {listed([name])} has no time in {empty} rows; complete it, or choose "
-            "another --split"
+            f"{path}: column {listed([name])} has no time in {counted(empty, 'row')}; complete it, "
+            "or choose another --split"
         )
     said: list[str] = []
     numbers = None if column.dtype.is_temporal() else _numbers(column)
@@ -70,7 +71,8 @@ def said_of_ties(path: Path, users: np.ndarray, times: np.ndarray, last: bool) -
     if len(times) > 1 and (times == times[0]).all():
         said = "all times are the same"
     elif last and (count := ties(users, times)):
-        said = f"{count} of {users.max() + 1} users have several pairs at their last time"
+        have = worded(count, "has several pairs at the", "have several pairs at their")
+        said = f"{count} of {users.max() + 1} users {have} last time"
     else:
         return []
     return [
@@ -170,7 +172,7 @@ def _say_units(
 ) -> None:
     counts = [f"{here.sum()} in {unit}" for unit, here in units.items() if here.any()]
     if rest := total - sum(int(here.sum()) for here in units.values()):
-        counts.append(f"{rest} others")
+        counts.append(counted(rest, "other"))
     said.append(
         f"{path}: column {listed([name])} has times of several kinds ({', '.join(counts)}); all "
         "were converted, by their size"

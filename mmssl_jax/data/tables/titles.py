@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.tables import files as table_files
 from mmssl_jax.data.tables import id_spelling
@@ -43,7 +44,8 @@ def of_rows(
     said = []
     if several:
         said.append(
-            f"{path}: {several} items have several titles in {column}; the most frequent is taken"
+            f"{path}: {counted(several, 'item has', 'items have')} several titles in {column}; "
+            "the most frequent is taken"
         )
     ids = rows.texts["item"].gather(first["item"])
     return dict(zip(ids, first["title"], strict=True)), said

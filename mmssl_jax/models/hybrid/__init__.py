@@ -8,6 +8,7 @@ How much content counts is chosen on validation: its weights take turns from one
 next, and the best epoch has its own.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
 from mmssl_jax.graphs.training_pairs import max_training_pairs
 from mmssl_jax.models.hybrid import losses, scores
-from mmssl_jax.models.hybrid.inputs import Inputs, make_inputs
+from mmssl_jax.models.hybrid.inputs import Inputs, make_inputs, new_items
 from mmssl_jax.models.hybrid.scores import Held, Representation
 from mmssl_jax.models.hybrid.settings import DEFAULTS, Hybrid
 from mmssl_jax.models.model import Definition, Model, Params
@@ -42,7 +43,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     steps = min(config.train.evaluate_every * steps_per_epoch, 2**31 - 1)
     inputs = make_inputs(config, dataset)
     players = losses.losses_of(config, inputs, dataset.train)
-    if inputs.content is not None:
+    if content := inputs.content is not None:
         _check_turns(config, dataset)
     sizes = {"users": (dataset.num_users, d), "items": (dataset.num_items, d)}
 
@@ -65,7 +66,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         return scores.score(representation, users, most_pairs=most)
 
     shapes = jax.eval_shape(init, jax.random.key(0))
-    return Model(
+    model = Model(
         inputs,
         init,
         players,
@@ -73,11 +74,17 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
         score,
         held=Held(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes), jnp.zeros(())),
         refresh=refresh,
-        scores_cold_items=inputs.content is not None,
+        scores_cold_items=content,
         score_history=scores.score_history,
         similar=scores.similar,
         batches=own.members,
     )
+    return model._replace(with_items=partial(_with_items, model, config)) if content else model
+
+
+def _with_items(model: Model, config: Config, more: Dataset) -> Model:
+    new = new_items(config, model.inputs.content, more)
+    return model._replace(inputs=model.inputs._replace(new=new))
 
 
 def _check_turns(config: Config, dataset: Dataset) -> None:

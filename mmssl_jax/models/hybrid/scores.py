@@ -15,7 +15,7 @@ from mmssl_jax.graphs.training_pairs import (
     pairs_of_history,
     training_pairs_of,
 )
-from mmssl_jax.models.hybrid.inputs import Content, Inputs
+from mmssl_jax.models.hybrid.inputs import Content, Inputs, NewItems
 from mmssl_jax.models.hybrid.losses import graph_layers, product
 from mmssl_jax.models.model import Params
 
@@ -64,12 +64,25 @@ def represent(held: Held, inputs: Inputs, *, config: Config) -> Representation:
     # What a new user takes from an item: its vector in the first parts, in those of the graph what
     # it passes on, which is nothing if it has no training pair.
     passed = jnp.where(inputs.trained[None, :, None], passed, 0.0)
+    if (new := inputs.new) is not None:
+        inherited = jax.lax.map(partial(neighbor_sums, new.inherited), items)
+        items = jnp.concatenate([items, inherited], axis=1)
+        passed = jnp.pad(passed, ((0, 0), (0, inherited.shape[1]), (0, 0)))
     passed = passed.at[: own.members].set((items + mean)[: own.members])
     of_parts = jnp.asarray(weights) / own.members
     users, content = standardised(users, spread, of_parts), inputs.content
     if content is not None:
-        content = content._replace(item_scale=held.content * content.item_scale)
+        content = _weighed(content, new, held.content)
     return Representation(users, items, passed, spread, of_parts, inputs.pairs, content)
+
+
+def _weighed(content: Content, new: NewItems | None, weight: Float[Array, ""]) -> Content:
+    """The content by its weight, and with that of new items."""
+    scale = content.item_scale
+    if new is not None:
+        scale = jnp.pad(scale, (0, len(new.inherited.items)), constant_values=1.0)  # with k = 0
+        content = content._replace(neighbors=new.neighbors)
+    return content._replace(item_scale=weight * scale)
 
 
 def _centred(
