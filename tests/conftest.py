@@ -19,7 +19,7 @@ jax.config.update("jax_debug_key_reuse", True)
 hypothesis.settings.register_profile("any machine", deadline=None)  # of slow ones, too
 hypothesis.settings.load_profile("any machine")
 
-from mmssl_jax.training import compilation_cache  # noqa: E402 (after the hook)
+from mmssl_jax.files import caches  # noqa: E402 (after the hook)
 
 MOST_BYTES = 1 << 30
 
@@ -30,7 +30,7 @@ def _keep_programs() -> None:
     Beside the commands' own cache, without its limit, as holding to that costs more than small
     programs do; what has become too large is begun anew.
     """
-    folder = compilation_cache.own_folder("tests")
+    folder = caches.own_folder("tests")
     if folder is None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     if sum(path.stat().st_size for path in folder.iterdir()) > MOST_BYTES:

@@ -58,7 +58,7 @@ def find(trained: Trained, options: AugmentOptions, warn: Warn) -> Subjects:
 
 def users_of(dataset: Dataset) -> np.ndarray:
     """The users with a training pair, int64: of the others nothing is known."""
-    return np.flatnonzero(np.diff(dataset.train.indptr))
+    return np.flatnonzero(dataset.user_degrees)
 
 
 def histories(dataset: Dataset, users: np.ndarray, most: int) -> Iterator[np.ndarray]:
@@ -79,7 +79,7 @@ def candidates(trained: Trained, users: np.ndarray, count: int) -> np.ndarray:
       InputError: there are too few items.
     """
     dataset, model = trained.dataset, trained.model
-    scored = np.bincount(dataset.train.indices, minlength=dataset.num_items) > 0
+    scored = dataset.item_degrees > 0
     if model.scores_cold_items:
         scored[:] = True
     if count > scored.sum():

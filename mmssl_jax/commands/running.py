@@ -4,11 +4,11 @@ import contextlib
 import io
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 
 from mmssl_jax.errors import InputError, printable
+from mmssl_jax.files import signals
 
 
 def run(command: Callable[[], None]) -> None:
@@ -20,18 +20,16 @@ def run(command: Callable[[], None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a table must not fail for want of a character
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files are closed
     try:
-        command()
-        sys.stdout.flush()
+        with signals.raised():
+            command()
+            sys.stdout.flush()
     except (InputError, KeyboardInterrupt) as error:
         print(last_words(error), file=sys.stderr)
         sys.exit(code_of(error))
     except BrokenPipeError:  # whoever read the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def last_words(error: BaseException) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array, get_index_dtype
+from scipy.sparse import csr_array
 
-from mmssl_jax.data import split_rules
+from mmssl_jax.data import pair_matrix, split_rules
 from mmssl_jax.data.checks import feature_checks, id_checks, split_checks
 from mmssl_jax.data.checks import findings as checks
+from mmssl_jax.data.mapped_pairs import MappedSplit
 from mmssl_jax.data.splits import SPLITS, Pairs
 from mmssl_jax.errors import InputError
 
@@ -20,7 +21,6 @@ from mmssl_jax.errors import InputError
 MAX_COUNT = 50_000_000
 FEW, MAX_RATIO = 1_000_000, 100
 
-_STEP = 1 << 20  # pairs that are hashed at a time
 _NO_PAIRS = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
@@ -37,7 +37,8 @@ class Dataset:
     that a language model says is liked, and one that is not. `synthetic` is true for
     generated data. `warnings` are for the caller to print and to store. With `repeats`, pairs may
     return in a later split, and what a user has trained on is ranked like the rest. `source` is
-    what a config's `data` must say to load it again; it is empty for data in memory alone.
+    what a config's `data` must say to load it again; it is empty for data in memory alone. Of many
+    pairs the matrices, and `mapped_by_item`, the transpose of `train`, are in files.
     """
 
     name: str
@@ -56,6 +57,22 @@ class Dataset:
     user_features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     attributes: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     augmented: np.ndarray | None = None
+    mapped_by_item: csr_array | None = None
+
+    @functools.cached_property
+    def by_item(self) -> csr_array:
+        """The transpose of `train`, [I, U], with sorted indices."""
+        return self.train.T.tocsr() if self.mapped_by_item is None else self.mapped_by_item
+
+    @property
+    def user_degrees(self) -> np.ndarray:
+        """Training pairs of each user, int [U]."""
+        return np.diff(self.train.indptr)
+
+    @functools.cached_property
+    def item_degrees(self) -> np.ndarray:
+        """How many training pairs each item has, int64 [I]."""
+        return pair_matrix.item_degrees(self.train)
 
     @property
     def num_users(self) -> int:
@@ -91,7 +108,7 @@ class Dataset:
     @functools.cached_property
     def split_fingerprints(self) -> dict[str, str]:
         """sha256 of each split's pairs in sorted order, as little-endian int64 [n, 2]."""
-        return {split: _fingerprint(getattr(self, split)) for split in SPLITS}
+        return {split: pair_matrix.fingerprint(getattr(self, split)) for split in SPLITS}
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -117,7 +134,7 @@ def assemble(
     where: Path | str,
     name: str,
     shape: tuple[int, int],
-    pairs: Mapping[str, Pairs],
+    pairs: Mapping[str, Pairs | MappedSplit],
     features: Mapping[str, np.ndarray],
     *,
     user_ids: tuple[str, ...] | None = None,
@@ -146,7 +163,7 @@ def assemble(
     rule = findings.rules.repeats
     if rule == checks.ERROR_OF_REPEATS and repeats:
         rule = checks.KEEP
-    splits = _splits(findings, where, shape, pairs, recorded or {}, rule)
+    splits, by_item = _splits(findings, where, shape, pairs, recorded or {}, rule)
     features, present = _checked_features(findings, where, features, present or {})
     return Dataset(
         name=name,
@@ -159,6 +176,7 @@ def assemble(
         item_titles=item_titles,
         present=present,
         repeats=rule == checks.KEEP,
+        mapped_by_item=by_item,
     )
 
 
@@ -166,11 +184,11 @@ def _splits(
     findings: checks.Findings,
     where: Path | str,
     shape: tuple[int, int],
-    pairs: Mapping[str, Pairs],
+    pairs: Mapping[str, Pairs | MappedSplit],
     recorded: Mapping[str, str],
     repeats: str,
-) -> dict[str, csr_array]:
-    """The matrices of all splits, checked; `repeats` is the rule for pairs that return."""
+) -> tuple[dict[str, csr_array], csr_array | None]:
+    """The matrices, checked by the rule `repeats`, and the transpose of train if it is mapped."""
     splits = {}
     for split in SPLITS:
         splits[split], merged = _matrix(pairs.get(split, _NO_PAIRS), shape)
@@ -179,11 +197,14 @@ def _splits(
             findings.warn("duplicates", message)
     read = {split: splits[split] for split in SPLITS if split in pairs}
     if recorded:
-        actual = {split: _fingerprint(matrix) for split, matrix in read.items()}
+        actual = {split: pair_matrix.fingerprint(matrix) for split, matrix in read.items()}
         split_checks.check_recorded(findings, where, recorded, actual)
-    read = split_rules.settle(findings, where, read, repeats)
-    split_checks.check_splits(findings, where, read, keep=repeats == checks.KEEP)
-    return splits | read
+    settled = split_rules.settle(findings, where, read, repeats)
+    split_checks.check_splits(findings, where, settled, keep=repeats == checks.KEEP)
+    train, by_item = pairs.get("train"), None
+    if isinstance(train, MappedSplit) and settled["train"] is splits["train"]:
+        by_item = pair_matrix.widened(train.by_item, shape[::-1])
+    return splits | settled, by_item
 
 
 def _checked_features(
@@ -221,23 +242,8 @@ def check_counts(
         )
 
 
-def _matrix(pairs: Pairs, shape: tuple[int, int]) -> tuple[csr_array, int]:
-    """The pairs as a canonical matrix of ones, and how many repeats were merged."""
-    users, items = (np.asarray(ids) for ids in pairs)
-    index = get_index_dtype(maxval=max(len(users), *shape))  # int32, unless there are 2^31 pairs
-    ids = (users.astype(index, copy=False), items.astype(index, copy=False))
-    # scipy counts the pairs of each user: no sort of all pairs, and repeats are summed.
-    matrix = coo_array((np.ones(len(items), np.float32), ids), shape=shape).tocsr()
-    matrix.data[:] = 1
-    return matrix, len(items) - matrix.nnz
-
-
-def _fingerprint(matrix: csr_array) -> str:
-    """In steps, as the pairs of a large matrix would be another two of it."""
-    digest = hashlib.sha256()
-    for start in range(0, matrix.nnz, _STEP):
-        items = matrix.indices[start : start + _STEP]
-        places = np.arange(start, start + len(items))
-        users = np.searchsorted(matrix.indptr, places, side="right") - 1
-        digest.update(np.stack([users, items], axis=1).astype("<i8").tobytes())
-    return digest.hexdigest()
+def _matrix(pairs: Pairs | MappedSplit, shape: tuple[int, int]) -> tuple[csr_array, int]:
+    """The matrix of ones, and how many repeats were merged."""
+    if isinstance(pairs, MappedSplit):
+        return pair_matrix.widened(pairs.matrix, shape), pairs.pairs - pairs.matrix.nnz
+    return pair_matrix.made(pairs, shape)

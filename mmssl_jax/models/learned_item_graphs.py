@@ -68,7 +68,9 @@ def make_inputs(config: Config, dataset: Dataset) -> Inputs:
         )
     order = jnp.asarray(dataset.tie_order, jnp.int32)
     raw = {name: raw_neighbors(jnp.asarray(x), k, order) for name, x in dataset.features.items()}
-    return Inputs(interaction_graph.row_stochastic_joint_graph(dataset.train), raw, order)
+    return Inputs(
+        interaction_graph.row_stochastic_joint_graph(dataset.train, dataset.by_item), raw, order
+    )
 
 
 @partial(jax.jit, static_argnames="k")

@@ -43,8 +43,8 @@ def around(
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """LightGCN over the symmetrically normalised graph of the paper, without self loops."""
     del steps_per_epoch
-    graph = interaction_graph.symmetric_joint_graph(dataset.train)
-    degrees = np.bincount(dataset.train.indices, minlength=dataset.num_items)
+    graph = interaction_graph.symmetric_joint_graph(dataset.train, dataset.by_item)
+    degrees = dataset.item_degrees
     roots = jnp.asarray(np.sqrt(np.maximum(degrees, 1)), jnp.float32)
 
     def score_history(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
@@ -37,6 +38,14 @@ def collect_nothing(
     """The `collect` of a model that keeps nothing of its batches."""
     del params, inputs, batch, keys
     return held
+
+
+def to_place(arrays: Any) -> Any:
+    """A pytree of numpy arrays on the device; of several processes as it is, for each its share.
+
+    `Session.inputs` then places it.
+    """
+    return arrays if jax.process_count() > 1 else jax.tree.map(jnp.asarray, arrays)
 
 
 def dot_scores(embeddings: tuple[Array, Array], users: Int[Array, "block"]) -> Array:

@@ -90,7 +90,7 @@ concatenate = partial(jnp.concatenate, axis=1)
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """NGCF alone: its layers are concatenated. As a backbone they are averaged."""
     del steps_per_epoch
-    graph = interaction_graph.row_stochastic_joint_graph(dataset.train)
+    graph = interaction_graph.row_stochastic_joint_graph(dataset.train, dataset.by_item)
     return cf.build(config, dataset, BACKBONE, graph, concatenate, around)
 
 

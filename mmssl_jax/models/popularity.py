@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmssl_jax.config import Config
@@ -35,7 +34,7 @@ def schedule(config: Config) -> dict[str, Any]:
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
     """Every item's score is its number of training pairs."""
     del config, steps_per_epoch
-    counts = np.bincount(dataset.train.indices, minlength=dataset.num_items)
+    counts = dataset.item_degrees
 
     def embed(params: Params, inputs: Float[Array, "items"], held: Any) -> Float[Array, "items"]:
         del params, held

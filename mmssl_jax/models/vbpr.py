@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.models import cf, losses, missing
-from mmssl_jax.models.model import Batch, Definition, Model, Params, Terms
+from mmssl_jax.models.model import Batch, Definition, Model, Params, Terms, to_place
 
 # The authors divide their features by a constant; see also `scaled`.
 DEFAULTS = cf.DEFAULTS | {"model.layers": 0, "data.standardize": True}
@@ -128,8 +128,7 @@ def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:
 
 def inputs_of(config: Config, dataset: Dataset) -> Inputs:
     """The inputs of a data set that is `scaled`."""
-    features = {name: jnp.asarray(array) for name, array in dataset.features.items()}
-    return Inputs(features, missing.present(config, dataset))
+    return Inputs(to_place(dict(dataset.features)), missing.present(config, dataset))
 
 
 def with_items(model: Model, config: Config, dataset: Dataset, more: Dataset) -> Model:

@@ -22,7 +22,7 @@ def candidates(dataset: Dataset, evaluation: Evaluation) -> np.ndarray | None:
     """bool [items]: which are ranked; None where all are."""
     if evaluation.candidates != COLD:
         return None
-    cold: np.ndarray = np.bincount(dataset.train.indices, minlength=dataset.num_items) == 0
+    cold: np.ndarray = dataset.item_degrees == 0
     return cold
 
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 
+from mmssl_jax.data import pair_matrix
+
 
 class Fallback(NamedTuple):
     """Scores that stand in for a model's where a user has no training pair."""
@@ -21,7 +23,7 @@ def fallback(train: scipy.sparse.csr_array) -> Fallback:
     """The fallback of a training matrix [users, items]."""
     return Fallback(
         trained=np.diff(train.indptr) > 0,
-        scores=np.bincount(train.indices, minlength=train.shape[1]).astype(np.float32),
+        scores=pair_matrix.item_degrees(train).astype(np.float32),
     )
 
 

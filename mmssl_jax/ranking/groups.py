@@ -46,11 +46,7 @@ def scores_of(rankings: Mapping[str, Ranking], dataset: Dataset) -> dict[str, An
     how many users that mean is over. 'training_pairs/...': the fewest and the most training pairs
     of the group's members. A mean over nobody, and a range of no members, is None.
     """
-    train = dataset.train
-    counts = {
-        "users": np.diff(train.indptr),
-        "items": np.bincount(train.indices, minlength=dataset.num_items),
-    }
+    counts = {"users": dataset.user_degrees, "items": dataset.item_degrees}
     groups = {kind: members(of_kind) for kind, of_kind in counts.items()}
     scores: dict[str, Any] = {}
     for kind, of_kind in counts.items():

@@ -27,7 +27,7 @@ def table(
     are to be found; and every metric at every cutoff, such as recall@20.
     """
     user_ids, _ = ranked_lists.user_and_item_ids(dataset)
-    pairs = np.diff(dataset.train.indptr)
+    pairs = dataset.user_degrees
     inside = groups.members(pairs)
     of_user = {
         "quartile": _names(groups.QUARTILES, inside, len(pairs)),

@@ -80,7 +80,7 @@ def _concentration(runs: Sequence[Measured], dataset: Dataset) -> Row:
     names, reference = [run.name for run in runs], TRAINING
     while reference in names:  # a run may be called so
         reference += " of the data"
-    popularity = np.bincount(dataset.train.indices, minlength=dataset.num_items)
+    popularity = dataset.item_degrees
     curves = [run.spread.curve for run in runs]
     points = [
         {"run": name, "items": _short(x), "places": _short(y)}
@@ -156,7 +156,7 @@ def _bounds(bounds: Sequence[int] | None) -> str:
 
 def _map(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> Row:
     """The chart of items in two dimensions, and what is to be said of it."""
-    popularity = np.bincount(dataset.train.indices, minlength=dataset.num_items)
+    popularity = dataset.item_degrees
     categories = looks.categories()
     if categories is None:
         inside = groups.members(popularity)

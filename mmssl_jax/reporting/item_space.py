@@ -70,7 +70,7 @@ def of(model: Model, representation: Any, dataset: Dataset) -> ItemSpace:
         vectors, made_of = np.asarray(representation[1], np.float32), EMBEDDINGS
     else:
         vectors, made_of = _by_scores(model, representation, dataset), SCORES
-    known = np.bincount(dataset.train.indices, minlength=dataset.num_items) > 0
+    known = dataset.item_degrees > 0
     if model.scores_cold_items:
         known = np.ones_like(known)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

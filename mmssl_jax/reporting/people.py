@@ -18,7 +18,7 @@ NEIGHBOURS = 6
 
 def users(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> list[dict[str, Any]]:
     """Some users with test pairs, from those of the fewest training pairs to those of the most."""
-    degrees = np.diff(dataset.train.indptr)
+    degrees = dataset.user_degrees
     able = np.intersect1d(runs[0].users, runs[0].listed)
     able = able[degrees[able] > 0] if (degrees[able] > 0).any() else able
     chosen = _spaced(able, degrees[able], USERS)
@@ -48,7 +48,7 @@ def _list(run: Measured, user: int, dataset: Dataset, looks: Looks) -> dict[str,
 
 def items(runs: Sequence[Measured], dataset: Dataset, looks: Looks) -> list[dict[str, Any]]:
     """Some items, from the rarest to the most popular, with those nearest to them in each run."""
-    popularity = np.bincount(dataset.train.indices, minlength=dataset.num_items)
+    popularity = dataset.item_degrees
     able = np.flatnonzero(popularity)
     chosen = _spaced(able, popularity[able], ITEMS)
     nearest = [run.space.neighbours(chosen, NEIGHBOURS) for run in runs]

@@ -33,7 +33,7 @@ class Spread(NamedTuple):
 
 def spread(lists: RankedLists, dataset: Dataset) -> Spread:
     """How these lists spread over the items of the data set."""
-    popularity = np.bincount(dataset.train.indices, minlength=dataset.num_items)
+    popularity = dataset.item_degrees
     coverage = {}
     for cutoff in CUTOFFS:
         places = lists.items[:, :cutoff]

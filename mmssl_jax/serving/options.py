@@ -44,9 +44,8 @@ def attributes_of(dataset: Dataset, new_items: Path | None = None) -> pl.DataFra
     Raises:
       InputError: the table of items beside the data cannot be read.
     """
-    counts = np.bincount(dataset.train.indices, minlength=dataset.num_items)
     found = item_attributes.of(dataset, new_items)
-    return found.with_columns(pl.Series("training_pairs", counts))
+    return found.with_columns(pl.Series("training_pairs", dataset.item_degrees))
 
 
 def allowed_items(
@@ -85,7 +84,7 @@ def scored_items(
     Items without a training pair have no score but that of chance, unless the model is `able` to
     score them by their features.
     """
-    trained = np.bincount(dataset.train.indices, minlength=dataset.num_items) > 0
+    trained = dataset.item_degrees > 0
     if able or trained.all():
         return allowed, 0
     if allowed is None:

@@ -3,13 +3,12 @@
 import contextlib
 import hashlib
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 
 from mmssl_jax.errors import InputError
-from mmssl_jax.training import compilation_cache
+from mmssl_jax.files import caches
 
 KINDS = ("exact", "hnsw")
 _MANY = 100_000  # items
@@ -75,7 +74,7 @@ def _hnsw(vectors: np.ndarray) -> Any:
 def _kept(vectors: np.ndarray) -> Any:
     """The HNSW index of these vectors from the cache, or made and put there."""
     faiss = library()
-    folder = compilation_cache.own_folder("indices")
+    folder = caches.own_folder("indices")
     if folder is None:
         return _hnsw(vectors)
     about = (faiss.__version__, vectors.shape, _NEIGHBORS, _CONSTRUCTION)
@@ -92,17 +91,10 @@ def _kept(vectors: np.ndarray) -> Any:
     with contextlib.suppress(RuntimeError, OSError):  # the disk is full, say
         faiss.write_index(index, os.fspath(partial))
         os.replace(partial, path)
-    _tidy(folder, partial)
-    return index
-
-
-def _tidy(folder: pathlib.Path, partial: pathlib.Path) -> None:
-    """Leaves the indices that were used last."""
     with contextlib.suppress(OSError):
         partial.unlink(missing_ok=True)
-        indices = sorted(folder.glob("*.faiss"), key=lambda path: path.stat().st_mtime)
-        for path in indices[:-_KEPT]:
-            path.unlink()
+    caches.keep_last(folder, "*.faiss", _KEPT)
+    return index
 
 
 def library() -> Any:

@@ -1,13 +1,12 @@
 """Where compiled programs are kept between runs: jax's cache, in the user's folder for caches."""
 
 import os
-import pathlib
-import sys
-import tempfile
 import warnings
 from typing import Any
 
 import jax
+
+from mmssl_jax.files import caches
 
 _SETTINGS = {
     "jax_compilation_cache_max_size": 256 << 20,  # bytes; the programs used longest ago go first
@@ -27,7 +26,7 @@ def use() -> str | None:
         return None
     if given := settings.jax_compilation_cache_dir:
         return str(given)
-    folder = own_folder("compiled")
+    folder = caches.own_folder("compiled")
     if folder is None:
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -37,28 +36,3 @@ def use() -> str | None:
     ignored = "Error (reading|writing) persistent compilation cache"  # cut short by a kill, say
     warnings.filterwarnings("ignore", ignored, UserWarning)
     return str(folder)
-
-
-def own_folder(name: str) -> pathlib.Path | None:
-    """Our folder in the user's cache, created if needed; None if it cannot be used.
-
-    Cached programs are executed, so a folder owned by somebody else is not used.
-    """
-    try:
-        folder = _caches() / "mmssl_jax" / name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-        own = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
-    except (OSError, RuntimeError, ValueError):  # it cannot be written; no home; no path
-        return None
-    return folder if own else None
-
-
-def _caches() -> pathlib.Path:
-    """The user's folder for what can be made anew, by the system's custom."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(given):  # the standard: others are to be ignored
-        return pathlib.Path(given)
-    if sys.platform == "win32":
-        return pathlib.Path(os.environ.get("LOCALAPPDATA") or "~/AppData/Local").expanduser()
-    return pathlib.Path("~/Library/Caches" if sys.platform == "darwin" else "~/.cache").expanduser()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from mmssl_jax.data import dataset, splits
+from mmssl_jax.data import pair_matrix, splits
 from mmssl_jax.data.importing import imports
 from mmssl_jax.data.importing.options import ImportOptions
 from mmssl_jax.data.tables import coded
@@ -21,7 +21,7 @@ def in_parts(patch, size=50):
     patch.setattr(splits, "_BLOCK", size)
     patch.setattr(table_pairs, "_BLOCK", size)
     patch.setattr(table_pairs, "_SAMPLE", 3)
-    patch.setattr(dataset, "_STEP", size)
+    patch.setattr(pair_matrix, "_STEP", size)
 
 
 def rows(seed, count=1000, users=40, items=15, moments=9):
@@ -88,15 +88,15 @@ def test_a_fingerprint_in_parts(monkeypatch):
     wanted = hashlib.sha256(np.stack([users, items], axis=1).astype("<i8").tobytes()).hexdigest()
     for size in (10**6, 50):
         in_parts(monkeypatch, size)
-        assert dataset._fingerprint(matrix) == wanted
+        assert pair_matrix.fingerprint(matrix) == wanted
     empty = csr_array((3, 4), dtype=np.float32)
-    assert dataset._fingerprint(empty) == hashlib.sha256(b"").hexdigest()
+    assert pair_matrix.fingerprint(empty) == hashlib.sha256(b"").hexdigest()
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.int64])
 def test_a_matrix_of_pairs_in_any_order(kind):
     users, items, _ = (ids.astype(kind) for ids in rows(4))
-    matrix, merged = dataset._matrix((users, items), (45, 20))
+    matrix, merged = pair_matrix.made((users, items), (45, 20))
     keys = sorted(set((users.astype(int) * 20 + items).tolist()))
     assert matrix.shape == (45, 20)
     assert (matrix.has_canonical_format, matrix.dtype) == (True, np.float32)

@@ -1,8 +1,9 @@
 """The canonical folder with its pairs in Parquet: this project's own, and those of engines."""
 
 import dataclasses
+import errno
 import json
-from functools import partial
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,14 @@ import polars as pl
 import pytest
 
 from mmssl_jax.commands import main
-from mmssl_jax.data import load, loading
+from mmssl_jax.data import load, loading, mapped_pairs
 from mmssl_jax.data.checks import doctor
 from mmssl_jax.data.dataset import SPLITS
 from mmssl_jax.data.importing import imports
 from mmssl_jax.data.importing.options import ImportOptions
-from mmssl_jax.data.layouts import canonical
-from mmssl_jax.data.pair_parts import open_parts
+from mmssl_jax.data.layouts import canonical, splits_parquet
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import caches
 
 USERS, ITEMS = 30, 20
 
@@ -135,24 +136,70 @@ def test_every_form_gives_the_same_data_set(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_range_and_the_degrees_without_the_rest(form):
+@pytest.mark.parametrize("step", [7, 10**6])
+def test_mapped_pairs_are_the_same(form, step, monkeypatch, tmp_path):
+    """And made once; a file that is damaged, or parts that are other ones, are made anew."""
     made(form)
-    data, parts = load("p", "none"), open_parts(Path("p"))
-    assert (parts.num_users, parts.num_items) == (data.num_users, data.num_items)
-    for split in SPLITS:
-        matrix = getattr(data, split)
-        assert parts.count(split) == len(PAIRS[split])
-        rows, columns = matrix[5:12].nonzero()
-        users, items = parts.of_users(split, 5, 12)
-        np.testing.assert_array_equal(users, rows + 5)
-        np.testing.assert_array_equal(items, columns)
-        columns, rows = matrix.T.tocsr()[7:9].nonzero()
-        users, items = parts.of_items(split, 7, 9)
-        np.testing.assert_array_equal(users, rows)
-        np.testing.assert_array_equal(items, columns + 7)
-        assert len(parts.of_users(split, 3, 3)[0]) == 0
-        for degrees, column in zip(parts.degrees(split), PAIRS[split].T, strict=True):
-            np.testing.assert_array_equal(degrees, np.bincount(column, minlength=len(degrees)))
+    held = load("p", "none")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(mapped_pairs, "MAPPED_FROM", 1)
+    monkeypatch.setattr(mapped_pairs, "_STEP", step)
+    monkeypatch.setattr(splits_parquet, "_ROWS", step * 3)
+    first, again = load("p", "none"), load("p", "none")
+    (kept,) = (path for path in (tmp_path / "cache/mmssl_jax/pairs").iterdir() if path.is_dir())
+    written = kept.stat().st_ino
+    for mapped in (first, again):
+        same(held, mapped)
+        assert mapped.fingerprint == held.fingerprint
+        assert mapped.mapped_by_item is not None
+        assert (mapped.by_item != held.train.T.tocsr()).nnz == 0
+        assert mapped.by_item.has_canonical_format
+        np.testing.assert_array_equal(mapped.item_degrees, held.item_degrees)
+        with pytest.raises(ValueError, match="read-only"):
+            mapped.train.indices[0] = 1
+    with open(kept / "train.npy", "r+b") as file:
+        file.seek(-2, 2)
+        file.write(b"\7")
+    same(held, load("p", "none"))
+    assert kept.stat().st_ino != written
+    part = next(
+        path for path in sorted(Path("p").rglob("*.parquet")) if len(pl.read_parquet(path)) > 5
+    )
+    pl.read_parquet(part)[5:].write_parquet(part)
+    other = load("p", "none")
+    assert other.fingerprint != held.fingerprint
+    monkeypatch.setattr(mapped_pairs, "MAPPED_FROM", 10**9)
+    same(other, load("p", "none"))
+
+
+def test_without_a_cache_pairs_are_held(monkeypatch):
+    made(flat)
+    monkeypatch.setattr(mapped_pairs, "MAPPED_FROM", 1)
+    monkeypatch.setattr(caches, "own_folder", lambda name: None)
+    assert load("p", "none").mapped_by_item is None
+
+
+def test_a_full_disk_under_the_mapped_pairs(monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    made(flat)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(mapped_pairs, "MAPPED_FROM", 1)
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(InputError, match=r"GB \(No space left on device\); set XDG_CACHE_HOME"):
+        load("p", "none")
+    assert not [path for path in (tmp_path / "cache/mmssl_jax/pairs").iterdir() if path.is_dir()]
+
+
+def test_pairs_that_move_after_they_were_mapped(monkeypatch, tmp_path):
+    """Where pairs of validation return in train, train is made anew, in memory."""
+    made(flat)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(mapped_pairs, "MAPPED_FROM", 1)
+    final = load("p", "none", final=True)
+    assert final.mapped_by_item is None
+    assert (final.by_item != final.train.T.tocsr()).nnz == 0
 
 
 def test_many_pairs_are_written_as_parquet_and_few_as_json(monkeypatch):
@@ -308,9 +355,8 @@ def test_more_users_than_the_pairs_can_account_for():
     Path("s").mkdir()
     for split in SPLITS:
         frame([[40_000_000, 1]]).write_parquet(f"s/{split}.parquet")
-    for read in (partial(load, "s", "none"), partial(open_parts, Path("s"))):
-        with pytest.raises(InputError, match="more than 3 pairs"):
-            read()
+    with pytest.raises(InputError, match="more than 3 pairs"):
+        load("s", "none")
 
 
 def test_pairs_that_claim_to_be_very_many():
@@ -319,12 +365,6 @@ def test_pairs_that_claim_to_be_very_many():
     many.write_parquet("p/train.parquet", row_group_size=1 << 22)
     with pytest.raises(InputError, match=r"train.parquet: claims 4194304 rows in \d+ bytes"):
         load("p", "none")
-
-
-def test_nothing_to_open():
-    for folder in (Path("none"), as_json("j")):
-        with pytest.raises(InputError, match="has no pairs in Parquet"):
-            open_parts(folder)
 
 
 def test_bytes_that_were_changed_are_read_or_refused():

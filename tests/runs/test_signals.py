@@ -1,7 +1,9 @@
 """What must not be cut in two: a signal waits for its end."""
 
+import gc
 import signal
 import threading
+import time
 
 import pytest
 
@@ -54,3 +56,54 @@ def test_other_threads_are_left_alone():
     thread.start()
     thread.join()
     assert results == [signal.getsignal(signal.SIGINT)]
+
+
+class _Ended:
+    """Sends the signal from where Python only reports what is raised."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __del__(self):
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+@pytest.mark.parametrize("where", ["del", "collector", "plain"])
+def test_a_signal_is_never_swallowed(number, error, where):
+    def callback(phase, _):
+        if phase == "start":
+            signal.raise_signal(number)
+
+    def send():
+        with signals.raised():
+            if where == "del":
+                _Ended(number)
+            elif where == "collector":
+                gc.callbacks.append(callback)
+                gc.collect()
+                gc.callbacks.remove(callback)
+            else:
+                signal.raise_signal(number)
+            time.sleep(5)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    began = time.monotonic()
+    try:
+        with pytest.raises(error):
+            send()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - began < 3
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with signals.raised():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)

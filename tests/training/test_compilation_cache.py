@@ -87,9 +87,9 @@ def test_without_a_folder_it_is_off_and_nothing_is_said(tmp_path, kind):
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners of files")
 def test_somebody_elses_folder_is_not_used(tmp_path, monkeypatch):
-    from mmssl_jax.training import compilation_cache
+    from mmssl_jax.files import caches
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert compilation_cache.own_folder("compiled") == tmp_path / "mmssl_jax" / "compiled"
+    assert caches.own_folder("compiled") == tmp_path / "mmssl_jax" / "compiled"
     monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
-    assert compilation_cache.own_folder("compiled") is None
+    assert caches.own_folder("compiled") is None

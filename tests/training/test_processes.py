@@ -78,7 +78,7 @@ def figures(folder: Path) -> dict[str, list[float]]:
 def alone(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     for name in MODELS:
-        process_driver.train(name, folder)
+        process_driver.train(name, folder, process_driver.data())
     return folder
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from mmssl_jax.data import pair_matrix
 from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.errors import InputError
@@ -24,7 +25,7 @@ def unscored(train: csr_array, truths: Mapping[str, csr_array], able: bool) -> d
       truths: split -> the pairs that are looked at.
       able: whether the model scores cold items: then there are none.
     """
-    cold = np.bincount(train.indices, minlength=train.shape[1]) == 0
+    cold = pair_matrix.item_degrees(train) == 0
     found = {}
     for split, truth in truths.items():
         count = 0 if able else int(np.count_nonzero(cold[truth.indices]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmssl_jax.data import loading
+from mmssl_jax.data import loading, pair_matrix
 from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
@@ -56,7 +56,7 @@ def facts(dataset: Dataset) -> dict[str, Any]:
         splits[split] = {
             "pairs": matrix.nnz,
             "users": int(np.count_nonzero(np.diff(matrix.indptr))),
-            "items": int(np.count_nonzero(np.bincount(matrix.indices))),
+            "items": int(np.count_nonzero(pair_matrix.item_degrees(matrix))),
             "sha256": dataset.split_fingerprints[split],
         }
     return {

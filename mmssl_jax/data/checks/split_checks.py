@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
+from mmssl_jax.data import pair_matrix
 from mmssl_jax.data.checks.findings import (
     ANOTHER_VAL,
     FEW_PAIRS,
@@ -15,6 +16,8 @@ from mmssl_jax.data.checks.findings import (
     Findings,
 )
 from mmssl_jax.data.checks.wording import counted, worded
+
+_AT_A_TIME = 1 << 24  # pairs
 
 
 def check_splits(
@@ -88,8 +91,11 @@ def _refuse_shared(
 
 
 def shared_pairs(splits: Mapping[str, csr_array], one: str, other: str) -> csr_array:
-    """The pairs [U, I] that are in both."""
-    return splits[one].multiply(splits[other]).tocsr()
+    """The pairs [U, I] that are in both, looked for in some users at a time."""
+    first, second = splits[one], splits[other]
+    blocks = pair_matrix.row_blocks(first.indptr, _AT_A_TIME)
+    shared = [first[start:end].multiply(second[start:end]) for start, end in blocks]
+    return vstack(shared, format="csr") if shared else csr_array(first.shape, dtype=first.dtype)
 
 
 def val_is_test(splits: Mapping[str, csr_array]) -> bool:
@@ -128,5 +134,5 @@ def _check_unused(findings: Findings, where: Path | str, splits: Mapping[str, cs
 def _degrees(matrix: csr_array) -> dict[str, np.ndarray]:
     return {
         "users": np.diff(matrix.indptr),
-        "items": np.bincount(matrix.indices, minlength=matrix.shape[1]),
+        "items": pair_matrix.item_degrees(matrix),
     }

@@ -28,7 +28,8 @@ from mmssl_jax.data.features import side
 from mmssl_jax.data.layouts import attributes, id_tables
 from mmssl_jax.data.layouts.counts import Counts
 from mmssl_jax.data.layouts.splits_json import Split, read_json_object, read_splits, write_split
-from mmssl_jax.data.splits import SPLITS
+from mmssl_jax.data.mapped_pairs import MappedSplit
+from mmssl_jax.data.splits import SPLITS, Pairs
 from mmssl_jax.errors import InputError
 from mmssl_jax.files.new_folder import new_folder
 
@@ -53,7 +54,7 @@ def read(folder: Path, modalities: str, findings: Findings) -> Dataset:
 
 
 def read_with(
-    read_pairs: Callable[[Path, Findings], dict[str, Split]],
+    read_pairs: Callable[[Path, Findings], Mapping[str, Split | MappedSplit]],
     folder: Path,
     modalities: str,
     findings: Findings,
@@ -81,7 +82,7 @@ def read_with(
         folder,
         about.get("name", folder.resolve().name),
         shape,
-        {split: (part.users, part.items) for split, part in splits.items()},
+        {split: _pairs(part) for split, part in splits.items()},
         values,
         user_ids=id_tables.column(users, 1),
         item_ids=id_tables.column(items, 1),
@@ -199,7 +200,13 @@ def read_about(path: Path) -> dict[str, Any]:
     return {key: content[key] for key in _ABOUT_TYPES if key in content}
 
 
-def _check_train_mat(path: Path, train: Split | None, counts: Counts, findings: Findings) -> None:
+def _pairs(part: Split | MappedSplit) -> Pairs | MappedSplit:
+    return part if isinstance(part, MappedSplit) else (part.users, part.items)
+
+
+def _check_train_mat(
+    path: Path, train: Split | MappedSplit | None, counts: Counts, findings: Findings
+) -> None:
     """Compares the matrix that public folders hold beside train.json, which is what is read."""
     if not path.is_file():
         return
@@ -209,7 +216,7 @@ def _check_train_mat(path: Path, train: Split | None, counts: Counts, findings: 
         findings.warn("train_mat", f"{error} (not compared with train.json)")
         return
     counts.add(_TRAIN_MAT, *matrix.shape)
-    if train is not None:
+    if isinstance(train, Split):
         width = max(matrix.shape[1], train.num_items)
         ours = np.unique(train.users.astype(np.int64) * width + train.items)
         theirs = np.unique((matrix.users * width + matrix.items)[matrix.values > 0])

@@ -7,19 +7,20 @@ from mmssl_jax.data.arrays import npy
 from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.data.dataset import check_counts
 from mmssl_jax.data.layouts.splits_json import Split
+from mmssl_jax.data.mapped_pairs import MappedSplit
 from mmssl_jax.errors import InputError
 
 
 class Counts:
     """What each file of a folder says of the number of users and items, by the file's name."""
 
-    def __init__(self, where: Path, splits: Iterable[Split]):
+    def __init__(self, where: Path, splits: Iterable[Split | MappedSplit]):
         splits = list(splits)
         self.where = where
         self.users: dict[str, int] = {}
         self.items: dict[str, int] = {}
         self.widths: dict[str, int] = {}
-        self.evidence = sum(len(part.users) for part in splits)  # as `check_counts` wants it
+        self.evidence = sum(part.pairs for part in splits)  # as `check_counts` wants it
         if splits:
             users = max(part.num_users for part in splits)
             self.add("the splits", users, max(part.num_items for part in splits))

@@ -62,6 +62,7 @@ def behind(dataset: Dataset, folder: Path) -> Dataset:
         present=_masks((dataset.present, present), known),
         item_ids=(*own, *ids),
         item_titles=titles,
+        mapped_by_item=None,
     )
 
 

@@ -28,6 +28,11 @@ class Split(NamedTuple):
     num_users: int
     num_items: int
 
+    @property
+    def pairs(self) -> int:
+        """How many there are, with those that repeat."""
+        return len(self.users)
+
 
 def read_json_object(path: Path) -> dict[str, Any]:
     """The JSON object in `path`; raises InputError for broken JSON and repeated keys."""

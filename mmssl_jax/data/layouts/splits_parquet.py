@@ -9,11 +9,13 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
+from mmssl_jax.data import mapped_pairs
 from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.data.checks.wording import reason_of
 from mmssl_jax.data.layouts import parquet_parts
 from mmssl_jax.data.layouts.parquet_parts import Part
 from mmssl_jax.data.layouts.splits_json import MAX_ID, Split
+from mmssl_jax.data.mapped_pairs import MappedSplit
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import parquet_trial
 from mmssl_jax.data.tables.column_names import listed
@@ -23,6 +25,7 @@ from mmssl_jax.errors import InputError
 
 IDS = USER, ITEM = "user", "item"
 _SPLIT = "split"
+_ROWS = 1 << 24  # that are read at a time
 _ROW_GROUP = 1 << 20  # pairs: what is skipped where a range of users is read
 _TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
@@ -42,22 +45,26 @@ class Examined(NamedTuple):
     extents: dict[str, Extent]
 
 
-def read_splits(folder: Path, findings: Findings) -> dict[str, Split]:
+def read_splits(folder: Path, findings: Findings) -> dict[str, Split | MappedSplit]:
     """The splits of a folder; `findings` may collect what is wrong with a part.
 
     A split is left out where a part that may have pairs of it cannot be read, or there is none.
+    Many pairs are mapped from the user's cache.
     """
     parts = findings.attempt("split", parquet_parts.find, folder) or []
     parquet_parts.warn_of_others(folder, parts, findings)
     examined = examine_all(parts, findings)
     good = {each.part for each in examined}
-    splits: dict[str, Split] = {}
-    for split in SPLITS:
-        own = [part for part in parts if part.split in (split, None)]
-        if own and good.issuperset(own):
-            read = findings.attempt("split", _read, examined, split)
-            splits |= {split: read} if read else {}
-    return splits
+    readable = [
+        split
+        for split in SPLITS
+        if (own := [part for part in parts if part.split in (split, None)]) and good.issuperset(own)
+    ]
+    pairs = sum(extent.pairs for each in examined for extent in each.extents.values())
+    if pairs >= mapped_pairs.MAPPED_FROM and (mapped := _mapped(examined, readable)):
+        return mapped
+    read = {split: findings.attempt("split", _read, examined, split) for split in readable}
+    return {split: pairs for split, pairs in read.items() if pairs}
 
 
 def examine_all(parts: list[Part], findings: Findings) -> list[Examined]:
@@ -104,16 +111,6 @@ def examine(path: Path, split: str | None) -> dict[str, Extent]:
     return extents
 
 
-def rows_of(part: Part, split: str) -> pl.LazyFrame:
-    """The pairs of a split in a part, as int32 columns user and item."""
-    table = pl.scan_parquet(part.path, glob=False, hive_partitioning=False)
-    if part.split is None:
-        words = [word for word, meant in SPLIT_OF.items() if meant == split]
-        word = pl.col(_SPLIT).cast(pl.String).str.strip_chars().str.to_lowercase()
-        table = table.filter(word.is_in(words))
-    return table.select(pl.col(column).cast(pl.Int32) for column in IDS)
-
-
 def write_split(path: Path, matrix: csr_array) -> None:
     """Writes the pairs of a [U, I] matrix, sorted by user and then item."""
     users = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
@@ -123,25 +120,74 @@ def write_split(path: Path, matrix: csr_array) -> None:
 
 def _read(examined: list[Examined], split: str) -> Split:
     """The pairs of the parts, one part after the other."""
+    source = _source(examined, split)
+    ids = np.empty((2, source.pairs), np.int32)
+    start = 0
+    for chunk in source.chunks():
+        ids[:, start : start + len(chunk[0])] = chunk
+        start += len(chunk[0])
+    return Split(ids[0], ids[1], source.num_users, source.num_items)
+
+
+def _mapped(examined: list[Examined], readable: list[str]) -> dict[str, Split | MappedSplit] | None:
+    """The splits as `mapped_pairs` has them; None where there is no cache."""
+    files = [each.part for each in examined]
+    about = [(path.resolve(), split, path.stat()) for path, split in files]
+    key = [(str(path), split, stat.st_size, stat.st_mtime_ns) for path, split, stat in about]
+    sources = {split: _source(examined, split) for split in readable}
+    return mapped_pairs.splits(key, sources)  # type: ignore[return-value]
+
+
+def _source(examined: list[Examined], split: str) -> mapped_pairs.Source:
+    """The pairs of a split, part after part, and how many there are."""
     extents = [
         (each.part, each.extents[split])
         for each in examined
         if split in each.extents and each.extents[split].pairs
     ]
-    total = sum(extent.pairs for _, extent in extents)
-    ids = {column: np.empty(total, np.int32) for column in IDS}
-    start = 0
-    for part, extent in extents:
-        with _refusing(part.path), without_stderr():
-            frame = rows_of(part, split).collect(engine="streaming")
-            found = (len(frame), *(frame[column].max() for column in IDS))
-            if found != extent or frame.select(pl.min_horizontal(pl.all().min())).item() < 0:
-                raise InputError(f"{part.path}: was changed while it was read; read it again")
-            for column in IDS:
-                ids[column][start : start + len(frame)] = frame[column].to_numpy()
-        start += extent.pairs
+
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for part, extent in extents:
+            yield from _chunks(part, split, extent)
+
     largest = (max((extent[place] for _, extent in extents), default=-1) for place in (1, 2))
-    return Split(ids[USER], ids[ITEM], *(most + 1 for most in largest))
+    total = sum(extent.pairs for _, extent in extents)
+    return mapped_pairs.Source(chunks, total, *(most + 1 for most in largest))
+
+
+def _chunks(part: Part, split: str, extent: Extent) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The users and items of a part, int32, some million at a time.
+
+    Raises InputError where they are not what `examine` found.
+    """
+    changed = InputError(f"{part.path}: was changed while it was read; read it again")
+    seen = Extent(0, -1, -1)
+    with _refusing(part.path), without_stderr():
+        table = pl.scan_parquet(part.path, glob=False, hive_partitioning=False)
+        for start in range(0, table.select(pl.len()).collect().item(), _ROWS):
+            chosen = _of_split(table.slice(start, _ROWS), part, split)
+            frame = chosen.collect(engine="streaming")
+            if not len(frame):
+                continue
+            users, items = (frame[column].to_numpy() for column in IDS)
+            if min(users.min(), items.min()) < 0:
+                raise changed
+            largest = max(seen.user, int(users.max())), max(seen.item, int(items.max()))
+            seen = Extent(seen.pairs + len(users), *largest)
+            if seen.pairs > extent.pairs:
+                break
+            yield users, items
+    if seen != extent:
+        raise changed
+
+
+def _of_split(table: pl.LazyFrame, part: Part, split: str) -> pl.LazyFrame:
+    """The rows of a split, as int32 columns user and item."""
+    if part.split is None:
+        words = [word for word, meant in SPLIT_OF.items() if meant == split]
+        word = pl.col(_SPLIT).cast(pl.String).str.strip_chars().str.to_lowercase()
+        table = table.filter(word.is_in(words))
+    return table.select(pl.col(column).cast(pl.Int32) for column in IDS)
 
 
 def _check_columns(path: Path, schema: Mapping[str, Any], split: str | None) -> None:

@@ -70,12 +70,13 @@ def make_inputs(config: Config, dataset: Dataset) -> Inputs:
     own, train = config.hybrid, dataset.train
     degrees = np.diff(train.indptr)
     share = np.maximum(degrees, 1) ** -own.user_exponent
-    item_degrees = np.bincount(train.indices, minlength=dataset.num_items)
+    item_degrees = dataset.item_degrees
+    joint = interaction_graph.symmetric_joint_graph(train, dataset.by_item)  # made when it is read
     return Inputs(
         user_items=host_graph.of(scipy.sparse.diags_array(share) @ train),
         share=jnp.asarray(share, jnp.float32),
         single=jnp.asarray(degrees == 1),
-        joint=interaction_graph.symmetric_joint_graph(train) if own.graph else None,
+        joint=joint if own.graph else None,
         trained=jnp.asarray(item_degrees > 0),
         root_degrees=jnp.asarray(np.sqrt(np.maximum(item_degrees, 1)), jnp.float32),
         pairs=pair_tables(train),

@@ -75,7 +75,7 @@ def inputs_of(dataset: Dataset) -> Inputs:
         return {name: jnp.asarray(array) for name, array in of.items()}
 
     return Inputs(
-        interaction_graph.bipartite_graphs(dataset.train),
+        interaction_graph.bipartite_graphs(dataset.train, dataset.by_item),
         Side(arrays(dataset.features), arrays(dataset.attributes), arrays(dataset.user_features)),
         jnp.asarray(training_pairs.augmented_table(dataset.augmented, dataset.num_users)),
     )

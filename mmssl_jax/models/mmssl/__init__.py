@@ -21,7 +21,7 @@ from mmssl_jax.models import missing
 from mmssl_jax.models.mmssl import losses, released_graphs, sampled, top_k_graphs
 from mmssl_jax.models.mmssl.generator import Embeddings, Inputs, forward, init_generator
 from mmssl_jax.models.mmssl.settings import DEFAULTS, MMSSL, VARIANTS, Critic
-from mmssl_jax.models.model import Adam, Batch, Definition, Model, Terms
+from mmssl_jax.models.model import Adam, Batch, Definition, Model, Terms, to_place
 
 
 class Parts(NamedTuple):
@@ -136,9 +136,11 @@ def _critic(config: Config, dataset: Dataset) -> critics.Critic:
 def _inputs(config: Config, dataset: Dataset) -> Inputs:
     symmetric = config.mmssl.normalization == "symmetric"
     return Inputs(
-        interactions=interaction_graph.bipartite_graphs(dataset.train, symmetric=symmetric),
-        features={name: jnp.asarray(array) for name, array in dataset.features.items()},
-        tables=training_pairs.pair_tables(dataset.train),
+        interactions=interaction_graph.bipartite_graphs(
+            dataset.train, dataset.by_item, symmetric=symmetric
+        ),
+        features=to_place(dict(dataset.features)),
+        tables=to_place(training_pairs.host_tables(dataset.train)),
         present=missing.present(config, dataset),
         tie_order=jnp.asarray(dataset.tie_order, jnp.int32),
     )

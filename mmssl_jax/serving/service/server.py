@@ -1,12 +1,12 @@
 """The process that serves a run; the only user of uvicorn (an extra: pip install ".[serve]")."""
 
 import contextlib
+import gc
 import ipaddress
 import pathlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -51,11 +51,15 @@ def serve(
 
     with _listening(host, port) as listening:
         live = Live(folder, path=path, kind=kind, say=say)
+        gc.collect()
+        gc.freeze()  # what is loaded stays; to look it through stops all answers for .1 s
+        server = _server(app.application(live))
         say(_said(live.engine.trained, listening))
         if not ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
             say("warning: other machines can ask it, and it asks nobody for a password")
-        with live.watching():
-            _server(app.application(live)).run(sockets=[listening])
+        # Before uvicorn would, as a signal may come as soon as the address is said.
+        with _ending(server.handle_exit), live.watching():
+            server.run(sockets=[listening])
 
 
 def _server(application: Any) -> Any:
@@ -73,8 +77,7 @@ def _server(application: Any) -> Any:
         server_header=False,
     )
     server: Any = uvicorn.Server(settings)
-    # Its own raises the signal anew once it has ended.
-    server.capture_signals = partial(_ending, server.handle_exit)
+    server.capture_signals = contextlib.nullcontext  # which raises the signal anew at the end
     return server
 
 
