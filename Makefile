@@ -2,10 +2,10 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
-EXTRAS := $(foreach extra,augment encode plot report serve tune docs tensorboard wandb mlflow test test-encode \
+EXTRAS := $(foreach extra,augment encode fuzz plot report serve tune docs tensorboard wandb mlflow test test-encode \
 	dev,--extra $(extra))
 
-.PHONY: demo test test-encode test-all test-matrix constraints lint site clean
+.PHONY: demo test test-encode test-all faults test-matrix constraints lint site clean
 
 demo: .venv/ready  ## train MMSSL on generated data and print its test table
 	$(BIN)/mmssl demo
@@ -18,6 +18,10 @@ test-encode: .venv/encode-ready  ## also those that need torch; what continuous 
 
 test-all: .venv/encode-ready  ## also the tests that take minutes
 	$(BIN)/python -m pytest -m ""
+
+faults: .venv/test-ready  ## every fault of docs/reliability.md, and its table
+	-$(INSTALL) ".[fuzz]"  # leads hostile inputs by coverage, where there is a wheel of it
+	PYTHONPATH=tests $(BIN)/python -m faults
 
 test-matrix:  ## demo and tests on oldest, pinned and newest versions, on every Python that is here
 	$(PYTHON) .ci/matrix.py

@@ -2,8 +2,8 @@
 
 The documents stay as they are: links in them lead to files beside docs/ and to folders, which a
 site has not. So each such file or folder becomes a page, with its text or its list of files, and
-links to it lead there. README.md, CONTRIBUTING.md, CHANGELOG.md and the notebook are pages of the
-menu, and so is the reference, which is made of the docstrings of the public names.
+links to it lead there. README.md, CONTRIBUTING.md, CHANGELOG.md, SECURITY.md and the notebook are
+pages of the menu, and so is the reference, which is made of the docstrings of the public names.
 """
 
 import json
@@ -22,6 +22,7 @@ BESIDE = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
     "examples/recommend.ipynb": "tutorials/recommend.md",
 }
 LINK = re.compile(r"(?P<start>\]\(|src=\"|srcset=\")(?P<target>[^)#\s\"]+)(?P<anchor>#[^)\s\"]*)?")

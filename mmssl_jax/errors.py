@@ -1,4 +1,4 @@
-"""The one exception that people see as a single line."""
+"""The exceptions that people see as a single line."""
 
 
 class InputError(ValueError):
@@ -6,6 +6,14 @@ class InputError(ValueError):
 
     The message is one line that says what is wrong, where, and what to do about it. The command
     line prints it and exits with code 2; no traceback is shown.
+    """
+
+
+class PlaceError(InputError):
+    """The place of a file cannot be used now: the disk is full, say, or another process holds it.
+
+    What was asked for is not wrong: the same command may do later. So a study of many runs ends
+    here, where it would note any other failure of a run and go on with the next.
     """
 
 

@@ -4,6 +4,7 @@ import ast
 import pathlib
 import re
 import runpy
+import tomllib
 
 import pytest
 
@@ -20,6 +21,7 @@ RETIRED = {
     for word in words.replace("`", "").split(", ")
     if word != "---"
 }
+SECURITY = ROOT / "SECURITY.md"
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 
 # CONTRIBUTING.md: the module of a library -> the only files of the package that import it.
@@ -38,7 +40,8 @@ HOMES = {
     "jax.experimental.sparse": "graphs/",
     "fastapi": "serving/service/",
     "pydantic": "serving/service/bodies.py",
-    "uvicorn": "serving/service/server.py",
+    "uvicorn": ("serving/service/server.py", "serving/service/connection.py"),
+    "fastapi_offline": "serving/service/app.py",
     "prometheus_client": "serving/service/measures.py",
     "faiss": "serving/vector_index.py",
     "safetensors": "serving/export_files.py",
@@ -117,3 +120,16 @@ def test_the_drawings_are_what_the_script_draws():
     for name, theme in script["THEMES"].items():
         drawn = (ROOT / f"docs/model-{name}.svg").read_text(encoding="utf-8")
         assert drawn == script["drawing"](theme), "run python docs/diagram.py"
+
+
+def test_every_package_that_is_asked_for_is_listed_with_a_reason():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    tools = {"cuda12", "cuda13", "docs", "dev", "fuzz", "test", "test-encode"}
+    asked: dict[str, set[str]] = {}
+    for extra, packages in ({"all": project["dependencies"]} | extras).items():
+        for package in packages if extra not in tools else ():
+            asked.setdefault(re.match(r"[\w-]+", package)[0], set()).add(extra)
+    text = SECURITY.read_text("utf-8")
+    rows = re.findall(r"^\| `(.+?)` \| (.+?) \| .+ \|$", text, re.MULTILINE)
+    assert {name: set(extra.split(", ")) for name, extra in rows} == asked

@@ -26,7 +26,7 @@ COLD = np.arange(24, ITEMS)  # the items of `cold_world` that no user has in tra
 MANY_COLD = np.arange(16, ITEMS)  # enough of them for lists of 20
 HELD_OUT = 120  # pairs of val and test in `cold_world`
 STEPS = 16  # of an epoch, by the protocol: 240 pairs // 16 + 1
-SECONDS = {"seconds", "seconds_per_epoch", "compile_seconds"}  # keys that no two runs share
+SECONDS = {"seconds", "seconds_per_epoch", "compile_seconds", "checksum"}  # no two runs share
 
 _CONFIG = """
 from mmssl_jax.config import Config
@@ -90,6 +90,7 @@ class Place:
         self._name(folder)
         canonical.write(dataset or world(), self.data, {"from": "tests"})
         (self.data / "dataset.json").unlink()  # the counts then follow from the files
+        (self.data / "files.sha256").unlink()  # which tests edit
         self.config.write_text(_CONFIG.format(path=str(self.data)))
 
     @classmethod

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import locks
+from mmssl_jax.files import durable, locks
 
 NAME, PATTERN = "answers.jsonl", "answers*.jsonl"
 _LONGEST = 1_000_000  # bytes of a line; longer ones are no answers
@@ -44,8 +44,9 @@ class AnswerFile:
           InputError: the folder cannot be written, or another process does.
         """
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            durable.make_folder(folder)
             file = (folder / NAME).open("a+b")
+            durable.sync(folder)
         except OSError as error:
             raise _cannot_write(folder / NAME, error) from error
         with file:

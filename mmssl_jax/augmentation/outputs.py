@@ -10,7 +10,7 @@ from mmssl_jax.data.encoding import encoders, rows
 from mmssl_jax.data.encoding.encoders import Encoder
 from mmssl_jax.data.encoding.rows import Job, Progress
 from mmssl_jax.data.features import side
-from mmssl_jax.files import atomic
+from mmssl_jax.files import atomic, checksums
 
 _BATCH = 32  # texts encoded at a time
 
@@ -19,14 +19,16 @@ def write_pairs(folder: Path, pairs: Mapping[int, tuple[int, int]]) -> Path:
     """Writes augmented_edges.npy of user -> (liked item, disliked item)."""
     path = folder / side.AUGMENTED
     triples = [(user, *items) for user, items in sorted(pairs.items())]
-    atomic.write_array(path, np.array(triples, np.int64).reshape(-1, 3))
+    with checksums.changing(folder, [path.name]):
+        atomic.write_array(path, np.array(triples, np.int64).reshape(-1, 3))
     return path
 
 
 def write_vectors(folder: Path, name: str, vectors: np.ndarray) -> Path:
     """Writes `<name>_feat.npy`, float32 [users or items, width]."""
     path = folder / f"{name}{side.SUFFIX}"
-    atomic.write_array(path, np.asarray(vectors, np.float32))
+    with checksums.changing(folder, [path.name]):
+        atomic.write_array(path, np.asarray(vectors, np.float32))
     return path
 
 

@@ -41,17 +41,27 @@ Example:
     is_flag=True,
     help="Note all-zero feature rows as missing, in <modality>_present.npy.",
 )
-def COMMAND(path: str, modalities: str, as_json: bool, mark_missing: bool) -> None:
+@click.option(
+    "--accept",
+    is_flag=True,
+    help="Take files that were edited on purpose: note their checksums, in files.sha256.",
+)
+def COMMAND(path: str, modalities: str, as_json: bool, mark_missing: bool, accept: bool) -> None:
     """Examines the data folder PATH, in any layout of docs/data.md.
 
     Errors, which training refuses, make the exit code 1.
     """
     folder = loading.existing(path)
-    if mark_missing and not loading.is_canonical(folder):
+    flag = "--accept" if accept else "--mark-missing"
+    if (accept or mark_missing) and not loading.is_canonical(folder):
         raise InputError(
-            f"{folder}: --mark-missing writes into canonical folders only, so import this one first"
+            f"{folder}: {flag} writes into canonical folders only, so import this one first"
         )
+    if accept and modalities:
+        raise InputError("--accept takes all files of a folder; leave out --modalities")
     dataset, findings = doctor.examine(folder, modalities)
+    if accept and dataset is not None:
+        doctor.accept(folder, dataset, findings)
     failed = bool(findings.messages(ERROR))
     marked = {}
     if mark_missing and dataset is not None and not failed:

@@ -8,7 +8,6 @@ import click
 from mmssl_jax.commands import flags
 from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
 from mmssl_jax.serving import export as serving
 from mmssl_jax.serving import export_files
 
@@ -59,8 +58,8 @@ def export(
     serving.check_empty(to)
     export_files.check(also or ())
     trained = flags.trained(given, workdir, "export")
-    results = flags.run_of(given, workdir).results
-    scores = atomic.read_json(results) if results.is_file() else None
+    run = flags.run_of(given, workdir)
+    scores = run.read_results() if run.results.is_file() else None
     serving.export(trained, to, also=also or (), scores=scores, say=print, **asked)
 
 

@@ -40,14 +40,30 @@ Example:
     help="Of item vectors: exact (the default), or hnsw, which is faster for many items.",
 )
 @click.option("--data", type=flags.TEXT, metavar="FOLDER", help="The data, if it was moved.")
-def serve(run: pathlib.Path, port: int, host: str, kind: str, data: str | None) -> None:
+@click.option(
+    "--allow-host",
+    "hosts",
+    type=flags.NAMES,
+    metavar="NAMES",
+    help="Names by which a proxy calls it (default: this machine's own; with --host, any).",
+)
+def serve(
+    run: pathlib.Path,
+    port: int,
+    host: str,
+    kind: str,
+    data: str | None,
+    hosts: list[str] | None,
+) -> None:
     """Answers with what the run in the folder RUN recommends, as JSON over HTTP.
 
     GET /recommend?user=ID&top=N, POST /recommend with users or a history and filters, GET
     /similar?item=ID. When training finds a better epoch, it is taken up. See docs/serving.md.
     """
     compilation_cache.use()
-    server.serve(run, host=host, port=port, kind=kind, path=data, say=running.say)
+    server.serve(
+        run, host=host, port=port, kind=kind, path=data, hosts=hosts or (), say=running.say
+    )
 
 
 COMMAND = serve

@@ -14,9 +14,10 @@ from mmssl_jax.commands.config_arguments import Given
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
 from mmssl_jax.files import signals
+from mmssl_jax.planning import foresight
 from mmssl_jax.runs import trackers
 from mmssl_jax.runs.folder import RunFolder
-from mmssl_jax.training import final_run, results, session
+from mmssl_jax.training import final_run, results, room, session
 
 _EXAMPLES = """\b
 Examples:
@@ -94,6 +95,7 @@ def _trained(
     track: str | None,
 ) -> dict[str, Any]:
     """The content of results.json of the run, whose rows are told to a tracker."""
+    foresight.check(config, dataset)
     with trackers.tracking(track, RunFolder(folder), config, running.warn) as told:
         try:
             return training.train(config, dataset, folder, outside=outside._replace(told=told))
@@ -114,13 +116,8 @@ def _print(
 def _failure(error: Exception, config: Config) -> str:
     """What to do where a device, or the host, gave up."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    smaller = "train.batch_size or model.embedding_dim"
-    if "critic" in config.own:
-        smaller = (
-            "critic.hidden, critic.item_block or train.batch_size, or critic.enabled=False, which "
-            "needs least"
-        )
-    return f"the device cannot do it ({reason}); where memory is short, try a smaller {smaller}"
+    less = room.smaller(config)
+    return f"the device cannot do it ({reason}); where memory is short, try a smaller {less}"
 
 
 def _planned(given: Given, final: bool, source: pathlib.Path | None) -> tuple[Config, data.Dataset]:

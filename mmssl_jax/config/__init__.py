@@ -136,6 +136,12 @@ class Config(Section):
         super().freeze()
 
 
+def _can_be_section(name: str) -> bool:
+    """Whether a section may have this name, which is that of nothing else of a Config."""
+    own = name == "own" or name.startswith("_") or hasattr(Config, name)
+    return name.isidentifier() and not own
+
+
 def shared_sections() -> dict[str, type[Section]]:
     """Name -> class of the sections that every model reads."""
     hints = typing.get_type_hints(Config)
@@ -170,7 +176,7 @@ def unflatten(values: Mapping[str, Any]) -> Config:
         name, dot, field = path.partition(".")
         if path == "name":
             config.name = typed(path, value, str)
-        elif not (dot and field.isidentifier() and name.isidentifier()) or name in ("name", "own"):
+        elif not (dot and field.isidentifier() and _can_be_section(name)):
             raise unknown(path)
         else:
             value = tuple(value) if isinstance(value, list) else value  # as JSON has it

@@ -1,8 +1,9 @@
-"""Files of Python that are settings: configs, and the named settings that compare trains.
+"""Files that are settings: configs, and the named settings that compare trains.
 
-A config file's `get_config()` returns a Config. A settings file's `get_settings()` returns label ->
-overrides, and overrides are dotted path of a config field -> value; `configs/studies/` has
-examples. Those that ship with the package are also found by their names.
+A config file is Python, whose `get_config()` returns a Config, or TOML or JSON, which run no code
+(`plain`). A settings file is Python: its `get_settings()` returns label -> overrides, and overrides
+are dotted path of a config field -> value; `configs/studies/` has examples. Those that ship with
+the package are also found by their names.
 """
 
 import difflib
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from mmssl_jax import config as configs
-from mmssl_jax.config import Config
+from mmssl_jax.config import Config, plain
 from mmssl_jax.errors import InputError
 
 _LABEL = r"(?!compare\.)[A-Za-z0-9]([A-Za-z0-9 ._+=-]{0,78}[A-Za-z0-9_+=-])?"  # names a folder too
 _PACKAGE = Path(__file__).parents[1]
+_PYTHON = ".py"
 
 
 def shipped(below: str = "") -> dict[str, Path]:
@@ -39,13 +41,17 @@ def config_file(text: str) -> Path:
         close = difflib.get_close_matches(text, known)
         hint = f"did you mean {' or '.join(close)}?" if close else "try --config demo"
         raise InputError(f"config file '{text}' {problem}; {hint}")
-    if not text.endswith(".py"):
-        raise InputError(f"config file '{text}' is no .py file; see configs/demo.py")
+    if Path(text).suffix not in (_PYTHON, *plain.READERS):
+        raise InputError(
+            f"config file '{text}' is no .py file, and no .toml or .json; see configs/demo.py"
+        )
     return Path(text)
 
 
 def config(file: Path) -> Config:
-    """What a config file returns; raises InputError."""
+    """What a config file returns, or says; raises InputError."""
+    if file.suffix in plain.READERS:
+        return plain.config(file)
     found = call(file, "get_config")
     if not isinstance(found, Config):
         raise InputError(
@@ -64,10 +70,12 @@ def call(file: Path, function: str, kind: str = "config file") -> Any:
       kind: what the file is, in words.
 
     Raises:
-      InputError: there is no such file or function, or it raises.
+      InputError: there is no such file or function, it is no Python, or it raises.
     """
     if not os.path.isfile(file):
         raise InputError(f"{kind} {file} does not exist or is a folder")
+    if file.suffix != _PYTHON:  # least of all what was chosen because it runs no code
+        raise InputError(f"{kind} {file} is no .py file; {function}() is Python")
     try:
         found = runpy.run_path(str(file)).get(function)
         if found is None:
@@ -109,6 +117,9 @@ def read(file: str) -> dict[str, dict[str, Any]]:
             )
         if not (isinstance(overrides, Mapping) and all(isinstance(key, str) for key in overrides)):
             raise InputError(f"{path}: '{label}' must be field -> value")
+        same = [other for other in settings if str(other).casefold() == label.casefold()]
+        if len(same) > 1:  # they name folders, which some systems do not tell apart
+            raise InputError(f"{path}: {same[0]!r} and {same[1]!r} differ in case alone")
     return {label: dict(overrides) for label, overrides in settings.items()}
 
 

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mmssl_jax.errors import InputError
+from mmssl_jax.errors import InputError, printable
 
 
 class Rule(typing.NamedTuple):
@@ -27,6 +27,7 @@ SEED = Rule("less than 2**32", lambda value: value < 2**32)  # what a random key
 
 _FINITE = Rule("a finite number", lambda value: abs(value) < float("inf"))
 _ALL_FINITE = Rule("finite numbers", lambda values: all(map(_FINITE.holds, values)))
+_SHOWN = 200  # characters of a value or a path in a message
 _INT32 = Rule("less than 2**31", lambda value: value < 2**31)
 
 
@@ -93,8 +94,8 @@ def filled(kind: type[Section], values: Mapping[str, Any], path: str) -> Section
 def unknown(path: str) -> InputError:
     """The error of a field that does not exist."""
     return InputError(
-        f"unknown config field '{path}'; mmssl_jax/config has the shared fields, and the file of "
-        "each model in mmssl_jax/models its own"
+        f"unknown config field '{printable(path)[:_SHOWN]}'; mmssl_jax/config has the shared "
+        "fields, and the file of each model in mmssl_jax/models its own"
     )
 
 
@@ -127,7 +128,9 @@ def check(of: Section, path: str, *, complete: bool = True) -> None:
             rules = (*rules, _INT32)
         for rule in rules:
             if not rule.holds(value):
-                raise InputError(f"config field '{where}' is {value!r}; it must be {rule.words}")
+                raise InputError(
+                    f"config field '{where}' is {_shown(value)}; it must be {rule.words}"
+                )
 
 
 def typed(path: str, value: Any, hint: Any) -> Any:
@@ -147,4 +150,13 @@ def typed(path: str, value: Any, hint: Any) -> Any:
     elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     name = getattr(hint, "__name__", str(hint))
-    raise InputError(f"config field '{path}' is {value!r}, which is not of type {name}")
+    raise InputError(f"config field '{path}' is {_shown(value)}, which is not of type {name}")
+
+
+def _shown(value: Any) -> str:
+    """A value in a message; of a long one its start."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of very many digits
+        text = f"a number of {value.bit_length()} bits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

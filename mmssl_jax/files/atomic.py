@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from mmssl_jax.errors import InputError
-from mmssl_jax.files import locks
+from mmssl_jax.errors import InputError, PlaceError
+from mmssl_jax.files import durable, locks
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -24,8 +24,10 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Writes a file in one step: a reader, or a run after a kill, sees the old or the new one.
 
+    It is on the disk when this returns, and outlives a power cut.
+
     Raises:
-      InputError: the folder cannot be written.
+      PlaceError: the folder cannot be written.
     """
     _write(path, lambda file: file.write(content))
 
@@ -38,16 +40,16 @@ def write_array(path: pathlib.Path, array: npt.ArrayLike) -> None:
 def _write(path: pathlib.Path, fill: Callable[[BinaryIO], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(path.parent)
         with open(temporary, "wb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        durable.move(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise InputError(
+        raise PlaceError(
             f"cannot write {path}: {error.strerror}; choose a place that can be written"
         ) from error
 
@@ -57,31 +59,31 @@ def locked(folder: pathlib.Path, what: str) -> Iterator[None]:
     """Holds the lock of a run's folder, which is made where it is missing.
 
     Raises:
-      InputError: another process does `what` there, or the folder cannot be written.
+      PlaceError: another process does `what` there, or the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(folder)
         lock = open(folder / "lock", "w")  # noqa: SIM115 (held until the end of the block)
     except OSError as error:
         reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise InputError(f"cannot write to {folder}: {reason}; choose another --workdir") from error
+        raise PlaceError(f"cannot write to {folder}: {reason}; choose another --workdir") from error
     with lock:
         try:
             locks.lock(lock.fileno())
         except OSError as error:
-            raise InputError(f"another process is {what} in {folder}") from error
+            raise PlaceError(f"another process is {what} in {folder}") from error
         yield
 
 
 def check_writable(path: pathlib.Path) -> None:
-    """Raises InputError where `write_text` would, before any work is done; leaves no trace."""
+    """Raises PlaceError where `write_text` would, before any work is done; leaves no trace."""
     try:
         existing = next(folder for folder in path.absolute().parents if folder.exists())
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         tempfile.TemporaryFile(dir=existing).close()
     except OSError as error:
-        raise InputError(
+        raise PlaceError(
             f"cannot write {path}: {error.strerror}; choose a place that can be written"
         ) from error
 

@@ -8,21 +8,22 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmssl_jax.files import locks
+from mmssl_jax.files import durable, locks
 
 
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """Gives a hidden folder to write to, beside `folder`, which it becomes when the block ends.
 
-    What was at `folder` is replaced: it is there as the old or as the new, never as a mixture, but
-    for the instant between two renames, in which it is not there; a kill in it is mended by the
-    next one that writes the same folder. When the block raises, nothing is left. What a killed
-    process leaves is removed by the next one as well; a folder that a living process writes to is
-    locked, and stays. Raises OSError.
+    What was at `folder` is replaced: it is there as the old or as the new, never as a mixture, and
+    the new one is on the disk when the block has ended. (Where a system cannot exchange two names
+    in one step, which Linux can, it is not there for the instant between two renames; a kill in it
+    is mended by the next one that writes the same folder.) When the block raises, nothing is left.
+    What a killed process leaves is removed by the next one as well; a folder that a living process
+    writes to is locked, and stays. Raises OSError.
     """
     folder = Path(os.path.realpath(folder))
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(folder.parent)
     unique = f".{folder.name}.{secrets.token_hex(4)}"
     partial = folder.with_name(f"{unique}.partial")
     own_lock = folder.with_name(f".{folder.name}.lock")
@@ -33,21 +34,22 @@ def new_folder(folder: Path) -> Iterator[Path]:
                 partial.mkdir()
                 stack.enter_context(_locked(partial, _beside(partial)))
             yield partial
-            _flush(partial)
-            if folder.is_dir():
-                _exchange(partial, folder, folder.with_name(f"{unique}.replaced"))
-            else:
-                partial.replace(folder)
+            durable.sync_tree(partial)
+            if not folder.is_dir():
+                durable.move(partial, folder)
+            elif not durable.exchange(partial, folder):
+                _move_twice(partial, folder, folder.with_name(f"{unique}.replaced"))
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _exchange(new: Path, folder: Path, old: Path) -> None:
+def _move_twice(new: Path, folder: Path, old: Path) -> None:
     folder.rename(old)
     try:
-        new.rename(folder)
+        durable.move(new, folder)
     except OSError:
-        old.rename(folder)
+        if not folder.exists():
+            old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
@@ -85,13 +87,3 @@ def _locked(folder: Path, file: Path, wait: bool = False) -> Iterator[None]:
 
 def _beside(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.lock")
-
-
-def _flush(folder: Path) -> None:
-    """Brings the files to the disk, so that a power cut after the move cannot empty them."""
-    for path in folder.iterdir():
-        handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -9,7 +9,6 @@ import numpy as np
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
 from mmssl_jax.ranking import candidates, groups, ranked_lists
 from mmssl_jax.ranking.ranked_lists import RankedLists
 from mmssl_jax.reporting import item_space, spread
@@ -66,9 +65,9 @@ def measure(run: RunFolder, name: str, config: Config, dataset: Dataset) -> Meas
     Raises:
       InputError: there is no checkpoint, or a file of the run is damaged.
     """
-    rows = run.read_metrics(up_to_epoch=np.iinfo(np.int64).max)
-    finished = _finished(run, rows)
     trained = session.best_of_run(config, dataset, run)
+    rows = run.read_metrics(np.iinfo(np.int64).max, has=trained.epoch)
+    finished = _finished(run, rows)
     rankings = results.rank_splits(trained, ("test",))
     ranking = rankings["test"]
     representation = trained.representation()
@@ -96,7 +95,7 @@ def _finished(run: RunFolder, rows: list[dict[str, Any]]) -> bool:
     """Whether a run has ended: it has results, and no epochs after those that they are of."""
     if not run.results.is_file():
         return False
-    results_of_run = atomic.read_json(run.results)
+    results_of_run = run.read_results()
     epochs = results_of_run.get("epochs") if isinstance(results_of_run, dict) else None
     return not (isinstance(epochs, int) and rows and rows[-1]["epoch"] > epochs)
 

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,14 @@ from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
-from mmssl_jax.runs import processes
+from mmssl_jax.files import atomic, sealed
+from mmssl_jax.runs import metric_rows, processes
 
 # Of a run's folder. Version 0 has no number, and the config fields of all models. A change that an
 # older program could not read gets the next number; what this one wrote before stays readable.
 VERSION = 1
+
+_LONGEST = 3800  # bytes of a path: systems take 4096, and orbax's files are up to 200 further down
 
 # Fields that may differ when a run is continued: they do not change the steps already taken.
 _MAY_CHANGE = {
@@ -79,7 +81,8 @@ class RunFolder:
             )
         with atomic.locked(self.folder, "training"):
             content = {"version": VERSION, "config": configs.flatten(config)}
-            atomic.write_json(self.config, content | {"dataset": describe(dataset)})
+            content["dataset"] = describe(dataset)
+            atomic.write_json(self.config, sealed.sealed(content, _that_counts))
             processes.wait("folder")
             yield
 
@@ -87,9 +90,14 @@ class RunFolder:
         """Raises InputError for a path that no file can have, or that orbax cannot take."""
         path = str(self.folder.absolute())
         try:
-            path.encode()
+            length = len(path.encode())
         except UnicodeEncodeError as error:  # bytes of a name that are no text
             raise InputError(f"{path}: a run's path must be UTF-8; rename the folder") from error
+        if length > _LONGEST:
+            raise InputError(
+                f"{path[:60]}... has {length} bytes, and with more than {_LONGEST} there is no "
+                "room for the names of checkpoints; name another folder for the run"
+            )
         if set(path) & set("[]*?"):
             raise InputError(
                 f"{path} has one of the characters [ ] * ?, which checkpoints cannot be found "
@@ -103,6 +111,14 @@ class RunFolder:
 
     def read(self) -> tuple[Config, dict[str, Any]]:
         """The config of the run in the folder, and the description of its data set."""
+        content = self.stored()
+        try:
+            return configs.unflatten(content["config"]), dict(content["dataset"])
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(f"{self.config} is not the config of a run: {error}") from error
+
+    def stored(self) -> dict[str, Any]:
+        """The content of config.json: its `config`, and what describes its `dataset`."""
         self._check_path()
         if not self.config.exists():
             raise InputError(
@@ -115,13 +131,11 @@ class RunFolder:
         version = content.get("version", 0)
         if not isinstance(version, int) or version > VERSION:
             raise InputError(
-                f"{self.folder} was written by a newer mmssl_jax (its format is {version!r}, this "
+                f"{self.config} was written by a newer mmssl_jax (its format is {version!r}, this "
                 f"one reads up to {VERSION}); upgrade, or name another run"
             )
-        try:
-            return configs.unflatten(content["config"]), dict(content["dataset"])
-        except (AttributeError, TypeError, ValueError) as error:
-            raise InputError(f"{self.config} is not the config of a run: {error}") from error
+        remedy = f"get it from a copy, or name another run{sealed.IF_MEANT}"
+        return sealed.opened(content, str(self.config), remedy, _that_counts)
 
     def _check_same_run(
         self, stored: tuple[Config, dict[str, Any]], config: Config, dataset: Dataset
@@ -134,33 +148,38 @@ class RunFolder:
             )
         check_dataset(stored[1], dataset, self.folder)
 
-    def read_metrics(self, up_to_epoch: int) -> list[dict[str, Any]]:
+    def read_metrics(self, up_to_epoch: int, has: int = 0) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl up to an epoch; later ones are of a run that was killed.
 
+        Args:
+          up_to_epoch: of the last row.
+          has: an epoch that is among those of the rows, where there is a file of them at all.
+
         Raises:
-          InputError: a line is no row.
+          InputError: a line is no row or was damaged, or the file is cut short.
         """
-        if not self.metrics.exists():
-            return []
-        rows = []
-        lines = self.metrics.read_bytes().splitlines()
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-                if type(row["epoch"]) is not int:
-                    raise TypeError
-                rows += [row] if row["epoch"] <= up_to_epoch and row["seconds"] >= 0 else []
-            except (ValueError, TypeError, LookupError) as error:
-                raise InputError(
-                    f"{self.metrics}, line {number}: is not a row of metrics; correct or remove "
-                    "the line"
-                ) from error
-        return rows
+        return metric_rows.read(self.metrics, up_to_epoch, has)
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Writes metrics.jsonl, one row an evaluated epoch; the first process does."""
         if processes.is_first():
-            atomic.write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+            metric_rows.write(self.metrics, rows)
+
+    def read_results(self) -> Any:
+        """The content of results.json; InputError where it is missing or damaged."""
+        return sealed.read(self.results, "the same mmssl train writes it anew")
+
+    def write_results(self, summary: dict[str, Any]) -> None:
+        """Writes results.json."""
+        atomic.write_json(self.results, sealed.sealed(summary))
+
+
+def _that_counts(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a config.json, all but where the data is, which may move."""
+    fields = content["config"]
+    if isinstance(fields, dict):
+        fields = {path: value for path, value in fields.items() if path != "data.path"}
+    return {**content, "config": fields}
 
 
 def changed_fields(stored: Config, config: Config) -> dict[str, tuple[Any, Any]]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
 from mmssl_jax.runs.folder import RunFolder
 
 _DEPTH = 5  # runs/compare/<study>/<model>/seed-1
@@ -34,8 +33,8 @@ def _folders(root: pathlib.Path) -> Iterator[pathlib.Path]:
 def _described(run: RunFolder) -> dict[str, Any]:
     found: dict[str, Any] = {"folder": str(run.folder), "problem": None}
     try:
-        config = atomic.read_json(run.config)
-        results = atomic.read_json(run.results) if run.results.exists() else {}
+        config = run.stored()
+        results = run.read_results() if run.results.exists() else {}
         found |= {
             "model": config["config"]["model.name"],
             "data": config["dataset"]["name"],

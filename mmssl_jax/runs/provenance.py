@@ -7,7 +7,7 @@ import pathlib
 import platform
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,6 +23,22 @@ def about() -> dict[str, Any]:
         "cores": cores(),
         "python": platform.python_version(),
     } | {f"version/{name}": version(name) for name in _PACKAGES}
+
+
+def changes(before: Mapping[str, Any]) -> str:
+    """What differs now from what `about` once gave: 'jax 0.9.0, now 0.10.2'; '' for nothing.
+
+    Of a run of earlier code that did not say, nothing is known to differ.
+    """
+    now = about()
+    names = {"device": "device"} | {
+        f"version/{name}": name for name in _PACKAGES if name != "mmssl_jax"
+    }
+    return ", ".join(
+        f"{name} {before[key]}, now {now[key]}"
+        for key, name in names.items()
+        if before.get(key) not in (None, now[key])
+    )
 
 
 def version(package: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 from mmssl_jax import config as configs
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
+from mmssl_jax.files import atomic, sealed
 from mmssl_jax.runs import processes
 from mmssl_jax.runs.folder import RunFolder
 
@@ -176,9 +176,13 @@ def numbers(row: Row) -> dict[str, float]:
 
 def _known(run: RunFolder) -> dict[str, Any]:
     """What was noted of the run's trackers."""
-    found = atomic.read_json(run.tracked) if run.tracked.exists() else {}
+    found = (
+        sealed.read(run.tracked, "remove it, and the run is told as a new one")
+        if run.tracked.exists()
+        else {}
+    )
     return found if isinstance(found, dict) else {}
 
 
 def _note(run: RunFolder, kind: str, what: dict[str, Any]) -> None:
-    atomic.write_json(run.tracked, _known(run) | {kind: what})
+    atomic.write_json(run.tracked, sealed.sealed(_known(run) | {kind: what}))

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import checksums
 from mmssl_jax.files.new_folder import new_folder
 from mmssl_jax.models.model import Model, dot_scores
 from mmssl_jax.ranking import fallback, ranked_lists
@@ -138,6 +139,7 @@ def _write(
                 _save(partial / "vectors.npz", ids, **vectors)
             (partial / "export.json").write_text(json.dumps(about, indent=2) + "\n")
             write_others(partial)
+            checksums.write(partial, [path.name for path in partial.iterdir()])
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot write {folder}: {reason}") from error

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import checksums
 from mmssl_jax.files.new_folder import new_folder
 from mmssl_jax.ranking import candidates, ranked_lists
 from mmssl_jax.ranking.ranked_lists import RankedLists
@@ -55,6 +56,7 @@ def write(trained: Trained, folder: pathlib.Path) -> None:
                 run = _run(lists, users, *ids, f"mmssl_jax-{config.model.name}")
                 _write(partial / f"{split}.run", run)
                 _write(partial / f"{split}.qrels", _qrels(truth, *ids))
+            checksums.write(partial, [path.name for path in partial.iterdir()])
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot write {folder}: {reason}") from error

@@ -3,12 +3,13 @@
 import contextlib
 import hashlib
 import os
+import pathlib
 from typing import Any
 
 import numpy as np
 
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import caches
+from mmssl_jax.files import caches, durable
 
 KINDS = ("exact", "hnsw")
 _MANY = 100_000  # items
@@ -81,20 +82,33 @@ def _kept(vectors: np.ndarray) -> Any:
     digest = hashlib.sha256(repr(about).encode())
     digest.update(vectors.data)
     path = folder / f"{digest.hexdigest()}.faiss"
-    with contextlib.suppress(RuntimeError, OSError):  # there is none, or it is damaged
-        index = faiss.read_index(os.fspath(path))
-        if index.ntotal == len(vectors):
+    with contextlib.suppress(RuntimeError, OSError):  # there is none
+        if _is_whole(path):
+            index = faiss.read_index(os.fspath(path))
             path.touch()
             return index
     index = _hnsw(vectors)
     partial = path.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(RuntimeError, OSError):  # the disk is full, say
         faiss.write_index(index, os.fspath(partial))
+        with partial.open("r+b") as file:
+            file.write(hashlib.file_digest(file, "sha256").digest())  # behind what faiss reads
+        durable.sync(partial)  # of what a power cut tears, faiss would see the length alone
         os.replace(partial, path)
     with contextlib.suppress(OSError):
         partial.unlink(missing_ok=True)
     caches.keep_last(folder, "*.faiss", _KEPT)
     return index
+
+
+def _is_whole(path: pathlib.Path) -> bool:
+    """Whether a kept index is as it was written: it ends with the sha256 of what is before."""
+    size = path.stat().st_size - hashlib.sha256().digest_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(max(min(size - file.tell(), 1 << 20), 0)):
+            digest.update(part)
+        return file.read() == digest.digest()
 
 
 def library() -> Any:

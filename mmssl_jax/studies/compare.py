@@ -7,7 +7,6 @@ Every model (or named setting) and seed is a run of its own below the comparison
 import io
 import json
 import pathlib
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from mmssl_jax import training
 from mmssl_jax.config import Config, named
 from mmssl_jax.data import Dataset
-from mmssl_jax.errors import InputError
+from mmssl_jax.errors import InputError, PlaceError
 from mmssl_jax.files import atomic
 from mmssl_jax.models import MODELS, defined, resolve
 from mmssl_jax.ranking import groups
@@ -60,6 +59,7 @@ def compare(
 
     Raises:
       InputError: a name is unknown, a setting does not hold, or no row could be trained.
+      PlaceError: the folder, or that of a run, cannot be written, or is in use.
     """
     overrides = _overrides(models, settings)
     against = next(iter(overrides)) if against is None else against
@@ -140,6 +140,8 @@ def _entry(
         seed = config.train.seed
         try:
             run = _run(config, dataset, RunFolder(folder / f"seed-{seed}"), say)
+        except PlaceError:
+            raise
         except training.FAILURES as error:
             message = " ".join(str(error).split()) or type(error).__name__
             say(f"{name}, seed {seed}: failed: {message}")
@@ -154,8 +156,7 @@ def _entry(
 def _run(config: Config, dataset: Dataset, run: RunFolder, say: Say) -> Run:
     """A run, trained unless it is finished."""
     label = f"{run.folder.parent.name}, seed {config.train.seed}"
-    summary = _finished(config, dataset, run)
-    if summary is None:
+    if (summary := _finished(config, dataset, run)) is None:
         say(f"{label}: training in {run.folder}")
         summary = training.train(config, dataset, run.folder)
     else:
@@ -169,7 +170,7 @@ def _run(config: Config, dataset: Dataset, run: RunFolder, say: Say) -> Run:
     return Run(
         seed=config.train.seed,
         summary=summary,
-        seconds=_seconds(run.read_metrics(up_to_epoch=summary["epochs"])),
+        seconds=_seconds(run.read_metrics(summary["epochs"], has=summary["epochs"])),
         parameters=int(stored["parameters"]),
         deterministic=bool(stored["deterministic"]),
         users=stored["users"],
@@ -186,7 +187,7 @@ def _finished(config: Config, dataset: Dataset, run: RunFolder) -> dict[str, Any
     check_dataset(known, dataset, run.folder)
     if changed_fields(resolve(stored), config):
         return None  # training.train says whether the run can go on under this config
-    summary = atomic.read_json(run.results)
+    summary = run.read_results()
     try:
         epochs = summary["epochs"]
         stale = selection.stale_after(epochs, summary["best_epoch"], config.train)
@@ -207,14 +208,8 @@ def _per_user(
     is of a later best epoch.
     """
     path = run.folder / "per_user.npz"
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
-            stored = dict(content)
-        means = [float(np.mean(stored[metric], dtype=np.float64)) for metric in PAIRED]
-        if means == [summary[f"test/{metric}"] for metric in PAIRED]:
-            return stored
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
-        pass  # there is none, or not a whole one
+    if (kept := _kept_per_user(path, summary)) is not None:
+        return kept
     trained = training.best_of_run(config, dataset, run)
     if trained.epoch != summary["best_epoch"]:
         raise InputError(
@@ -224,7 +219,7 @@ def _per_user(
     ranking = results.rank_splits(trained, ("test",))["test"]
     model, state = trained.model, trained.state
     fitted = state.params if model.losses else state.held  # a model that is solved has no params
-    stored = {
+    stored: dict[str, Any] = {
         "users": ranking.users,
         "parameters": np.asarray(sum(leaf.size for leaf in jax.tree.leaves(fitted))),
         "deterministic": np.asarray(not model.losses and not jax.tree.leaves(state.params)),
@@ -234,6 +229,19 @@ def _per_user(
     np.savez(content, **stored)
     atomic.write_bytes(path, content.getvalue())
     return stored
+
+
+def _kept_per_user(path: pathlib.Path, summary: dict[str, Any]) -> dict[str, np.ndarray] | None:
+    """What `_per_user` has kept; None where there is nothing whole of these results."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
+            stored = dict(content)
+        means = [float(np.mean(stored[metric], dtype=np.float64)) for metric in PAIRED]
+        if means == [summary[f"test/{metric}"] for metric in PAIRED]:
+            return stored
+    except Exception:  # zipfile and numpy raise many kinds for a damaged archive
+        pass
+    return None
 
 
 def _seconds(metrics: Sequence[dict[str, Any]]) -> float:

@@ -11,6 +11,7 @@ import pathlib
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +22,7 @@ from rich.table import Table
 from mmssl_jax import models, training
 from mmssl_jax.config import Config, named
 from mmssl_jax.data import Dataset
-from mmssl_jax.errors import InputError
+from mmssl_jax.errors import InputError, PlaceError
 from mmssl_jax.files import atomic
 from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import results, session
@@ -69,32 +70,33 @@ def search(
 
     Raises:
       InputError: the folder holds another search, or no trial was completed.
+      PlaceError: the folder, or that of a run, cannot be written, or is in use.
     """
-    states = _optuna().trial.TrialState
+    _optuna()
     from mmssl_jax.studies import tune_folder  # which needs Optuna as it is imported
 
     models.resolve(config)
     first = config.train.seed
     atomic.check_writable(folder / "tune.json")
     dataset = session.load_data(config, warn=lambda line: say(f"warning: {line}"))
-    ended = (states.COMPLETE, states.PRUNED)
     identity = tune_folder.identity(config, dataset, space, seeds)
     database = tune_folder.database(folder / "tune.db")
     with atomic.locked(folder, "searching"), database as storage:
         own = tune_folder.within(space, config)
-        study = tune_folder.open_study(storage, folder, identity, own, first)
-        while len(study.get_trials(deepcopy=False, states=ended)) < trials:
-            trial = study.ask(dict(space))
-            value = _known(study, trial)
+        study = tune_folder.open_study(storage, folder, identity, own)
+        while (number := len(tune_folder.ended(study))) < trials:
+            trial = tune_folder.draw(study, space, first)
+            value = tune_folder.known(study, trial)
             if value is None:
                 tried = named.applied(config, trial.params)
-                value = _trained(trial, tried, range(first, first + seeds), dataset, folder, say)
-            study.tell(trial, value, state=states.PRUNED if value is None else None)
+                tell = partial(_say_of_trial, say, number)
+                value = _trained(trial, tried, range(first, first + seeds), dataset, folder, tell)
+            study.tell(trial, value, state=tune_folder.PRUNED if value is None else None)
         about = {
             "data": results.kind_of_data(dataset, config),
             "modalities": list(dataset.features),
         }
-        return _written(study, folder, about | {"command": command})
+        return _written(tune_folder.ended(study), folder, about | {"command": command})
 
 
 def _optuna() -> ModuleType:
@@ -126,17 +128,8 @@ def read_space(path: pathlib.Path) -> Space:
     return dict(space)
 
 
-def _known(study: "optuna.Study", trial: "optuna.Trial") -> float | None:
-    """The value of an earlier trial of the same settings, whose attributes are taken as well."""
-    from optuna.trial import TrialState
-
-    for earlier in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        if earlier.params == trial.params:
-            for name, attribute in earlier.user_attrs.items():
-                trial.set_user_attr(name, attribute)
-            value: float | None = earlier.value
-            return value
-    return None
+def _say_of_trial(say: Callable[[str], None], number: int, line: str) -> None:
+    say(f"trial {number}: {line}")
 
 
 def _trained(
@@ -161,7 +154,7 @@ def _trained(
     # The same values have the same folder, so that a trial goes on where a kill stopped it.
     digest = hashlib.sha256(json.dumps(trial.params, sort_keys=True).encode()).hexdigest()
     runs = {seed: folder / "trials" / digest[:16] / f"seed-{seed}" for seed in seeds}
-    say(f"trial {trial.number}: {as_flags(trial.params)}")
+    say(as_flags(trial.params))
     summaries: list[dict[str, Any]] = []
     try:
         for seed, run in runs.items():
@@ -169,11 +162,13 @@ def _trained(
             watched = None if summaries else watch
             summaries += [training.train(resolved, dataset, run, splits=("val",), watch=watched)]
     except TrialPruned:
-        say(f"trial {trial.number}: pruned")
+        say("pruned")
+    except PlaceError:  # no fault of the trial, which is tried again
+        raise
     except training.FAILURES as error:  # such as a loss that became infinite
         message = " ".join(str(error).split()) or type(error).__name__
         trial.set_user_attr("error", message)
-        say(f"trial {trial.number}: failed: {message}")
+        say(f"failed: {message}")
     for run in runs.values():  # a search of hundreds would fill a disk
         shutil.rmtree(RunFolder(run).checkpoints, ignore_errors=True)
     return _mean(trial, summaries) if len(summaries) == len(seeds) else None
@@ -189,10 +184,12 @@ def _mean(trial: "optuna.Trial", summaries: Sequence[Mapping[str, Any]]) -> floa
     return fmean(recalls)
 
 
-def _written(study: "optuna.Study", folder: pathlib.Path, about: dict[str, Any]) -> Found:
+def _written(
+    ended: Sequence["optuna.trial.FrozenTrial"], folder: pathlib.Path, about: dict[str, Any]
+) -> Found:
     """Writes tune.json; raises InputError where no trial was completed."""
-    trials = [_described(trial) for trial in study.get_trials(deepcopy=False)]
-    trials = [trial for trial in trials if trial["state"] in ("complete", "pruned", "failed")]
+    # By their place among these: Optuna also counts those that a kill has stopped.
+    trials = [_described(number, trial) for number, trial in enumerate(ended)]
     complete = [trial for trial in trials if trial["state"] == "complete"]
     best = sorted(complete, key=lambda trial: -trial["val/recall@20"])
     content = about | {"best": best[0] if best else None, "trials": trials}
@@ -222,12 +219,12 @@ def table(found: Found) -> Table:
     return result
 
 
-def _described(trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
+def _described(number: int, trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
     """A trial in tune.json; its state is one of Optuna's, or 'failed' for one that went wrong."""
     value, state = trial.value, trial.state.name.lower()
     if "error" in trial.user_attrs:
         value, state = None, "failed"  # told to Optuna as pruned, so that it counts as tried
-    described: dict[str, Any] = {"trial": trial.number, "state": state, "val/recall@20": value}
+    described: dict[str, Any] = {"trial": number, "state": state, "val/recall@20": value}
     described |= {"params": trial.params} | trial.user_attrs
     return described
 

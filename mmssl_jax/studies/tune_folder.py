@@ -13,13 +13,21 @@ from mmssl_jax import config as configs
 from mmssl_jax import models
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.errors import InputError
+from mmssl_jax.errors import InputError, PlaceError
 from mmssl_jax.runs.folder import describe
+
+_STATES = optuna.trial.TrialState
+PRUNED = _STATES.PRUNED
+_ENDED = (_STATES.COMPLETE, PRUNED)
 
 
 @contextlib.contextmanager
 def database(path: pathlib.Path) -> Iterator[optuna.storages.RDBStorage]:
-    """Where Optuna keeps a search, closed at the end; InputError where it is no database."""
+    """Where Optuna keeps a search, closed at the end.
+
+    Raises InputError where it is no database, and PlaceError in the block where it cannot be
+    written.
+    """
     try:
         if path.is_file() and path.read_bytes()[:16] not in (b"SQLite format 3\0", b""):
             raise ValueError("no database of SQLite")  # Optuna would not close what it opened
@@ -28,6 +36,11 @@ def database(path: pathlib.Path) -> Iterator[optuna.storages.RDBStorage]:
         raise _unusable(path, error) from error
     try:
         yield storage
+    except optuna.exceptions.StorageInternalError as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise PlaceError(
+            f"{path}: cannot be read or written ({reason}); make room, and the same command goes on"
+        ) from error
     finally:
         storage.remove_session()
         storage.engine.dispose()
@@ -46,7 +59,6 @@ def open_study(
     folder: pathlib.Path,
     wanted: Mapping[str, Any],
     start: Mapping[str, Any],
-    seed: int,
 ) -> optuna.Study:
     """The search in a folder, new or continued; InputError where it is another one.
 
@@ -55,7 +67,6 @@ def open_study(
       folder: of the search.
       wanted: its `identity`.
       start: the values of a new search's first trial.
-      seed: of the draws.
     """
     try:
         study = optuna.create_study(
@@ -66,12 +77,9 @@ def open_study(
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=10),
             load_if_exists=True,
         )
-        # A seed of its own for every call: the same one would draw the first trials again.
-        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
         known: dict[str, Any] | None = study.user_attrs.get("identity")
         if known is None:
             study.set_user_attr("identity", wanted)
-            study.enqueue_trial(dict(start))
     except Exception as error:
         raise _unusable(folder / "tune.db", error) from error
     for part in wanted:
@@ -79,10 +87,36 @@ def open_study(
             raise InputError(
                 f"{folder} holds another search, whose {part} differs; choose another --workdir"
             )
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # a kill stopped it
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params)
+    for trial in study.get_trials(states=(_STATES.RUNNING,)):  # a kill stopped it
+        study.tell(trial.number, state=_STATES.FAIL)
+    if not study.get_trials(states=(*_ENDED, _STATES.WAITING)):
+        study.enqueue_trial(dict(start))
     return study
+
+
+def draw(study: optuna.Study, space: Mapping[str, Any], seed: int) -> optuna.Trial:
+    """The next trial: the start, or values that follow from the seed and the trials that ended.
+
+    So a trial that a kill has stopped is drawn again, and with it all that come after.
+    """
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(ended(study)))
+    return study.ask(dict(space))
+
+
+def ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """The trials that have come to an end, but for those that a kill has stopped."""
+    return study.get_trials(deepcopy=False, states=_ENDED)
+
+
+def known(study: optuna.Study, trial: optuna.Trial) -> float | None:
+    """The value of an earlier trial of the same settings, whose attributes are taken as well."""
+    for earlier in study.get_trials(deepcopy=False, states=(_STATES.COMPLETE,)):
+        if earlier.params == trial.params:
+            for name, attribute in earlier.user_attrs.items():
+                trial.set_user_attr(name, attribute)
+            value: float | None = earlier.value
+            return value
+    return None
 
 
 def within(space: Mapping[str, Any], config: Config) -> dict[str, Any]:

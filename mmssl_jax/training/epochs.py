@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from mmssl_jax.errors import InputError
 from mmssl_jax.runs import processes
+from mmssl_jax.training import finite
 from mmssl_jax.training.progress import Progress
 from mmssl_jax.training.session import Session
 from mmssl_jax.training.state import TrainState
@@ -46,7 +46,8 @@ class _Call(NamedTuple):
     """Some steps in one call to the devices."""
 
     terms: Terms
-    first_step: int
+    whole: finite.Finite  # whether the state after them is
+    first_step: int  # that were taken before them
     steps: int
     asked: jax.Array | None  # of several processes: whether any was asked to stop; bool []
 
@@ -61,7 +62,8 @@ def run_steps(
 ) -> tuple[TrainState, History, bool]:
     """Takes steps up to a number since the last validation, or until it is asked to stop.
 
-    The losses of one call are read while the next one runs.
+    The losses of one call are read while the next one runs, so that what is no finite number ends
+    the run at most one call later.
 
     Args:
       programs: of the run.
@@ -73,6 +75,9 @@ def run_steps(
 
     Returns:
       The state, the terms of all steps since the last validation, and whether it was asked to stop.
+
+    Raises:
+      InputError: a loss, or anything in the state, is no finite number.
     """
     first, per_call = length(before), programs.per_call
     number, read = int(state.step) - first, [before] if first else []
@@ -82,14 +87,13 @@ def run_steps(
         count = min(per_call, steps - start)  # all calls are full but the last
         state, history = programs.steps(state, programs.constants, jnp.asarray(count, jnp.int32))
         asked = processes.any_of(outside.asked(), programs.mesh) if processes.several() else None
-        pending.append(_Call(history, number + start, count, asked))
+        pending.append(_Call(history, finite.of(state), number + start, count, asked))
         if len(pending) > 1:
-            stop = _read(pending.pop(0), read, progress, outside)
+            stop = _read(programs, pending.pop(0), read, progress, outside)
         if stop:
             break
     while pending:
-        stop = _read(pending.pop(0), read, progress, outside) or stop
-    _check_parameters(state)
+        stop = _read(programs, pending.pop(0), read, progress, outside) or stop
     return state, {name: np.concatenate([part[name] for part in read]) for name in read[0]}, stop
 
 
@@ -98,36 +102,19 @@ def length(history: History) -> int:
     return len(next(iter(history.values()), ()))
 
 
-def _read(call: _Call, read: list[History], progress: Progress, outside: Outside) -> bool:
-    """Reads the losses of a call; returns whether any process was asked to stop by then."""
-    read.append(_read_terms(call.terms, call.first_step, call.steps, progress))
+def _read(
+    programs: Programs, call: _Call, read: list[History], progress: Progress, outside: Outside
+) -> bool:
+    """Reads the losses of a call; returns whether any process was asked to stop by then.
+
+    Raises:
+      InputError: a loss, or anything in the state after the call, is no finite number.
+    """
+    terms = {name: np.asarray(values[: call.steps]) for name, values in call.terms.items()}
+    config = programs.session.config
+    finite.check_terms(terms, call.first_step, config)
+    finite.check(call.whole, call.first_step, call.steps, config)
+    progress.steps(call.steps, {name: float(values[-1]) for name, values in terms.items()})
+    read.append(terms)
     outside.moved()
     return outside.asked() if call.asked is None else bool(call.asked)
-
-
-def _read_terms(history: Terms, first_step: int, count: int, progress: Progress) -> History:
-    """The terms of the steps of a call, on the host; InputError where one is no number."""
-    terms = {name: np.asarray(values[:count]) for name, values in history.items()}
-    for index in range(count):
-        for name in sorted(terms, key=lambda name: name.endswith("/loss")):  # totals last
-            if not np.isfinite(value := terms[name][index]):
-                raise _diverged(f"loss '{name}' became {value}", first_step + index + 1)
-    progress.steps(count, {name: float(values[-1]) for name, values in terms.items()})
-    return terms
-
-
-def _check_parameters(state: TrainState) -> None:
-    """Raises InputError where a parameter is no number."""
-    finite = jax.tree.map(lambda x: jnp.all(jnp.isfinite(x)), state.params)
-    for path, leaf in jax.tree.leaves_with_path(finite):
-        if not leaf:
-            name = jax.tree_util.keystr(path)
-            raise _diverged(f"parameter {name} became NaN or inf", int(state.step))
-
-
-def _diverged(what: str, step: int) -> InputError:
-    return InputError(
-        f"{what} at step {step}; training stopped and kept the last validated epoch, if any; try "
-        "a lower train.learning_rate or critic.learning_rate in another --workdir, or check the "
-        "features' scale"
-    )

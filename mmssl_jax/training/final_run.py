@@ -10,7 +10,6 @@ from mmssl_jax import models
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
 from mmssl_jax.runs.folder import RunFolder, describe
 
 
@@ -66,7 +65,7 @@ def config_from(run: RunFolder, overrides: dict[str, Any]) -> tuple[Config, str]
     stored, _ = run.read()
     if not run.results.exists():
         raise InputError(f"{run.folder} has no results.json: finish it with mmssl train first")
-    summary = atomic.read_json(run.results)
+    summary = run.read_results()
     try:
         best, epochs = summary["best_epoch"], summary["epochs"]
         if not (type(best) is type(epochs) is int and 1 <= best <= epochs):

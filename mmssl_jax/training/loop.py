@@ -16,12 +16,11 @@ from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.data.checks import cold
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
 from mmssl_jax.ranking import candidates, full_ranking
-from mmssl_jax.runs import processes, provenance
-from mmssl_jax.runs.checkpoints import Checkpoints, abstract
+from mmssl_jax.runs import processes, provenance, state_arrays
+from mmssl_jax.runs.checkpoints import Checkpoints
 from mmssl_jax.runs.folder import RunFolder
-from mmssl_jax.training import devices, epochs, results, selection, session, stopping
+from mmssl_jax.training import devices, epochs, finite, results, room, selection, session, stopping
 from mmssl_jax.training import state as states
 from mmssl_jax.training.epochs import ALONE, History, Outside, Programs
 from mmssl_jax.training.progress import Progress
@@ -63,8 +62,8 @@ def train(
 
     Raises:
       Stopped: it was asked to end, and has saved its state.
-      InputError: the folder holds another run, a loss became NaN or infinite, or a split has no
-        pair that counts, or val none that the model can score.
+      InputError: the folder holds another run or was damaged, a loss or a part of the state became
+        NaN or infinite, or a split has no pair that counts, or val none that the model can score.
     """
     dataset, splits = models.as_read(config, dataset), () if dataset.final else splits
     own, run = session.prepare(config, dataset), RunFolder(folder)
@@ -81,7 +80,7 @@ def train(
     costs = {"epochs": last, **_costs(rows), "compile_seconds": programs.compile_seconds}
     summary = results.summary(trained, splits) | costs
     if processes.is_first():
-        atomic.write_json(run.results, summary)
+        run.write_results(summary)
     return summary
 
 
@@ -118,13 +117,16 @@ def _start(
     part = stopping.load(run, state, done * own.steps_per_epoch)
     if done and not part.terms:
         part = part._replace(state=checkpoints.restore(done, state))
-    rows = run.read_metrics(up_to_epoch=done)
+    if done:
+        session.check_best(part.state, checkpoints.best_epoch, run)
+    rows = run.read_metrics(up_to_epoch=done, has=done)
 
     # Everything is compiled before the clock of the first epoch starts.
     started = time.perf_counter()
     constants = own.constants(run_key, mesh)
     per_call = min(config.train.steps_per_call, config.train.evaluate_every * own.steps_per_epoch)
     steps = own.compiled(part.state, constants, per_call, mesh)
+    room.check(steps, config, len(mesh.local_devices))
     validate = _validation(own, constants[1], mesh)
     validate(part.state)
     seconds = time.perf_counter() - started
@@ -154,6 +156,7 @@ def _train(
         if taken:
             part_way = f", step {taken}" if part.terms else ""
             progress.say(f"{run.folder}: going on after epoch {done}{part_way}")
+            _say_changes(progress, checkpoints)
         while not selection.has_ended(done, int(state.stale), config.train):
             started = time.perf_counter() - part.seconds
             count = min(config.train.evaluate_every, config.train.epochs - done)
@@ -177,7 +180,17 @@ def _train(
             outside.told(rows[-1])
             if watch:
                 watch(done, score)
-    return int(state.best_epoch), jax.tree.map(abstract, state)
+    return int(state.best_epoch), jax.tree.map(state_arrays.abstract, state)
+
+
+def _say_changes(progress: Progress, checkpoints: Checkpoints) -> None:
+    """Says that a run goes on with other libraries or on another device than before."""
+    latest = checkpoints.latest_epoch
+    if latest and (changes := provenance.changes(checkpoints.about(latest))):
+        progress.say(
+            f"warning: the run was trained with {changes}: from here on its numbers agree with "
+            "those of an undisturbed run to rounding, not bit for bit (docs/reliability.md)"
+        )
 
 
 def _validated(
@@ -203,6 +216,7 @@ def _validation(own: Session, inputs: Any, mesh: Mesh) -> Validate:
 
     def validate(state: states.TrainState) -> dict[str, float]:
         representation = embed(state.params, inputs, state.held)
+        finite.check_embeddings(finite.of(representation), int(state.step), config)
         return full_ranking.evaluate(representation, task, config.evaluation.cutoffs, model.score)
 
     return validate

@@ -145,6 +145,18 @@ def checkpoints_of(run: RunFolder, *, clean: bool = True) -> Checkpoints:
     return Checkpoints(run.checkpoints, selection.rank, clean=clean)
 
 
+def check_best(state: Any, epoch: int | None, run: RunFolder) -> None:
+    """Raises InputError where the best epoch by a restored state is not that of the checkpoints.
+
+    Then the checkpoint of it is gone, and `epoch` is that of another.
+    """
+    if (best := int(state.best_epoch)) != epoch:
+        raise InputError(
+            f"the checkpoint of epoch {best} in {run.checkpoints}, the best of the run, is missing "
+            "or damaged; get it from a copy, or train anew in another --workdir"
+        )
+
+
 class Trained(NamedTuple):
     """The best epoch of a run: what scores, recommends and exports."""
 
@@ -199,12 +211,10 @@ def best_of_run(config: Config, dataset: Dataset, run: RunFolder) -> Trained:
     if processes.several():
         mesh = devices.make_mesh(configs.Mesh())
         like, inputs = devices.placed_shapes(like, mesh), own.inputs(mesh)
-    with checkpoints_of(run, clean=False) as checkpoints:
-        epoch = checkpoints.best_epoch
-        if epoch is None:
-            raise missing
-        state = checkpoints.restore(epoch, like)
-    return Trained(config, dataset, epoch, own.model, state, inputs, mesh)
+    best = _best(run, like)
+    if best is None:
+        raise missing
+    return Trained(config, dataset, best[0], own.model, best[1], inputs, mesh)
 
 
 def best_now(trained: Trained, run: RunFolder) -> Trained:
@@ -213,8 +223,28 @@ def best_now(trained: Trained, run: RunFolder) -> Trained:
     Raises:
       InputError: there is no checkpoint any more, or it is of another config.
     """
-    with checkpoints_of(run, clean=False) as checkpoints:
-        epoch = checkpoints.best_epoch
-        if epoch is None:
-            raise InputError(f"{run.folder} holds no checkpoint any more")
-        return trained._replace(epoch=epoch, state=checkpoints.restore(epoch, trained.state))
+    best = _best(run, trained.state)
+    if best is None:
+        raise InputError(f"{run.folder} holds no checkpoint any more")
+    return trained._replace(epoch=best[0], state=best[1])
+
+
+def _best(run: RunFolder, like: Any) -> tuple[int, Any] | None:
+    """The best epoch of a run, and the state after it; None where there is no checkpoint.
+
+    The run may be training: where it removes the checkpoint that is being read, the one that is the
+    best by now is read instead.
+    """
+    while True:
+        before = set(run.checkpoints.glob("*"))
+        try:
+            with checkpoints_of(run, clean=False) as checkpoints:
+                epoch = checkpoints.best_epoch
+                if epoch is None:
+                    return None
+                state = checkpoints.restore(epoch, like)
+                check_best(state, epoch, run)
+                return epoch, state
+        except InputError:
+            if set(run.checkpoints.glob("*")) == before:
+                raise

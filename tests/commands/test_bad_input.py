@@ -117,6 +117,7 @@ def refused(place: Place, argv: list[str], capsys, command: str = "train") -> st
         (["--workdir=tiny.py"], "cannot write to tiny.py: "),
         (["--workdir=tiny.py/run"], "cannot write to tiny.py/run: Not a directory; choose another"),
         (["--workdir=/proc/run"], "cannot write to /proc/run: "),
+        (["--workdir=" + "x/" * 1950], "bytes, and with more than 3800 there is no room for the"),
         (["--config="], "config file '' does not exist; try --config demo"),
         (
             ["--config=nope.py"],
@@ -125,7 +126,11 @@ def refused(place: Place, argv: list[str], capsys, command: str = "train") -> st
         (["--config=data"], "config file 'data' is a folder; try --config demo"),
         (
             ["--config=data/train.json"],
-            "config file 'data/train.json' is no .py file; see configs/",
+            "config file data/train.json: '0' is no section of fields; a field is in its section",
+        ),
+        (
+            ["--config=data/image_feat.npy"],
+            "config file 'data/image_feat.npy' is no .py file, and no .toml or .json; see configs/",
         ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -329,11 +334,12 @@ def truncate(place: Place) -> None:
 
 
 def foreign(place: Place) -> None:
-    """A config.json that says more than the checkpoint holds."""
+    """A config.json, without a checksum, that says more than the checkpoint holds."""
     path = place.run / "config.json"
-    path.write_text(
-        path.read_text().replace('"model.embedding_dim": 8', '"model.embedding_dim": 4')
-    )
+    content = json.loads(path.read_text())
+    del content["checksum"]
+    content["config"]["model.embedding_dim"] = 4
+    path.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(

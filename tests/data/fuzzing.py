@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 import data_layouts_writers as writers
 import fuzzing_arrays
+import fuzzing_lists
 import fuzzing_splits
 import numpy as np
 import polars as pl
@@ -46,7 +47,8 @@ from mmssl_jax.data.tables import interactions as tables
 from mmssl_jax.errors import InputError
 
 MEMORY = 512 << 20  # bytes that reading one tiny file may take
-SECONDS = 20
+SECONDS = 20  # of computing; of waiting, where others compute as well, some more
+_WAITING = 6
 TEMPORARY = tempfile.gettempdir()  # asked for here, as that opens a file
 
 Rng = np.random.Generator
@@ -83,7 +85,10 @@ def targets(top: Path) -> dict[str, Target]:
                 found[name] = Target(path, functools.partial(_read_folder, folder))
     for path in _tables(top):
         found[path.name] = Target(path, functools.partial(_read_table, path))
-    read_by = {**fuzzing_arrays.features(dataset, top), **fuzzing_splits.targets(top)}
+    for name, (folder, path) in fuzzing_lists.parts(dataset, top).items():
+        found[name] = Target(path, functools.partial(_read_folder, folder))
+    read_by = fuzzing_arrays.features(dataset, top) | fuzzing_splits.targets(top)
+    read_by |= fuzzing_lists.targets(dataset, top)
     for name, (path, read) in read_by.items():
         found[name] = Target(path, read)
     order, items, features = top / "order.txt", top / "items.csv", top / "added.npy"
@@ -230,6 +235,7 @@ def spoil(rng: Rng, name: str, good: bytes, others: list[bytes], canary: Path) -
         "pt": lambda: _flipped(rng, good),
     }
     odd = fuzzing_arrays.spoiled(rng, name, good)
+    odd = fuzzing_lists.spoiled(rng, name, good) if odd is None else odd
     return _pick(rng, [*ways, *[own[kind] if odd is None else lambda: odd] * 6])()
 
 
@@ -523,6 +529,9 @@ class _Call:
 # The run
 
 
+_TRIALS = {parquet_trial.COMMAND, parquet_trial.PARTS_COMMAND}
+
+
 class Watch:
     """Notes what Python code does that no reader may do: run, write outside, unpickle, connect."""
 
@@ -551,7 +560,7 @@ class Watch:
 
     def _hook(self, event: str, arguments: tuple) -> None:
         ours = event in ("subprocess.Popen", "os.posix_spawn")  # the latter since Python 3.13
-        if not self.on or (ours and parquet_trial.COMMAND in arguments[1]):
+        if not self.on or (ours and not _TRIALS.isdisjoint(arguments[1])):
             return
         if event.startswith(self._NEVER):
             self.seen.append(event)
@@ -570,6 +579,8 @@ class Watch:
 
     def _writes(self, arguments: tuple) -> bool:
         path, mode, flags = arguments
+        if isinstance(path, int):  # a pipe that is open already
+            return False
         writes = set(mode or "") & set("wax+") or (flags or 0) & (os.O_WRONLY | os.O_RDWR)
         return bool(writes) and path != os.devnull and not self._temporary(path)
 
@@ -619,7 +630,8 @@ def run(folder: Path, seed: int, count: int, first: int = 0, only: str = "") -> 
 
 def one(target: Target, watch: Watch, canary: Path) -> str:
     """Reads one input: 'read', 'refused', or what went wrong."""
-    signal.alarm(SECONDS)
+    signal.alarm(_WAITING * SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     watch.on = True
     try:
         target.read()
@@ -631,6 +643,7 @@ def one(target: Target, watch: Watch, canary: Path) -> str:
     finally:
         watch.on = False
         signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     if watch.seen or canary.exists():
         outcome = f"did what it must not: {watch.seen}, canary {canary.exists()}"
         watch.seen.clear()
@@ -642,15 +655,16 @@ def _late(*_) -> None:
     raise TimeoutError(f"more than {SECONDS} seconds")
 
 
-def guard() -> Watch:
-    """Limits this process for good, and lets warnings be failures."""
+def guard(watch: type[Watch] = Watch) -> Watch:
+    """Limits this process for good, and lets warnings be failures; the watch is of this kind."""
     warnings.simplefilter("error")
     tempfile.gettempdir()  # found under a lock, which the watch would wait for if it came first
     signal.signal(signal.SIGALRM, _late)
+    signal.signal(signal.SIGPROF, _late)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    return Watch()
+    return watch()
 
 
 if __name__ == "__main__":

@@ -320,6 +320,42 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, fake, capsy
     assert len(list(whole.iterdir())) == 3
 
 
+@pytest.mark.parametrize("lost", ["zeros", "one bit", "its end"])
+def test_a_chunk_that_a_power_cut_has_torn_is_made_again(tmp_path, fake, capsys, lost):
+    table = tmp_path / "items.csv"
+    table.write_text("id,text\n" + "".join(f"i{n},text {n}\n" for n in range(21)))
+    flags = ("--items", table, "--text", "text", "--batch-size", "2")  # 8 rows a chunk
+    torn, whole, partial = tmp_path / "torn", tmp_path / "whole", ".text_feat.npy.partial"
+    encode(whole, *flags)
+    real, fake.chunks = fake.encode, []
+
+    def dying(inputs):
+        if len(fake.chunks) == 2:
+            raise KeyboardInterrupt
+        return real(inputs)
+
+    fake.encode = dying
+    with pytest.raises(KeyboardInterrupt):
+        encode(torn, *flags)
+    content = bytearray((torn / partial).read_bytes())
+    chunk = 8 * 3 * 4 + 4  # rows, numbers, bytes; and the checksum
+    place = len(content) - chunk
+    if lost == "zeros":
+        content[place:] = bytes(chunk)
+    elif lost == "one bit":
+        content[place + 5] ^= 1
+    else:
+        del content[-7:]
+    (torn / partial).write_bytes(content)
+    fake.encode = real
+    capsys.readouterr()
+    encode(torn, *flags)
+    assert "text: going on after 8 of 21" in capsys.readouterr().err
+    for path in whole.iterdir():
+        assert (torn / path.name).read_bytes() == path.read_bytes()
+    assert not (torn / partial).exists()
+
+
 def test_a_kill_between_mask_and_features_leaves_no_features(folder, monkeypatch, fake):
     encode(folder, "--text", "title")
     real = encoding.atomic.write_array

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 TESTS = Path(__file__).parent
-TARGETS = 69  # files, each of which gets as many inputs
+TARGETS = 76  # files, each of which gets as many inputs
 AT_A_TIME = 5000  # inputs of a process: the fragments of its memory add up
 
 

@@ -553,6 +553,10 @@ def test_an_import_from_python_prints_nothing_and_writes_what_is_asked(table, ca
         ({"split": "leave_last"}, "--split is 'leave_last'; it must be one of per-user, leave-"),
         ({"layout": "csv"}, "--from is 'csv'; it must be one of mmssl, "),
         ({"modalities": {"a,b": Path("x.npy")}}, "'a,b' cannot name a modality"),
+        (
+            {"modalities": {"Image": Path("x.npy"), "image": Path("y.npy")}},
+            "modalities Image and image differ in case alone",
+        ),
         ({"seed": -1}, "--seed -1 is not a whole number from 0 to 999999999"),
         ({"min_rating": float("nan")}, "--min-rating nan is not a number"),
         ({"separator": "::"}, "--separator '::' is not one character"),

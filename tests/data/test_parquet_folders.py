@@ -221,6 +221,7 @@ def test_many_pairs_are_written_as_parquet_and_few_as_json(monkeypatch):
         canonical.check_free(Path("many"), overwrite=False)
     canonical.write(data, Path("many"), {}, overwrite=True)
     # A split that is not what dataset.json records.
+    Path("many/files.sha256").unlink()
     pl.read_parquet("many/val.parquet").head(9).write_parquet("many/val.parquet")
     with pytest.raises(InputError, match="many: the val split: does not have the sha256"):
         load("many", "none")

@@ -306,9 +306,9 @@ def test_a_run_that_is_not_finished_is_said_not_to_be(alone, capsys, how):
     if how == "killed":
         (alone.run / "results.json").unlink()
     else:
-        row = json.loads((alone.run / "metrics.jsonl").read_text())
+        (row,) = alone.metrics
         with (alone.run / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row | {"epoch": 2}) + "\n")
+            file.write(json.dumps(row | {"epoch": 2, "seconds": 1.0}) + "\n")
     assert unfinished in Read(report(alone, alone.run)).words
     warning = f"warning: {alone.run} is not finished: the report is of its best epoch so far"
     assert warning in capsys.readouterr().err.splitlines()
@@ -316,7 +316,8 @@ def test_a_run_that_is_not_finished_is_said_not_to_be(alone, capsys, how):
 
 def test_what_is_no_number_is_left_out_of_the_curves(alone):
     path = alone.run / "metrics.jsonl"
-    row = json.loads(path.read_text())
+    (row,) = alone.metrics
+    row["seconds"] = 1.0
     rest = ("NaN", "Infinity", "-Infinity", "null", '"much"', "[1]", "1" + "0" * 400)
     lines = [json.dumps(row | {"generator/loss": 0.5})]
     for epoch, value in enumerate(rest, start=2):

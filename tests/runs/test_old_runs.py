@@ -14,13 +14,14 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.runs.folder import VERSION, RunFolder
 from mmssl_jax.training import session
 
-OLD = pathlib.Path(__file__).parent / "run_of_version_0"  # two epochs, and what two more gave
+RUNS = pathlib.Path(__file__).parent  # of each version two epochs, and what two more gave
+VERSIONS = sorted(path.name for path in RUNS.glob("run_of_version_*"))
 HERE = {"commit", "device", "cores", "python"}  # of the machine that ran it
 
 
-@pytest.fixture(name="old")
-def _old(tmp_path, monkeypatch) -> pathlib.Path:
-    shutil.copytree(OLD, tmp_path / "old")
+@pytest.fixture(name="old", params=VERSIONS)
+def _old(tmp_path, monkeypatch, request) -> pathlib.Path:
+    shutil.copytree(RUNS / request.param, tmp_path / "old")
     monkeypatch.chdir(tmp_path / "old")
     return tmp_path / "old"
 
@@ -98,3 +99,7 @@ def test_a_run_of_a_newer_version_is_refused(old):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": VERSION + 1}))
     with pytest.raises(InputError, match=r"newer mmssl_jax .*upgrade"):
         RunFolder(old / "run").read()
+
+
+def test_every_released_version_has_a_run():
+    assert [f"run_of_version_{version}" for version in range(VERSION + 1)] == VERSIONS

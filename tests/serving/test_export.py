@@ -164,6 +164,7 @@ def test_what_an_export_says_of_itself(places, tmp_path):
     assert (about["top"], about["exclude_known"]) == (3, "all")
     assert sorted(path.name for path in (tmp_path / "to").iterdir()) == [
         "export.json",
+        "files.sha256",
         "lists.npz",
         "vectors.npz",
     ]

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 import urllib.request
 from collections import Counter
 
@@ -213,13 +214,54 @@ def test_what_cannot_be_answered_is_one_line(clients, body, status, detail):
         b'{"users": ["reader 7", ',
         "{'users': ['é']}".encode("utf-16"),
         b'{"where": "category = \'\\ud800\'", "users": ["reader 7"]}',
+        b'{"users": ["reader 7"], "\\ud800": 1}',
+        b'{"users": ["reader 7"], "a\\nb": 1}',
     ],
 )
 def test_hostile_bodies_are_refused_in_json(clients, content):
     headers = {"content-type": "application/json"}
     answer = clients("ease").post("/recommend", content=content, headers=headers)
     assert answer.status_code in (400, 404, 422)
-    assert isinstance(answer.json()["detail"], str)
+    assert answer.json()["detail"].isprintable()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"users": ["reader 7"], "only": [' + b"0," * 400_000 + b"0]}",
+        b'{"users": [' + b"0," * 400_000 + b"0]}",
+        b"{" + b",".join(b'"k%d":1' % number for number in range(60_000)) + b"}",
+    ],
+)
+def test_a_body_with_a_hundred_thousand_errors_costs_no_more_than_one(clients, content):
+    client, headers = clients("ease"), {"content-type": "application/json"}
+    tracemalloc.start()
+    try:
+        answer = client.post("/recommend", content=content, headers=headers)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 422
+    assert most < 40 << 20
+
+
+def test_a_name_of_another_host_is_not_answered(places):
+    live = Live(places("ease").run)
+    with TestClient(app.application(live, {"localhost", "::1", "recs.example"})) as client:
+        for host in ("localhost", "LOCALHOST:8000", "[::1]:8000", "recs.example.:80"):
+            assert client.get("/health", headers={"host": host}).status_code == 200
+        for host in ("evil.example", "localhost.evil.example", "[::2]", "testserver"):
+            answer = client.get("/health", headers={"host": host})
+            assert answer.status_code == 400
+            assert "see mmssl serve --allow-host" in answer.json()["detail"]
+
+
+def test_no_answer_leads_to_the_host_that_a_request_names(clients):
+    answer = clients("ease").get(
+        "/recommend/?user=a", headers={"host": "evil.example"}, follow_redirects=False
+    )
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
 
 
 def test_a_body_that_is_too_long_is_not_read(clients):

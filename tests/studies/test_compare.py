@@ -310,6 +310,7 @@ def test_settings_of_other_models_leave_a_finished_run_as_it_is(two, tmp_path, t
         ("def get_settings(): return {'a ': {}}", "cannot name a setting"),
         ("def get_settings(): return {'compare.json': {}}", "cannot name a setting"),
         ("def get_settings(): return {'a': 3}", "must be field -> value"),
+        ("def get_settings(): return {'a': {}, 'A': {}}", "'a' and 'A' differ in case alone"),
         ("def get_settings(): return {'a': {'model.layer': 3}}", "unknown config field"),
         ("def get_settings(): return {'a': {'model.layers': 'x'}}", "not of type int"),
         ("def get_settings(): return {'a': {'train.seed': 1}}", "give --config.train.seed"),

@@ -171,6 +171,26 @@ def test_a_search_goes_on_after_a_kill_where_it_was_cut_off(tmp_path, monkeypatc
     assert all(value not in values[:index] for index, value in enumerate(values))
 
 
+def test_a_search_that_was_stopped_tries_what_one_would_that_was_not(tmp_path, monkeypatch):
+    stopped, whole = place_at(tmp_path / "stopped"), place_at(tmp_path / "whole")
+    starts = []
+
+    def once(config, dataset, folder, *, splits, watch):
+        starts.append(folder)
+        if len(starts) in (1, 3, 4):  # in the first trial, then twice in the second
+            raise KeyboardInterrupt
+        value = config.mmssl.learning_rate
+        return {"val/recall@20": value, "val/ndcg@20": value, "best_epoch": 1, "commit": "-"}
+
+    monkeypatch.setattr(training, "train", once)
+    codes = [run(stopped, "--trials=3") for _ in range(4)]
+    assert codes == [130, 130, 130, 0]
+    starts[:] = range(10)  # nothing stops this one
+    assert run(whole, "--trials=3") == 0
+    assert written(stopped)["trials"] == written(whole)["trials"]
+    assert [trial["trial"] for trial in written(whole)["trials"]] == [0, 1, 2]
+
+
 def test_a_trial_that_the_device_cannot_hold_does_not_end_the_search(tmp_path, monkeypatch):
     real, calls = training.train, []
 

@@ -9,6 +9,9 @@ from typing import IO
 import numpy as np
 
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import memory
+
+MOST = 1e15  # of a feature: the squares of a hundred million of them can be summed in float32
 
 OpenFile = IO[bytes] | zipfile.ZipExtFile  # a member of an archive is an IO by its types alone
 
@@ -28,9 +31,12 @@ def read_header(path: Path) -> tuple[int, int]:
 def read(path: Path) -> np.ndarray:
     """A feature file as float32 [rows, width]; raises InputError as `read_header` does.
 
-    Also for NaN, infinities, and float64 values beyond float32.
+    Also for NaN, infinities, and values beyond `MOST`.
     """
-    read_header(path)  # before anything is read
+    rows, width = read_header(path)  # before anything is read
+    # The file, its float32, and a boolean for each number; files may be of float64.
+    count = path.stat().st_size + 5 * rows * width
+    memory.require(count, f"{path}: to read it", "leave it out of data.modalities, or narrow it")
     return as_features(path, load(path))
 
 
@@ -41,6 +47,12 @@ def as_features(path: Path, raw: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(raw, np.float32)
     _refuse_nonfinite(path, values, "values beyond the range of float32")
+    largest = max(values.max(initial=0.0), -values.min(initial=0.0))
+    if largest > MOST:
+        raise InputError(
+            f"{path}: has values up to {largest:.3g}, and beyond {MOST:g} sums of squares are no "
+            "float32 any more; scale the features, such as to mean 0 and variance 1"
+        )
     return values
 
 

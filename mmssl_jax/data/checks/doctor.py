@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from mmssl_jax.data import loading, pair_matrix
-from mmssl_jax.data.checks.findings import Findings
+from mmssl_jax.data.checks import file_checks, split_checks
+from mmssl_jax.data.checks.findings import ERROR, Findings
 from mmssl_jax.data.dataset import Dataset
 from mmssl_jax.data.features import folder as features
+from mmssl_jax.data.layouts import canonical
+from mmssl_jax.data.layouts.splits_json import read_json_object
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
+from mmssl_jax.files import atomic, checksums
 
 
 def examine(folder: Path, modalities: str) -> tuple[Dataset | None, Findings]:
@@ -30,6 +33,23 @@ def examine(folder: Path, modalities: str) -> tuple[Dataset | None, Findings]:
         return None, findings
 
 
+def accept(folder: Path, dataset: Dataset, findings: Findings) -> bool:
+    """Records the files of a canonical folder as they are, if nothing else is wrong with them.
+
+    Returns whether it did; raises InputError where the folder cannot be written.
+    """
+    recorded = (file_checks.CHECK, split_checks.FINGERPRINT)
+    if any(each.level == ERROR and each.check not in recorded for each in findings.listed):
+        return False
+    findings.listed = [each for each in findings.listed if each.level != ERROR]
+    about = folder / canonical.ABOUT
+    if about.is_file():
+        content = read_json_object(about) | {"sha256": dataset.split_fingerprints}
+        atomic.write_json(about, content)
+    canonical.list_files(folder)
+    return True
+
+
 def mark_missing(folder: Path, dataset: Dataset) -> dict[str, int]:
     """Writes <modality>_present.npy beside every feature file that has rows of zeros.
 
@@ -43,8 +63,10 @@ def mark_missing(folder: Path, dataset: Dataset) -> dict[str, int]:
                 f"{folder / name}{features.SUFFIX}: all rows are zero; remove the file"
             )
     lacking = {name: int((~mask).sum()) for name, mask in known.items() if not mask.all()}
-    for name in lacking:
-        atomic.write_array(folder / f"{name}{features.MASK_SUFFIX}", known[name])
+    masks = {f"{name}{features.MASK_SUFFIX}": known[name] for name in lacking}
+    with checksums.changing(folder, masks):
+        for name, mask in masks.items():
+            atomic.write_array(folder / name, mask)
     return lacking
 
 

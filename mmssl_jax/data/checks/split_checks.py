@@ -19,6 +19,8 @@ from mmssl_jax.data.checks.wording import counted, worded
 
 _AT_A_TIME = 1 << 24  # pairs
 
+FINGERPRINT = "fingerprint"  # the check of `check_recorded`
+
 
 def check_splits(
     findings: Findings, where: Path | str, splits: Mapping[str, csr_array], keep: bool = False
@@ -68,10 +70,10 @@ def check_recorded(
             file = Path(where) / f"{split}.json"
             of = file if file.is_file() else f"{where}: the {split} split"
             findings.error(
-                "fingerprint",
+                FINGERPRINT,
                 f"{of}: does not have the sha256 that dataset.json records, "
-                "so it was edited or damaged; import the data again, or remove 'sha256' from "
-                "dataset.json",
+                "so it was edited or damaged; import the data again, or, if the change is meant, "
+                f"mmssl data check {where} --accept",
             )
 
 

@@ -20,7 +20,7 @@ from mmssl_jax.data.layouts import canonical
 from mmssl_jax.data.layouts.splits_json import read_json_object
 from mmssl_jax.data.tables import id_spelling
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
+from mmssl_jax.files import atomic, checksums, durable
 
 TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 IMAGE_MODEL = "sentence-transformers/clip-ViT-B-32"
@@ -146,22 +146,31 @@ def _write(folder: Path, job: Job, values: np.ndarray, items: Items, warn: Warn)
         examples = ", ".join(repr(path.name[:40]) for path in unread[:3])
         images = counted(len(unread), "image")
         warn(f"{images} cannot be read: missing in {job.name}, such as {examples}")
-    if items.titles is not None:
-        columns = [items.ids, items.titles] if any(items.titles) else [items.ids]
-        rows = zip(map(str, range(len(items.ids))), *columns, strict=True)
-        lines = ["\t".join(row) for row in rows]
-        atomic.write_text(folder / item_table.FILE, "\n".join(lines) + "\n")
     path = folder / f"{job.name}{features.SUFFIX}"
-    path.unlink(missing_ok=True)  # so that a kill never leaves old features under a new mask
     mask = folder / f"{job.name}{features.MASK_SUFFIX}"
-    if present.all():
-        mask.unlink(missing_ok=True)
-    else:
-        atomic.write_array(mask, present)
+    about = folder / canonical.ABOUT
     values[~present] = 0
-    atomic.write_array(path, values)
-    _note(folder / canonical.ABOUT, job, values)
+    with checksums.changing(folder, [path.name, mask.name, about.name]):
+        if items.titles is not None:
+            _write_items(folder, items)
+        if path.exists():  # neither a kill nor a power cut leaves old ones under a new mask
+            path.unlink()
+            durable.sync(folder)
+        if present.all():
+            mask.unlink(missing_ok=True)
+        else:
+            atomic.write_array(mask, present)
+        atomic.write_array(path, values)
+        _note(about, job, values)
     return Encoded(path, len(present), int(present.sum()), values.shape[1], job.model)
+
+
+def _write_items(folder: Path, items: Items) -> None:
+    """Writes items.tsv for a folder that has none."""
+    columns = [items.ids, items.titles] if any(items.titles or ()) else [items.ids]
+    rows = zip(map(str, range(len(items.ids))), *columns, strict=True)
+    lines = ["\t".join(row) for row in rows]
+    atomic.write_text(folder / item_table.FILE, "\n".join(lines) + "\n")
 
 
 def _note(about: Path, job: Job, values: np.ndarray) -> None:

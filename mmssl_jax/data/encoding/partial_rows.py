@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -9,18 +10,21 @@ from typing import BinaryIO
 import numpy as np
 
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import locks
+from mmssl_jax.files import durable, locks
+
+_CHECKSUM = 4  # bytes
 
 
 class PartialRows:
     """A float32 matrix in a file, of which the first `done` rows are made.
 
-    The file is the fingerprint of what the rows are made from, then the rows. Only its length says
-    how many are there, so what a kill cuts short is the last chunk, which is made again.
+    The file is the fingerprint of what the rows are made from, then the rows in chunks, each with a
+    checksum behind it. What a kill or a power cut leaves of the last chunk is no whole one, and is
+    made again.
     """
 
-    def __init__(self, file: BinaryIO, path: Path, fingerprint: bytes, shape: tuple[int, int]):
-        self._file, self._path, self._start, self.shape = file, path, len(fingerprint), shape
+    def __init__(self, file: BinaryIO, path: Path, shape: tuple[int, int], chunk: int):
+        self._file, self._path, self._chunk, self.shape = file, path, chunk, shape
         self.done = 0
 
     @classmethod
@@ -40,37 +44,61 @@ class PartialRows:
           InputError: the file cannot be written, or another process is writing it.
         """
         with _refusing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.make_folder(path.parent)
             file = path.open("a+b")
         with file:
+            rows = cls(file, path, shape, chunk)
             with _refusing(path):
                 locks.lock(file.fileno())
-            rows = cls(file, path, fingerprint, shape)
-            file.seek(0)
-            if file.read(len(fingerprint)) == fingerprint:
-                whole = (path.stat().st_size - len(fingerprint)) // (4 * shape[1])
-                rows.done = shape[0] if whole >= shape[0] else whole - whole % chunk
-            else:
-                file.truncate(0)
-                file.write(fingerprint)
-            file.truncate(len(fingerprint) + rows.done * 4 * shape[1])
+                file.seek(0)
+                if file.read(len(fingerprint)) == fingerprint:
+                    for _, part in rows._chunks():
+                        rows.done += len(part)
+                    file.truncate(len(fingerprint) + rows._bytes(rows.done))
+                else:
+                    file.truncate(0)
+                    file.write(fingerprint)
+                    file.flush()
+                    durable.sync(path.parent)
             yield rows
 
     def append(self, rows: np.ndarray) -> None:
-        """Adds float32 [n, width]; they are on the disk when this returns."""
+        """Adds the float32 [n, width] of a chunk; they are on the disk when this returns."""
         with _refusing(self._path):
-            self._file.write(np.ascontiguousarray(rows, np.float32).data)
+            data = np.ascontiguousarray(rows, np.float32).tobytes()
+            self._file.write(data + _checksum(data))
             self._file.flush()
             os.fsync(self._file.fileno())
         self.done += len(rows)
 
     def read(self) -> np.ndarray:
         """All rows, float32, when all are done."""
-        return np.fromfile(self._path, np.float32, offset=self._start).reshape(self.shape)
+        self._file.seek(-self._bytes(self.done), os.SEEK_END)
+        rows = np.empty(self.shape, np.float32)
+        for start, part in self._chunks():
+            rows[start : start + len(part)] = part
+        return rows
+
+    def _chunks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The first row of each whole chunk from here on, and its rows."""
+        for start in range(0, self.shape[0], self._chunk):
+            count = min(self._chunk, self.shape[0] - start)
+            data = self._file.read(4 * count * self.shape[1])
+            if self._file.read(_CHECKSUM) != _checksum(data):
+                return
+            yield start, np.frombuffer(data, np.float32).reshape(count, self.shape[1])
+
+    def _bytes(self, rows: int) -> int:
+        """The length of so many rows with their checksums."""
+        return 4 * rows * self.shape[1] + -(-rows // self._chunk) * _CHECKSUM
 
     def remove(self) -> None:
         """Removes the file, when what is made of it is written."""
         self._path.unlink(missing_ok=True)
+
+
+def _checksum(data: bytes) -> bytes:
+    return zlib.crc32(data, 1).to_bytes(_CHECKSUM, "little")  # from 1: zeros are no chunk
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ def made(folder: Path, job: Job, encoder: Encoder, progress: Progress) -> Iterat
 
 def _fingerprint(job: Job, encoder: Encoder) -> bytes:
     """Of all that the rows depend on; an image counts as changed when its time or size is."""
-    state = hashlib.sha256(f"1 {encoder.fingerprint} {encoder.width} {job.chunk}".encode())
+    state = hashlib.sha256(f"2 {encoder.fingerprint} {encoder.width} {job.chunk}".encode())
     for each in job.inputs:
         if isinstance(each, Path):
             status = each.stat()

@@ -46,6 +46,9 @@ def _check_values(options: ImportOptions) -> None:
     for name in options.modalities:
         if not folder.is_name(name):
             raise InputError(f"{name!r} cannot name a modality; take letters, digits, _ and -")
+        same = [other for other in options.modalities if other.casefold() == name.casefold()]
+        if len(same) > 1:  # they name files, which some systems do not tell apart
+            raise InputError(f"modalities {same[0]} and {same[1]} differ in case alone; rename one")
     for name in ("k_core", "seed"):
         value = getattr(options, name)
         if value is not None and not 0 <= value <= MOST:

@@ -7,6 +7,7 @@
     user_<name>_feat.npy, attribute_<name>_feat.npy, augmented_edges.npy (optional): `features.side`
     dataset.json                    name, counts, shapes, fingerprints, source (optional)
     users.tsv items.tsv             index, tab, raw id, and for items tab, title (optional)
+    files.sha256                    the sha256 of each of these files (optional)
 
 It is the layout of the public MMSSL and LLMRec folders, which have no dataset.json, but a train_mat
 that repeats train.json as a pickle, and item_attribute.csv with titles.
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from mmssl_jax.data.arrays.pickled_matrix import read_matrix
+from mmssl_jax.data.checks import file_checks
 from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.dataset import Dataset, assemble
@@ -31,6 +33,7 @@ from mmssl_jax.data.layouts.splits_json import Split, read_json_object, read_spl
 from mmssl_jax.data.mapped_pairs import MappedSplit
 from mmssl_jax.data.splits import SPLITS, Pairs
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import checksums
 from mmssl_jax.files.new_folder import new_folder
 
 FILES = tuple(f"{split}.json" for split in SPLITS)
@@ -38,6 +41,9 @@ PARQUET_FILES = tuple(f"{split}.parquet" for split in SPLITS)
 FORMS = (FILES, PARQUET_FILES)
 MOST_IN_JSON = 2_000_000  # pairs of all splits; more are written as Parquet
 ABOUT, _TRAIN_MAT = "dataset.json", "train_mat"
+_TABLES = USERS, ITEMS = "users.tsv", "items.tsv"
+_ARRAYS = (f"*{features.SUFFIX}", f"*{features.MASK_SUFFIX}", side.AUGMENTED)
+_OWN = (*FILES, *PARQUET_FILES, ABOUT, *_TABLES, *_ARRAYS, "items.parquet", "items.csv")
 _ABOUT_TYPES = {
     "name": str,
     "synthetic": bool,
@@ -65,17 +71,18 @@ def read_with(
     dataset.json, the shape of train_mat, and for items the rows of every feature file, chosen or
     not, so that the choice of modalities does not change what is ranked.
     """
-    about = findings.attempt("about", read_about, folder / ABOUT) or {}
+    file_checks.check(folder, modalities, findings)
     found = features.find(folder)
     chosen = findings.attempt("modalities", features.choose, modalities, found, folder) or ()
+    about = findings.attempt("about", read_about, folder / ABOUT) or {}
     splits = read_pairs(folder, findings)
     counts = Counts(folder, splits.values())
     counts.add(ABOUT, about.get("users"), about.get("items"))
     counts.add_rows(found, chosen, findings)
     _check_train_mat(folder / _TRAIN_MAT, splits.get("train"), counts, findings)
     shape = counts.settle(findings, settled_by=ABOUT)
-    users = findings.attempt("ids", id_tables.read, folder / "users.tsv", shape[0])
-    items = findings.attempt("ids", id_tables.read, folder / "items.tsv", shape[1])
+    users = findings.attempt("ids", id_tables.read, folder / USERS, shape[0])
+    items = findings.attempt("ids", id_tables.read, folder / ITEMS, shape[1])
     items = items or attributes.read(folder, shape[1], findings)
     values, present = features.read_all(found, chosen, shape[1], counts.why, findings)
     return assemble(
@@ -150,10 +157,10 @@ def _write_files(dataset: Dataset, folder: Path, source: Mapping[str, Any]) -> N
     if dataset.augmented is not None:
         np.save(folder / side.AUGMENTED, dataset.augmented, allow_pickle=False)
     if dataset.user_ids is not None:
-        id_tables.write(folder / "users.tsv", [dataset.user_ids])
+        id_tables.write(folder / USERS, [dataset.user_ids])
     if dataset.item_ids is not None:
         titles = [] if dataset.item_titles is None else [dataset.item_titles]
-        id_tables.write(folder / "items.tsv", [dataset.item_ids, *titles])
+        id_tables.write(folder / ITEMS, [dataset.item_ids, *titles])
     about = {
         "name": dataset.name,
         "synthetic": dataset.synthetic,
@@ -169,6 +176,13 @@ def _write_files(dataset: Dataset, folder: Path, source: Mapping[str, Any]) -> N
         "source": source,
     }
     (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    list_files(folder)
+
+
+def list_files(folder: Path) -> None:
+    """Writes files.sha256 of what a folder has of this layout, and of its table of items."""
+    paths = [path for pattern in _OWN for path in folder.glob(pattern) if path.is_file()]
+    checksums.write(folder, [path.name for path in paths if not path.name.startswith(".")])
 
 
 def _write_pairs(dataset: Dataset, folder: Path) -> None:

@@ -17,6 +17,7 @@ from mmssl_jax.data.tables import files, unpacked, unused_columns
 from mmssl_jax.data.tables.coded import Rows
 from mmssl_jax.data.tables.column_names import IF_THERE
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import checksums
 
 RANK, SCORE = "rank", "score"
 _TREC = {"user": "1", "item": "3", RANK: IF_THERE, SCORE: "5"}
@@ -61,8 +62,12 @@ def read(
       header: whether the first line of a text names the columns.
 
     Raises:
-      InputError: the file cannot be read, or a column is missing or holds something else.
+      InputError: the file cannot be read or is not what the files.sha256 beside it lists, or a
+        column is missing or holds something else.
     """
+    remedy = f"export again, or remove {checksums.FILE} if the change is meant"
+    for problem in checksums.problems(path.parent, remedy, lambda name: name != path.name):
+        raise InputError(problem)
     with files.refusing(path), unpacked.stream(path) as stream:
         if not _is_trec(stream.peek(_START)[:_START]):
             return _of_table(path, columns, separator, header)

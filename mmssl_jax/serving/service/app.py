@@ -2,16 +2,17 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
+from fastapi_offline import FastAPIOffline
 
 from mmssl_jax import __version__
-from mmssl_jax.errors import InputError
+from mmssl_jax.errors import InputError, printable
 from mmssl_jax.serving import asked as who
 from mmssl_jax.serving.service import engine as engines
 from mmssl_jax.serving.service.batching import Batcher, Busy
@@ -35,7 +36,7 @@ from mmssl_jax.serving.service.measures import CONTENT_TYPE, Measures
 
 PATHS = ("/recommend", "/similar", "/health", "/metrics")
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "A body that cannot be read"},
+    400: {"model": Problem, "description": "A body that cannot be read, or a name of another host"},
     404: {"model": Problem, "description": "An id that the data does not have"},
     413: {"model": Problem, "description": "A body that is too long"},
     422: {"model": Problem, "description": "A request that cannot be understood or answered"},
@@ -44,8 +45,13 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 AnId = Annotated[str, Query(min_length=1, max_length=MOST_ID)]
 
 
-def application(live: Live) -> FastAPI:
-    """The service of a run, which may be replaced in `live` at any time."""
+def application(live: Live, hosts: Collection[str] | None = None) -> FastAPI:
+    """The service of a run, which may be replaced in `live` at any time.
+
+    Args:
+      live: the run.
+      hosts: names by which it is called; None is any.
+    """
     measures = Measures(live)
     batcher = Batcher(measures.batch)
 
@@ -55,12 +61,13 @@ def application(live: Live) -> FastAPI:
         yield
         await batcher.stop()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # whose page has its script with it
         title="mmssl_jax",
         summary="What a trained run recommends.",
         version=__version__,
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # to whatever host a request names
     )
     _answer_problems(app)
     _add_lists(app, live, batcher)
@@ -78,7 +85,7 @@ def application(live: Live) -> FastAPI:
     def count(path: str, status: int, seconds: float) -> None:
         measures.request(path if path in PATHS else "other", status, seconds)
 
-    app.add_middleware(Guard, most_bytes=MOST_BYTES, count=count)
+    app.add_middleware(Guard, most_bytes=MOST_BYTES, count=count, hosts=hosts)
     return app
 
 
@@ -163,17 +170,17 @@ def _health(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _json(value: Any) -> Response:
-    """Without a second look at what is made here."""
-    return Response(json.dumps(value).encode(), media_type="application/json")
+def _json(value: Any, status: int = 200) -> Response:
+    """Without a second look at what is made here; text that UTF-8 cannot hold is escaped."""
+    return Response(json.dumps(value).encode(), status, media_type="application/json")
 
 
 def _answer_problems(app: FastAPI) -> None:
-    def problem(status: int, detail: str) -> JSONResponse:
-        return JSONResponse({"detail": detail}, status)
+    def problem(status: int, detail: str) -> Response:
+        return _json({"detail": printable(detail)}, status)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         place = list(first["loc"])
         if place[0] == "body" and len(place) > 1:
@@ -182,13 +189,13 @@ def _answer_problems(app: FastAPI) -> None:
         return problem(422, f"{where}: {first['msg']}"[:300])
 
     @app.exception_handler(Unknown)
-    async def unknown(_: Request, error: Unknown) -> JSONResponse:
+    async def unknown(_: Request, error: Unknown) -> Response:
         return problem(404, str(error))
 
     @app.exception_handler(InputError)
-    async def refused(_: Request, error: InputError) -> JSONResponse:
+    async def refused(_: Request, error: InputError) -> Response:
         return problem(422, str(error).replace("--", ""))
 
     @app.exception_handler(Busy)
-    async def busy(_: Request, error: Busy) -> JSONResponse:
+    async def busy(_: Request, error: Busy) -> Response:
         return problem(503, "too many requests are waiting; try again")

@@ -10,6 +10,7 @@ MOST_ID = 1000  # characters
 MOST_USERS, MOST_HISTORY, MOST_FILTERED = 200, 1000, 10_000  # ids
 MOST_TOP = 500
 MOST_BYTES = 1 << 20  # of a body
+_MOST_KEYS = 20  # of its object; more are not looked at one by one
 
 
 def _whole(value: Any) -> Any:
@@ -23,7 +24,8 @@ Top = Annotated[
     Field(ge=1, le=MOST_TOP, description="Items for each list."),
     BeforeValidator(_whole),
 ]
-Filtered = Annotated[list[Id], Field(min_length=1, max_length=MOST_FILTERED)]
+# One wrong id says enough: a body has room for a million.
+Filtered = Annotated[list[Id], Field(min_length=1, max_length=MOST_FILTERED, fail_fast=True)]
 
 
 class _Lists(BaseModel):
@@ -49,18 +51,20 @@ class _Lists(BaseModel):
 class OfUsers(_Lists):
     """Lists for users of the data."""
 
-    users: Annotated[list[Id], Field(min_length=1, max_length=MOST_USERS)]
+    users: Annotated[list[Id], Field(min_length=1, max_length=MOST_USERS, fail_fast=True)]
 
 
 class OfHistory(_Lists):
     """A list for one new user, by the items that he has."""
 
-    history: Annotated[list[Id], Field(min_length=1, max_length=MOST_HISTORY)]
+    history: Annotated[list[Id], Field(min_length=1, max_length=MOST_HISTORY, fail_fast=True)]
 
 
 def _kind(body: Any) -> str | None:
     """Which of the two a body is, by what it names."""
-    named = [name for name in ("users", "history") if isinstance(body, dict) and name in body]
+    if not isinstance(body, dict) or len(body) > _MOST_KEYS:
+        return None
+    named = [name for name in ("users", "history") if name in body]
     return named[0] if len(named) == 1 else None
 
 

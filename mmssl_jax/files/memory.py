@@ -1,0 +1,86 @@
+"""How much memory this process can still have, as far as the system says."""
+
+import contextlib
+import errno
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmssl_jax.errors import InputError
+
+resource: Any  # a module that not every system has
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+_CGROUPS = Path("/sys/fs/cgroup")
+# The limit and what is used, of version 2 and of version 1.
+_FILES = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+
+
+def available() -> int | None:
+    """Bytes, by the tightest limit: of the machine, the container or the process; None if unknown.
+
+    That of the process is of addresses (`ulimit -v`), of which a program takes more than it uses.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    limits = [_of_machine(), _of_process(), *map(_of_container, *zip(*_FILES, strict=True))]
+    known = [limit for limit in limits if limit is not None]
+    return max(min(known), 0) if known else None
+
+
+def require(count: float | int, what: str, remedy: str) -> None:
+    """Raises InputError where so many bytes cannot be had."""
+    room = available()
+    if room is not None and count > room:
+        raise InputError(
+            f"{what} needs {said(count)} of memory, and {said(room)} can be had here; {remedy}"
+        )
+
+
+def ran_out(error: BaseException | None) -> bool:
+    """Whether an error, or what it came of, is that the system or a device gave no more."""
+    if error is None:
+        return False
+    text = str(error)
+    if type(error).__name__ == "JaxRuntimeError":
+        mine = "RESOURCE_EXHAUSTED" in text or "allocate" in text
+    elif isinstance(error, OSError):
+        mine = error.errno == errno.ENOMEM
+    else:
+        no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text
+        mine = no_thread or isinstance(error, MemoryError)
+    return mine or ran_out(error.__cause__) or ran_out(error.__context__)
+
+
+def said(count: float | int) -> str:
+    """A number of bytes in words."""
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+
+
+def _of_machine() -> int | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _of_process() -> int | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+            return int(limit) - pages * int(resource.getpagesize())
+    return None
+
+
+def _of_container(most: str, used: str) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        return int((_CGROUPS / most).read_text("ascii")) - int((_CGROUPS / used).read_text("ascii"))
+    return None

@@ -1,0 +1,83 @@
+"""What memory there is, and what is said where it runs out."""
+
+import errno
+import resource
+import subprocess
+import sys
+
+import jax
+import pytest
+from worlds import ROOT, config_of, world
+
+from mmssl_jax.commands import running
+from mmssl_jax.errors import InputError
+from mmssl_jax.files import memory
+from mmssl_jax.planning import foresight
+
+
+def test_a_limit_of_the_process_counts():
+    free = memory.available()
+    assert free is None or free > 0
+    code = f"""
+import resource
+from mmssl_jax.files import memory
+resource.setrlimit(resource.RLIMIT_AS, ({1 << 30}, {1 << 30}))
+print(memory.available())
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) < 1 << 30
+    assert resource.getrlimit(resource.RLIMIT_AS)[0] != 1 << 30  # of this process
+
+
+def test_what_does_not_fit_is_said(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 5_000_000)
+    memory.require(4e6, "it", "x")
+    with pytest.raises(InputError) as caught:
+        memory.require(2e9, "it", "make it smaller")
+    assert str(caught.value) == "it needs 2 GB of memory, and 5 MB can be had here; make it smaller"
+    monkeypatch.setattr(memory, "available", lambda: None)
+    memory.require(2e30, "it", "x")
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (OSError(errno.ENOSPC, "No space left"), False),
+        (RuntimeError("can't start new thread"), True),
+        (RuntimeError("something else"), False),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"), True),
+        (jax.errors.JaxRuntimeError("INTERNAL: a defect"), False),
+        (caused(ValueError("of a library"), MemoryError()), True),
+    ],
+)
+def test_what_it_is_to_run_out(error, expected, capsys):
+    assert memory.ran_out(error) is expected
+
+    def command():
+        raise error
+
+    of_the_disk = isinstance(error, OSError) and not expected
+    with pytest.raises(SystemExit if expected or of_the_disk else type(error)):
+        running.run(command)
+    said = capsys.readouterr().err
+    assert said.startswith("error: there is not enough memory (") is expected
+    assert said.startswith("error: cannot be read or written (No space left)") is of_the_disk
+    assert len(said.splitlines()) == int(expected or of_the_disk)
+
+
+def test_a_run_that_does_not_fit_is_foreseen(monkeypatch):
+    config = config_of("mmssl", critic__hidden=64)
+    monkeypatch.setattr(memory, "available", lambda: 150_000)
+    with pytest.raises(InputError, match=r"the steps of this run need .* try --config\.") as caught:
+        foresight.check(config, world())
+    assert "--config.critic.enabled=False" in str(caught.value)
+    monkeypatch.setattr(memory, "available", lambda: 10**9)
+    foresight.check(config, world())
