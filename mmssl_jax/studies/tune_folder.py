@@ -105,7 +105,8 @@ def draw(study: optuna.Study, space: Mapping[str, Any], seed: int) -> optuna.Tri
 
 def ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """The trials that have come to an end, but for those that a kill has stopped."""
-    return study.get_trials(deepcopy=False, states=_ENDED)
+    trials: list[optuna.trial.FrozenTrial] = study.get_trials(deepcopy=False, states=_ENDED)
+    return trials
 
 
 def known(study: optuna.Study, trial: optuna.Trial) -> float | None:
