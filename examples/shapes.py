@@ -26,6 +26,7 @@ import polars as pl
 from PIL import Image, ImageDraw
 
 import mmssl_jax as mj
+from mmssl_jax.files import checksums
 
 SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross")
 COLOURS = {
@@ -177,7 +178,8 @@ def mark_as_generated(folder: Path) -> None:
     """Says in dataset.json that the data are made up, which every table of scores then repeats."""
     path = folder / "dataset.json"
     about = json.loads(path.read_text(encoding="utf-8")) | {"synthetic": True}
-    path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    with checksums.changing(folder, [path.name]):
+        path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def write_looks(folder: Path) -> None:

@@ -39,10 +39,10 @@ def delete_a_part(path, *_):
 real_rmtree = shutil.rmtree
 before(checkpoint.Checkpoints, "save", note_epoch)
 if moment == "in epoch 2":
-    before(epochs, "_read_terms", lambda _, step, *__: step == {STEPS} + 5 and die())
+    before(epochs, "_read", lambda _, call, *__: call.first_step == {STEPS} + 5 and die())
 elif moment == "asked in epoch 5":
     ask = lambda: os.kill(os.getpid(), signal.SIGTERM)
-    before(epochs, "_read_terms", lambda _, step, *__: step == 4 * {STEPS} + 5 and ask())
+    before(epochs, "_read", lambda _, call, *__: call.first_step == 4 * {STEPS} + 5 and ask())
 elif moment == "before save 3":
     before(checkpoint.Checkpoints, "save", lambda _, epoch, *__: epoch == 3 and die())
 elif moment == "in save 4":

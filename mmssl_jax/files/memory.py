@@ -72,6 +72,8 @@ def _of_machine() -> int | None:
 
 
 def _of_process() -> int | None:
+    if resource is None:
+        return None
     with contextlib.suppress(OSError, ValueError, IndexError):
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:

@@ -147,6 +147,7 @@ def test_an_import_remembers_the_rule(tmp_path, capsys):
     assert load(str(tmp_path / KEEP), "none", repeats=DROP).test.nnz == 1
     mmssl("data", "import", str(tmp_path / KEEP), "--to", str(tmp_path / "again"))
     assert load(str(tmp_path / "again"), "none").repeats
+    (tmp_path / KEEP / "files.sha256").unlink()
     (tmp_path / KEEP / "dataset.json").write_text('{"repeats": "yes"}')
     with pytest.raises(InputError, match="'repeats' is not a valid bool"):
         load(str(tmp_path / KEEP), "none")

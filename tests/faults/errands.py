@@ -16,7 +16,7 @@ from worlds import ROOT, SECONDS, code_of
 
 from faults import power_cut
 from mmssl_jax.data.encoding import encoders
-from mmssl_jax.training import compilation_cache
+from mmssl_jax.files import caches
 
 USERS, ITEMS, EPOCHS = 24, 36, 4
 _CONFIG = """
@@ -74,7 +74,7 @@ def prepare(folder: Path, *, parquet: bool = False) -> None:
 
 def environment() -> Mapping[str, str]:
     """Of a process of its own that runs commands: quick to compile, and seldom."""
-    cache = compilation_cache.own_folder("tests")
+    cache = caches.own_folder("tests")
     kept = {} if cache is None else {"JAX_COMPILATION_CACHE_DIR": str(cache)}
     return (
         os.environ

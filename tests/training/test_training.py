@@ -65,7 +65,7 @@ def test_the_test_split_has_no_part_in_selection(run, tmp_path):
     assert "test/recall@20" in differing
     assert all(
         key.startswith("test/")
-        or key in {"data_fingerprint", "seconds_per_epoch", "compile_seconds"}
+        or key in {"data_fingerprint", "seconds_per_epoch", "compile_seconds", "checksum"}
         for key in differing
     )
 
@@ -99,7 +99,7 @@ def test_results_have_the_keys_asked_for(run):
     expected = {
         *("data", "data_is_synthetic", "data_fingerprint", "data_warnings", "modalities"),
         *("model", "variant", "critic", "seed", "commit", "device"),
-        *("cores", "python", "final", "ranked"),
+        *("cores", "python", "final", "ranked", "checksum"),
         *("best_epoch", "epochs", "seconds_per_epoch", "compile_seconds"),
         *(f"{s}/unscored_{what}" for s in ("val", "test") for what in ("pairs", "share")),
         *("val/unknown_users", "test/unknown_users"),
