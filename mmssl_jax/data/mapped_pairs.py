@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from mmssl_jax.data.pair_matrix import row_blocks
 from mmssl_jax.errors import InputError
@@ -21,7 +21,7 @@ from mmssl_jax.files import caches, locks
 from mmssl_jax.files.new_folder import new_folder
 
 MAPPED_FROM = 10_000_000  # pairs of all splits; fewer are held
-_STEP = 1 << 24  # pairs that are sorted at a time
+_STEP = 1 << 22  # pairs that are sorted at a time
 _KEPT = 2  # data sets
 _FORMAT = 1  # of the files; another is made anew
 _ABOUT, _ONES = "about.json", "ones.npy"
@@ -130,11 +130,14 @@ def _scattered(
     starts = np.concatenate([[0], np.cumsum(degrees)])
     file, cursor = _array(path, np.int32, count), starts[:-1].copy()
     for rows, columns in chunks():
-        order = np.argsort(rows, kind="stable")
+        size = len(rows)
+        # scipy counts the pairs of each row, where a sort would compare them.
+        at = (rows, np.arange(size, dtype=np.int32))
+        by_row = coo_array((np.ones(size, np.int8), at), shape=(num_rows, size)).tocsr()
+        order, first = by_row.indices, by_row.indptr
         rows = rows[order]
-        own, firsts, counts = np.unique(rows, return_index=True, return_counts=True)
-        file[np.repeat(cursor[own] - firsts, counts) + np.arange(len(rows))] = columns[order]
-        cursor[own] += counts
+        file[cursor[rows] - first[rows] + np.arange(size)] = columns[order]
+        cursor += np.diff(first)
     file.flush()
     return starts, file
 
@@ -144,10 +147,13 @@ def _merged(starts: np.ndarray, items: np.memmap, num_items: int) -> tuple[np.nd
     degrees = np.zeros(len(starts) - 1, np.int64)
     written = 0
     for first, end in row_blocks(starts, _STEP):
-        rows = np.repeat(np.arange(end - first), np.diff(starts[first : end + 1]))
-        keys = np.unique(rows * num_items + items[starts[first] : starts[end]])
-        rows, own = np.divmod(keys, max(num_items, 1))
-        degrees[first:end] = np.bincount(rows, minlength=end - first)
+        own_starts = starts[first : end + 1] - starts[first]
+        found = np.array(items[starts[first] : starts[end]])
+        ones = np.ones(len(found), np.int8)
+        block = csr_array((ones, found, own_starts), shape=(end - first, num_items))
+        block.sum_duplicates()  # which sorts, too
+        own = block.indices
+        degrees[first:end] = np.diff(block.indptr)
         items[written : written + len(own)] = own  # never past what is still to be read
         written += len(own)
     items.flush()

@@ -25,7 +25,7 @@ from mmssl_jax.errors import InputError
 
 IDS = USER, ITEM = "user", "item"
 _SPLIT = "split"
-_ROWS = 1 << 24  # that are read at a time
+_ROWS = 1 << 22  # that are read at a time
 _ROW_GROUP = 1 << 20  # pairs: what is skipped where a range of users is read
 _TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
