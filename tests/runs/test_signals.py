@@ -105,5 +105,6 @@ def test_an_ignored_ctrl_c_stays_ignored():
     try:
         with signals.raised():
             signal.raise_signal(signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
