@@ -26,7 +26,7 @@ def write(folder: Path, names: Iterable[str]) -> None:
     Raises:
       InputError: one cannot be read, or the list not be written.
     """
-    _write(folder, {name: _sha256(folder / name) for name in names if _listable(name)})
+    _write(folder, {name: sha256(folder / name) for name in names if _listable(name)})
 
 
 @contextlib.contextmanager
@@ -47,7 +47,7 @@ def changing(folder: Path, names: Collection[str]) -> Iterator[None]:
     yield
     with _lock(folder):
         there = [name for name in names if (folder / name).is_file() and _listable(name)]
-        _write(folder, _read(folder) | {name: _sha256(folder / name) for name in there})
+        _write(folder, _read(folder) | {name: sha256(folder / name) for name in there})
 
 
 def problems(
@@ -72,7 +72,7 @@ def problems(
             continue
         if not path.is_file():
             found.append(f"{path}: is missing, and {FILE} lists it; {remedy}")
-        elif _sha256(path) != recorded:
+        elif sha256(path) != recorded:
             found.append(
                 f"{path}: is not what {FILE} lists, so one of the two was edited or damaged; "
                 f"{remedy}"
@@ -112,7 +112,8 @@ def _listable(name: str) -> bool:
     return name != FILE and name.isprintable() and not set(name) & set("/\\")
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of a file's bytes; InputError where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -189,10 +189,8 @@ class Checkpoints:
         Raises:
           InputError: the checkpoint is damaged, or is of another model or data set.
         """
-        about, wanted = (
-            self.about(epoch),
-            jax.tree.map(state_arrays.abstract, state_arrays.by_path(like)),
-        )
+        about = self.about(epoch)
+        wanted = jax.tree.map(state_arrays.abstract, state_arrays.by_path(like))
         arrays, problem = None, ""
         with _abandoned_reads_unreported():
             try:

@@ -4,7 +4,6 @@ A folder keeps its splits; the pairs of a table are filtered, indexed and split 
 """
 
 import contextlib
-import hashlib
 import importlib.metadata
 import os
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from mmssl_jax.data.importing.options import ImportOptions
 from mmssl_jax.data.layouts import canonical
 from mmssl_jax.data.tables import titles
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import atomic
+from mmssl_jax.files import atomic, checksums
 
 
 class Imported(NamedTuple):
@@ -111,21 +110,13 @@ def _provenance(options: ImportOptions, paths: Mapping[str, Path]) -> dict[str, 
     """What else dataset.json says of an import; of a path only the name, whose folder is no use."""
     order, items = options.item_order, options.items
     return {
-        "files": {name: _sha256(path) for name, path in paths.items()},
+        "files": {name: checksums.sha256(path) for name, path in paths.items()},
         "modalities": {
-            name: {"file": path.name, "sha256": _sha256(path)}
+            name: {"file": path.name, "sha256": checksums.sha256(path)}
             for name, path in options.modalities.items()
         },
-        "item_order": order and {"file": order.name, "sha256": _sha256(order)},
-        "items": items and {"file": items.name, "sha256": _sha256(items)},
+        "item_order": order and {"file": order.name, "sha256": checksums.sha256(order)},
+        "items": items and {"file": items.name, "sha256": checksums.sha256(items)},
         "zero_rows": options.zero_rows,
         "mmssl_jax": importlib.metadata.version("mmssl_jax"),
     }
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error

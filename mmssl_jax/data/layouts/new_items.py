@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
 
+from mmssl_jax.data import pair_matrix
 from mmssl_jax.data.arrays import npy
 from mmssl_jax.data.checks.findings import Findings
 from mmssl_jax.data.checks.id_checks import checked_ids
@@ -52,12 +52,13 @@ def behind(dataset: Dataset, folder: Path) -> Dataset:
     why = f"those of {next(iter(paths.values())).name}"
     values, present = features.read_all(paths, paths, count, why, Findings())
     known = (dataset.num_items, count)
+    shape = (dataset.num_users, sum(known))
     titles, more = dataset.item_titles, id_tables.column(rows, 2)
     if titles or more:
         titles = (*(titles or [""] * known[0]), *(more or [""] * count))
     return dataclasses.replace(
         dataset,
-        **{split: _wider(getattr(dataset, split), count) for split in SPLITS},
+        **{split: pair_matrix.widened(getattr(dataset, split), shape) for split in SPLITS},
         features={name: np.concatenate([dataset.features[name], values[name]]) for name in values},
         present=_masks((dataset.present, present), known),
         item_ids=(*own, *ids),
@@ -98,12 +99,6 @@ def _check_new(folder: Path, own: tuple[str, ...], ids: tuple[str, ...]) -> None
             f"{'are items' if len(taken) > 1 else 'is an item'} of the data already; leave out "
             "what the run was trained with"
         )
-
-
-def _wider(pairs: csr_array, count: int) -> csr_array:
-    """The pairs [users, items] with so many items more."""
-    users, items = pairs.shape
-    return csr_array((pairs.data, pairs.indices, pairs.indptr), shape=(users, items + count))
 
 
 def _masks(

@@ -133,9 +133,9 @@ def _mapped(examined: list[Examined], readable: list[str]) -> dict[str, Split | 
     """The splits as `mapped_pairs` has them; None where there is no cache."""
     files = [each.part for each in examined]
     about = [(path.resolve(), split, path.stat()) for path, split in files]
-    key = [(str(path), split, stat.st_size, stat.st_mtime_ns) for path, split, stat in about]
+    parts = [(str(path), split, stat.st_size, stat.st_mtime_ns) for path, split, stat in about]
     sources = {split: _source(examined, split) for split in readable}
-    return mapped_pairs.splits(key, sources)  # type: ignore[return-value]
+    return mapped_pairs.splits((readable, parts), sources)  # type: ignore[return-value]
 
 
 def _source(examined: list[Examined], split: str) -> mapped_pairs.Source:
