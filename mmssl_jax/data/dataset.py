@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from mmssl_jax.data import pair_matrix, split_rules
 from mmssl_jax.data.checks import feature_checks, id_checks, split_checks
 from mmssl_jax.data.checks import findings as checks
+from mmssl_jax.data.checks.wording import counted
 from mmssl_jax.data.mapped_pairs import MappedSplit
 from mmssl_jax.data.splits import SPLITS, Pairs
 from mmssl_jax.errors import InputError
@@ -193,8 +194,8 @@ def _splits(
     for split in SPLITS:
         splits[split], merged = _matrix(pairs.get(split, _NO_PAIRS), shape)
         if merged:
-            message = f"{where}: {merged} repeated pairs in the {split} split were merged"
-            findings.warn("duplicates", message)
+            repeated = counted(merged, "repeated pair")
+            findings.warn("duplicates", f"{where}: merged {repeated} of the {split} split")
     read = {split: splits[split] for split in SPLITS if split in pairs}
     if recorded:
         actual = {split: pair_matrix.fingerprint(matrix) for split, matrix in read.items()}

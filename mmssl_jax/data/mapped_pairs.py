@@ -23,7 +23,7 @@ from mmssl_jax.files.new_folder import new_folder
 MAPPED_FROM = 10_000_000  # pairs of all splits; fewer are held
 _STEP = 1 << 22  # pairs that are sorted at a time
 _KEPT = 2  # data sets
-_FORMAT = 1  # of the files; another is made anew
+_FORMAT = 2  # of the files; another is made anew
 _ABOUT, _ONES = "about.json", "ones.npy"
 
 # Gives (users, items) part by part, any number of times.
@@ -37,7 +37,7 @@ class MappedSplit(NamedTuple):
     """
 
     matrix: csr_array  # [num_users, num_items]
-    by_item: csr_array  # its transpose
+    by_item: csr_array | None  # its transpose, of train
     pairs: int  # with those that repeat
     num_users: int
     num_items: int
@@ -100,11 +100,20 @@ def _make(folder: Path, sources: Mapping[str, Source]) -> None:
 
 
 def _sorted(folder: Path, split: str, source: Source) -> dict[str, int]:
-    """Writes both matrices of a split, and returns what `_mapped` must know of them."""
+    """Writes the matrices of a split, and returns what `_mapped` must know of them."""
     shape = source.num_users, source.num_items
     starts, items = _scattered(folder / f"{split}.npy", source.chunks, source.pairs, shape[0])
     starts, distinct = _merged(starts, items, source.num_items)
     np.save(folder / f"{split}.starts.npy", starts)
+    if split == "train":  # graphs need it both ways
+        _transposed(folder, split, starts, items, source.num_items)
+    return {"pairs": source.pairs, "distinct": distinct, "users": shape[0], "items": shape[1]}
+
+
+def _transposed(
+    folder: Path, split: str, starts: np.ndarray, items: np.memmap, num_items: int
+) -> None:
+    """Writes the pairs by item, from those by user."""
 
     def by_user() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for first, end in row_blocks(starts, _STEP):
@@ -112,9 +121,8 @@ def _sorted(folder: Path, split: str, source: Source) -> dict[str, int]:
             yield items[starts[first] : starts[end]], users
 
     path = folder / f"{split}.by_item.npy"
-    item_starts, _ = _scattered(path, by_user, distinct, shape[1])
+    item_starts, _ = _scattered(path, by_user, int(starts[-1]), num_items)
     np.save(folder / f"{split}.by_item.starts.npy", item_starts)
-    return {"pairs": source.pairs, "distinct": distinct, "users": shape[0], "items": shape[1]}
 
 
 def _scattered(
@@ -180,8 +188,8 @@ def _split(folder: Path, split: str, about: Mapping[str, int]) -> MappedSplit:
         columns = _view(folder / f"{name}.npy")[:distinct]
         return csr_array((_view(folder / _ONES)[:distinct], columns, starts), shape=shape)
 
-    own = matrix(split, shape), matrix(f"{split}.by_item", (shape[1], shape[0]))
-    return MappedSplit(*own, about["pairs"], *shape)
+    by_item = matrix(f"{split}.by_item", shape[::-1]) if split == "train" else None
+    return MappedSplit(matrix(split, shape), by_item, about["pairs"], *shape)
 
 
 def _view(path: Path) -> np.ndarray:

@@ -61,7 +61,7 @@ def test_good_folder(folder):
 def test_unsorted_items_are_sorted_and_duplicates_merged_with_a_warning(folder):
     (folder / "train.json").write_text('{"2": [3], "0": [1, 0, 1], "1": [2]}')
     data = load(str(folder))
-    assert any("1 repeated pairs in the train split" in text for text in data.warnings)
+    assert any("merged 1 repeated pair of the train split" in text for text in data.warnings)
     assert data.train.indices.tolist() == [0, 1, 2, 3]
     assert data.train.data.tolist() == [1, 1, 1, 1]
 

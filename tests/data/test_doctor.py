@@ -77,7 +77,7 @@ FAULTS = {
         lambda folder: edit(folder, "train.json", lambda content: content["0"].append(0)),
         "warning",
         "duplicates",
-        "1 repeated pairs in the train split",
+        "merged 1 repeated pair of the train split",
     ),
     "pair in two splits": (
         lambda folder: edit(folder, "test.json", lambda content: content.update({"0": [2]})),
@@ -96,7 +96,7 @@ FAULTS = {
         lambda folder: edit(folder, "train.json", lambda content: content.pop("1")),
         "warning",
         "cold",
-        "1 of 3 users have no training pair",
+        "1 of 3 users has no training pair",
     ),
     "user in no split": (
         lambda folder: [

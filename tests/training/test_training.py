@@ -165,7 +165,7 @@ def test_the_data_sets_warnings_are_printed_and_stored(tmp_path, capsys):
     (place.data / "train.json").write_text(json.dumps(train))
     place.train("--config.train.epochs=1")
     (warning,) = place.results["data_warnings"]
-    assert warning.endswith("1 repeated pairs in the train split were merged")
+    assert warning.endswith("merged 1 repeated pair of the train split")
     assert f"warning: {warning}\n" in capsys.readouterr().err
 
 

@@ -115,7 +115,8 @@ def val_is_test(splits: Mapping[str, csr_array]) -> bool:
 def _check_cold(findings: Findings, where: Path | str, train: csr_array) -> None:
     for kind, degree in _degrees(train).items():
         if count := int((degree == 0).sum()):
-            findings.warn("cold", f"{where}: {count} of {len(degree)} {kind} have no training pair")
+            of_kind = f"{count} of {len(degree)} {kind} {worded(count, 'has', 'have')}"
+            findings.warn("cold", f"{where}: {of_kind} no training pair")
 
 
 def _check_unused(findings: Findings, where: Path | str, splits: Mapping[str, csr_array]) -> None:
