@@ -14,22 +14,19 @@ try:
 except ImportError:  # Windows
     resource = None
 
-_CGROUPS = Path("/sys/fs/cgroup")
-# The limit and what is used, of version 2 and of version 1.
-_FILES = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-)
+_MOUNTED = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def available() -> int | None:
-    """Bytes, by the tightest limit: of the machine, the container or the process; None if unknown.
+    """Bytes, by the tightest limit: of the machine, process or control group; None if unknown.
 
-    That of the process is of addresses (`ulimit -v`), of which a program takes more than it uses.
+    Containers and schedulers such as SLURM set limits of control groups. That of the process is of
+    addresses (`ulimit -v`), of which a program takes more than it uses.
     """
     if not sys.platform.startswith("linux"):
         return None
-    limits = [_of_machine(), _of_process(), *map(_of_container, *zip(*_FILES, strict=True))]
+    limits = [_of_machine(), _of_process(), *map(_of_group, _groups())]
     known = [limit for limit in limits if limit is not None]
     return max(min(known), 0) if known else None
 
@@ -82,7 +79,33 @@ def _of_process() -> int | None:
     return None
 
 
-def _of_container(most: str, used: str) -> int | None:
+def _groups() -> list[Path]:
+    """The folders of the control groups that this process is in, for memory: its own and all above.
+
+    Where a container is not told of the groups outside, its own is at the top of what is mounted.
+    """
+    folders = []
     with contextlib.suppress(OSError, ValueError):
-        return int((_CGROUPS / most).read_text("ascii")) - int((_CGROUPS / used).read_text("ascii"))
+        for line in _OWN_GROUPS.read_text("utf-8").splitlines():
+            number, kinds, path = line.split(":", 2)
+            if number == "0" or "memory" in kinds.split(","):
+                top = _MOUNTED if number == "0" else _MOUNTED / "memory"  # of version 2, of 1
+                own = top / path.strip("/")
+                above = own.parents[: len(own.parts) - len(top.parts)]
+                folders += [own, *above] if own.is_relative_to(top) else [top]
+    return folders
+
+
+def _of_group(folder: Path) -> int | None:
+    """What a control group still gives: its limit, without what is in use and no cache of files."""
+    for most, used, prefix in (
+        ("memory.max", "memory.current", ""),  # version 2
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),  # version 1
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            limit = int((folder / most).read_text("ascii"))  # "max" is none
+            stat = (folder / "memory.stat").read_text("ascii")
+            counts = dict(line.split() for line in stat.splitlines())
+            caches = [int(counts.get(f"{prefix}{name}_file", 0)) for name in ("inactive", "active")]
+            return limit - int((folder / used).read_text("ascii")) + sum(caches)
     return None

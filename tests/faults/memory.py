@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,6 +32,7 @@ PROMISE = (
 )
 COMMANDS = ("import", "train", "evaluate", "export")
 LEAST, MOST = 1 << 20, 1 << 30  # bytes more than at the start
+ADDRESSES, GROUP = "a limit of addresses", "a limit of its control group"
 ROWS = 60_000  # of the table that is imported
 
 
@@ -49,10 +50,17 @@ def campaign(tally: Tally, rng: np.random.Generator, share: float, folder: Path)
         ):
             code, errors = run(None, flags)
             assert code == 0, errors
+        kinds = [ADDRESSES, GROUP]
+        with _control_group(LEAST) as group:
+            if group is None:
+                tally.skip(kinds.pop(), "no control group for memory can be made (root can)")
         for number in range(count):
             command = COMMANDS[(number + int(rng.integers(4)) * (count < 4)) % len(COMMANDS)]
             extra = int(np.exp(rng.uniform(np.log(LEAST), np.log(MOST))))
-            _limited(tally, run, command, extra, place, table, folder / str(number))
+            for kind in kinds:
+                _limited(
+                    tally, run, command, kind, extra, place, table, folder / f"{number} {kind}"
+                )
 
 
 def _foreseen(tally: Tally, rng: np.random.Generator) -> None:
@@ -79,6 +87,7 @@ def _limited(
     tally: Tally,
     run: Any,
     command: str,
+    kind: str,
     extra: int,
     place: Place,
     table: Path,
@@ -93,9 +102,13 @@ def _limited(
         "evaluate": ["evaluate", *place.argv()],
         "export": _export(place, to),
     }[command]
-    code, errors = run(extra, arguments)
+    if kind == GROUP:
+        with _control_group(extra) as group:
+            code, errors = run(group, arguments)
+    else:
+        code, errors = run(extra, arguments)
     end = {0: "it was enough", 2: "ended in a line"}.get(code, "ended by a library or the system")
-    with tally.fault(f"command under a limit: {end}", f"{command}, {extra >> 20} MB more"):
+    with tally.fault(f"command under {kind}: {end}", f"{command}, {extra >> 20} MB more"):
         lines = errors.splitlines()
         if code == 2:
             assert lines
@@ -153,6 +166,29 @@ def _export(place: Place, to: Path) -> list[str]:
 
 
 @contextmanager
+def _control_group(size: int) -> Iterator[str | None]:
+    """The folder of a new control group of so many bytes; None where none can be made."""
+    group = _made(Path("/sys/fs/cgroup"), "memory.max", size)  # version 2
+    group = group or _made(Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", size)
+    try:
+        yield str(group) if group else None
+    finally:
+        if group:
+            group.rmdir()
+
+
+def _made(above: Path, limit: str, size: int) -> Path | None:
+    group = above / f"faults-{os.getpid()}"
+    with suppress(OSError):
+        group.mkdir()
+        if (group / limit).exists():  # else it is a plain folder, or not for memory
+            (group / limit).write_text(str(size))
+            return group
+        group.rmdir()
+    return None
+
+
+@contextmanager
 def _driver(errors: Path) -> Iterator[Any]:
     """Gives what runs a command with so many bytes more: its exit code, and what it said."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
@@ -169,8 +205,8 @@ def _driver(errors: Path) -> Iterator[Any]:
         assert process.stdout
         given, said = process.stdin, process.stdout
 
-        def run(extra: int | None, arguments: list[str]) -> tuple[int, str]:
-            given.write(json.dumps([extra, arguments, str(errors)]) + "\n")
+        def run(limit: int | str | None, arguments: list[str]) -> tuple[int, str]:
+            given.write(json.dumps([limit, arguments, str(errors)]) + "\n")
             given.flush()
             code = int(said.readline())
             return code, errors.read_text(errors="replace")

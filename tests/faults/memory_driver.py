@@ -1,9 +1,10 @@
 """Runs commands of mmssl, each in a fork of its own that gets only so much more memory.
 
-    python memory_driver.py < one JSON list a line: [bytes or null, arguments, file for its stderr]
+    python memory_driver.py < one JSON list a line: [limit, arguments, file for its stderr]
 
-Prints, for each, its exit code; negative where a signal ended it. What the commands import is there
-before the limit, so that it hits their work.
+A limit is a number of bytes of addresses, the folder of a control group, or null. Prints, for each,
+its exit code; negative where a signal ended it. What the commands import is there before the limit,
+so that it hits their work.
 """
 
 import json
@@ -26,17 +27,19 @@ from mmssl_jax.commands import main
 SECONDS = 300  # of the processor
 
 
-def _child(extra: int | None, arguments: list[str], errors: str) -> None:
+def _child(limit: int | str | None, arguments: list[str], errors: str) -> None:
     """Never returns."""
     handle = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(handle, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    if extra is not None:
+    if isinstance(limit, str):
+        Path(limit, "cgroup.procs").write_text(str(os.getpid()))
+    elif limit is not None:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + extra
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        most = pages * resource.getpagesize() + limit
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     code = 0
     try:
         main(arguments)

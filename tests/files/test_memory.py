@@ -30,6 +30,38 @@ print(memory.available())
     assert resource.getrlimit(resource.RLIMIT_AS)[0] != 1 << 30  # of this process
 
 
+@pytest.mark.parametrize(
+    ("line", "folder", "names"),
+    [
+        ("0::/a/b", "a", ("memory.max", "memory.current", "")),
+        ("0::/a/b", "a/b", ("memory.max", "memory.current", "")),
+        ("0::/outside", ".", ("memory.max", "memory.current", "")),
+        (
+            "4:cpu,memory:/a",
+            "memory/a",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+        ),
+        ("4:memory:/x/y", "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")),
+    ],
+)
+def test_limits_of_control_groups_count_but_caches_of_files_do_not(
+    line, folder, names, tmp_path, monkeypatch
+):
+    groups, most, used, prefix = tmp_path / "groups", *names
+    groups.write_text(f"9:cpuset:/\n{line}\n")
+    own = tmp_path / "mounted" / folder
+    own.mkdir(parents=True)
+    (own / most).write_text("1000000\n")
+    (own / used).write_text("900000\n")
+    stat = f"{prefix}anon 5\n{prefix}inactive_file 30000\n{prefix}active_file 2000\n"
+    (own / "memory.stat").write_text(stat)
+    monkeypatch.setattr(memory, "_OWN_GROUPS", groups)
+    monkeypatch.setattr(memory, "_MOUNTED", tmp_path / "mounted")
+    assert memory.available() == 1_000_000 - 900_000 + 32_000
+    (own / most).write_text("max\n")  # no limit
+    assert memory.available() > 1_000_000
+
+
 def test_what_does_not_fit_is_said(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 5_000_000)
     memory.require(4e6, "it", "x")
