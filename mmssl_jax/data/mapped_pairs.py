@@ -5,7 +5,6 @@ read of it they share, and the system takes that memory back where it is needed.
 """
 
 import hashlib
-import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ from scipy.sparse import coo_array, csr_array
 
 from mmssl_jax.data.pair_matrix import row_blocks
 from mmssl_jax.errors import InputError
-from mmssl_jax.files import caches, locks
+from mmssl_jax.files import atomic, caches, locks, sealed
 from mmssl_jax.files.new_folder import new_folder
 
 MAPPED_FROM = 10_000_000  # pairs of all splits; fewer are held
@@ -90,7 +89,7 @@ def _make(folder: Path, sources: Mapping[str, Source]) -> None:
             ones[:] = 1
             ones.flush()
             sums = {path.name: _checksum(path) for path in sorted(partial.glob("*.npy"))}
-            (partial / _ABOUT).write_text(json.dumps({"splits": about, "crc32": sums}), "utf-8")
+            atomic.write_json(partial / _ABOUT, sealed.sealed({"splits": about, "crc32": sums}))
     except OSError as error:
         size = 12 * sum(source.pairs for source in sources.values()) / 1e9
         raise InputError(
@@ -171,11 +170,11 @@ def _merged(starts: np.ndarray, items: np.memmap, num_items: int) -> tuple[np.nd
 def _mapped(folder: Path) -> dict[str, MappedSplit] | None:
     """What is kept in a folder; None where it is not there, or damaged."""
     try:
-        about = json.loads((folder / _ABOUT).read_text("utf-8"))
+        about = sealed.read(folder / _ABOUT, "it is made anew")
         if any(_checksum(folder / name) != known for name, known in about["crc32"].items()):
             return None
         return {split: _split(folder, split, of) for split, of in about["splits"].items()}
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, InputError):
         return None
 
 

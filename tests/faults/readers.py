@@ -9,11 +9,12 @@ from unittest import mock
 
 import jax
 import numpy as np
+from scipy.sparse import csr_array
 from worlds import COLD, ITEMS, USERS, config_of, world
 
 from mmssl_jax import data, training
 from mmssl_jax.config import Config
-from mmssl_jax.data import Dataset
+from mmssl_jax.data import Dataset, mapped_pairs
 from mmssl_jax.data.layouts import canonical
 from mmssl_jax.data.tables import ranked_lists
 from mmssl_jax.files import atomic, sealed
@@ -49,6 +50,7 @@ def all_readers(folder: Path) -> list[Reader]:
         *_data(folder / "data"),
         *_run(folder / "runs"),
         _index(folder / "caches"),
+        _pairs(folder / "more caches"),
     ]
 
 
@@ -233,3 +235,27 @@ def _index(folder: Path) -> Reader:
 
     read()
     return Reader("kept index of vectors", files_of(folder), read, 500)
+
+
+def _pairs(folder: Path) -> Reader:
+    """The sorted pairs that processes map: what is damaged is made anew."""
+    matrices = {"train": world().train, "test": world().test}
+
+    def source(matrix: csr_array) -> mapped_pairs.Source:
+        users, items = matrix.nonzero()
+        return mapped_pairs.Source(lambda: iter([(users, items)]), len(users), *matrix.shape)
+
+    def read() -> dict[str, Any]:
+        with mock.patch.dict(os.environ, {"XDG_CACHE_HOME": str(folder)}):
+            sources = {split: source(matrix) for split, matrix in matrices.items()}
+            splits = mapped_pairs.splits("tests", sources)
+        return {
+            f"{split} {number} {name}": bits(getattr(matrix, name))
+            for split, mapped in (splits or {}).items()
+            for number, matrix in enumerate((mapped.matrix, mapped.by_item))
+            for name in ("indptr", "indices", "data")
+            if matrix is not None
+        }
+
+    assert read()
+    return Reader("kept pairs", files_of(folder), read, 500)
