@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from raw_tables import no_trial, pairs, read, refusal
 from worlds import ROOT
 
-from mmssl_jax.data.tables import files as table_files
 from mmssl_jax.data.tables import pairs as table_pairs
+from mmssl_jax.data.tables import row_limits
+from mmssl_jax.files import memory
 
 
 @pytest.fixture(name="csv")
@@ -284,10 +285,18 @@ def test_columns_of_parquet(tmp_path, monkeypatch):
 
 
 def test_too_many_rows_are_refused_before_they_are_read(tmp_path, monkeypatch, csv):
-    monkeypatch.setattr(table_files, "MAX_ROWS", 1000)
+    monkeypatch.setattr(row_limits, "MAX_ROWS", 1000)
     pl.DataFrame({"user": ["a"] * 1001, "item": ["b"] * 1001}).write_parquet(tmp_path / "t.parquet")
     assert "has 1001 rows, more than the 1000" in refusal(tmp_path / "t.parquet")
     assert "more than the 1000" in refusal(csv, "user,item\n" + "a,b\n" * 1001)
+
+
+def test_rows_that_memory_cannot_hold_are_refused_before_they_are_read(tmp_path, monkeypatch, csv):
+    monkeypatch.setattr(memory, "available", lambda: 39_999)
+    pl.DataFrame({"user": ["a"] * 1000, "item": ["b"] * 1000}).write_parquet(tmp_path / "t.parquet")
+    said = "an import of 1000 rows needs 0.04 MB of memory, and 0.04 MB can be had here"
+    assert said in refusal(tmp_path / "t.parquet")
+    assert said in refusal(csv, "user,item\n" + "a,b\n" * 1000)
 
 
 def naive_core(pairs, k):

@@ -17,9 +17,9 @@ from mmssl_jax.data.layouts.parquet_parts import Part
 from mmssl_jax.data.layouts.splits_json import MAX_ID, Split
 from mmssl_jax.data.mapped_pairs import MappedSplit
 from mmssl_jax.data.splits import SPLITS
-from mmssl_jax.data.tables import parquet_trial
+from mmssl_jax.data.tables import parquet_trial, row_limits
 from mmssl_jax.data.tables.column_names import listed
-from mmssl_jax.data.tables.files import FEW_ROWS, ROWS_PER_BYTE, without_stderr
+from mmssl_jax.data.tables.files import without_stderr
 from mmssl_jax.data.tables.presplit import SPLIT_OF
 from mmssl_jax.errors import InputError
 
@@ -89,8 +89,7 @@ def examine(path: Path, split: str | None) -> dict[str, Extent]:
         table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         _check_columns(path, table.collect_schema(), split)
         rows, size = table.select(pl.len()).collect().item(), path.stat().st_size
-        if rows > max(FEW_ROWS, ROWS_PER_BYTE * size):
-            raise InputError(f"{path}: claims {rows} rows in {size} bytes; leave out repeated rows")
+        row_limits.check_parquet(path, rows, size)
         facts = [pl.len().alias("pairs")]
         for column in IDS:
             of_column = (pl.col(column).null_count(), pl.col(column).min(), pl.col(column).max())

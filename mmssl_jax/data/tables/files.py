@@ -15,6 +15,7 @@ from mmssl_jax.data.tables import (
     column_names,
     json_rows,
     parquet_trial,
+    row_limits,
     text_rows,
     unpacked,
     unused_columns,
@@ -26,8 +27,6 @@ from mmssl_jax.errors import InputError
 
 Columns = tuple[Rows, dict[str, str], list[str]]
 MAX_LINE, MAX_COLUMNS = 1 << 20, 1000  # bytes, and columns: each costs polars kilobytes
-MAX_ROWS = 1 << 27
-FEW_ROWS, ROWS_PER_BYTE = 1 << 20, 4  # more in a Parquet file are one row, repeated to fill memory
 
 _PARQUET = b"PAR1"
 _NOT_TEXT = {
@@ -78,12 +77,8 @@ def read_parquet(path: Path, columns: Mapping[str, str | None]) -> Columns:
     with refusing(path), without_stderr():  # where polars' threads tell of a damaged file
         table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         rows, size = table.select(pl.len()).collect().item(), path.stat().st_size
-        if rows > MAX_ROWS:
-            raise InputError(
-                f"{path}: has {rows} rows, more than the {MAX_ROWS} that can be imported"
-            )
-        if rows > max(FEW_ROWS, ROWS_PER_BYTE * size):
-            raise InputError(f"{path}: claims {rows} rows in {size} bytes; leave out repeated rows")
+        row_limits.check(path, rows)
+        row_limits.check_parquet(path, rows, size)
         names = table.collect_schema().names()
         kinds = table.collect_schema()
         taken, said = column_names.take(
@@ -143,9 +138,9 @@ def read_text(
     # swallow the lines up to the next; where there is quoting, the first line shows it.
     quoted = separator != "\t" or b'"' in first_line
     check_text(path, first_line, separator, quoted)
-    rows, joined = text_rows.count(plain, quoted)
-    if rows > MAX_ROWS:
-        raise InputError(f"{path}: has {rows} rows, more than the {MAX_ROWS} that can be imported")
+    lines, joined = text_rows.count(plain, quoted)
+    rows = lines - header
+    row_limits.check(path, rows)
     table = pl.scan_csv(
         plain,
         has_header=header,
@@ -167,7 +162,7 @@ def read_text(
     every = pl.QueryOptFlags(projection_pushdown=False)
     repeats = pl.all_horizontal([pl.col(name).eq_missing(pl.lit(name)) for name in taken.values()])
     read = coded.collect(path, table, taken, {_REPEATS: repeats}, optimizations=every)
-    said += text_rows.said_of_quotes(path, read, rows - header, joined, separator, names, taken)
+    said += text_rows.said_of_quotes(path, read, rows, joined, separator, names, taken)
     if header:
         read = _without_headers(path, read, said)
     return _chosen(path, read, taken, said)

@@ -16,13 +16,13 @@ from typing import Any
 import polars as pl
 
 from mmssl_jax.data.checks.wording import counted, worded
-from mmssl_jax.data.tables import column_names, unused_columns
+from mmssl_jax.data.tables import column_names, row_limits, unused_columns
 from mmssl_jax.data.tables.values import IDS
 from mmssl_jax.errors import InputError
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".jsonlines")
 MAX_VALUE = 1 << 20  # bytes of a line, or of an object in a list
-MAX_COLUMNS, MAX_ROWS = 1000, 1 << 27
+MAX_COLUMNS = 1000
 _SAMPLE, _CHUNK = 1000, 100_000  # objects whose keys are the columns; rows that become a frame
 _MOST_BAD = 100  # one in so many lines may be no object
 _START = re.compile(rb'(\[\s*)?\{\s*"')
@@ -66,8 +66,7 @@ def read(
     rows = itertools.chain(sample, rows)
     while part := list(itertools.islice(rows, _CHUNK)):
         count += len(part)
-        if count > MAX_ROWS:
-            raise InputError(f"{path}: has more than the {MAX_ROWS} rows that can be imported")
+        row_limits.check_count(path, count)
         values = {
             role: [_text(path, row.get(name), role, name) for row in part]
             for role, name in taken.items()
