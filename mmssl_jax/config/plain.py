@@ -23,6 +23,7 @@ from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError, printable
 
 _MOST_BYTES = 1 << 16
+_MOST_DOTS = 500  # of a line: tomllib keeps every beginning of a dotted key
 _NAME = re.compile(r"[\w][\w .+=-]{0,98}[\w+=-]|[\w]?")  # of a folder in the folder of runs
 _SHOWN = 40  # characters of a key
 
@@ -41,7 +42,13 @@ def _from_json(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_once)
 
 
-READERS: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": _from_json}
+def _from_toml(text: str) -> Any:
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+    return tomllib.loads(text)
+
+
+READERS: dict[str, Callable[[str], Any]] = {".toml": _from_toml, ".json": _from_json}
 
 
 def config(file: Path) -> Config:

@@ -1,6 +1,7 @@
 """Configs in TOML and JSON: what a Python config says, the same checks, and no code."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,8 @@ def test_every_shipped_config_can_be_written_as_json(tmp_path, name):
         ("[train]\nepochs = 1\nepochs = 2", "is not valid TOML (Cannot overwrite a value"),
         (b"\xff\xfe", "is not valid TOML ('utf-8' codec can't decode byte 0xff"),
         ("x = " + "[" * 20_000, "is nested too deeply to be a config"),
+        ("a." * 30_000 + "a = 1", "is not valid TOML (a line has more than 500 dots)"),
+        ("[" + "a." * 30_000 + "a]", "is not valid TOML (a line has more than 500 dots)"),
         ("#" * (1 << 16) + "\n", "has more than 65536 bytes, so it is no config"),
     ],
 )
@@ -168,3 +171,15 @@ def test_what_is_chosen_because_it_runs_no_code_is_not_run(tmp_path, capsys, mon
     message = refused("compare", argv, capsys)
     assert message == "settings file settings.json is no .py file; get_settings() is Python"
     assert not Path("owned").exists()
+
+
+def test_dotted_keys_take_little_memory(tmp_path):
+    parts = [".".join(map(str, range(first, first + 140))) for first in range(100)]
+    file = written(tmp_path, "".join(f"{key} = 1\n" for key in parts))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"unknown config field '0\.1'"):
+            named.config(file)
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import urllib.request
 
 import jax
@@ -42,6 +43,24 @@ def test_what_is_wrong_after_an_answer_breaks_the_connection_off_in_silence(serv
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
         connection.sendall(b"no chunk\r\n")
         assert not left(connection)
+    service.check()
+
+
+def test_a_body_that_is_broken_is_answered_once_and_nothing_is_logged(service):
+    """The application has the request by then, and must not answer it as well."""
+    for line in (b"GET /health", b"POST /recommend"):
+        for ending in (
+            b"Transfer-Encoding: chunked\r\n\r\nno chunk\r\n",
+            b"\r\n\r\n GET / HTTP/1.1",
+        ):
+            with service.connected() as connection:
+                connection.sendall(line + b" HTTP/1.1\r\nHost: localhost\r\n" + ending)
+                connection.shutdown(socket.SHUT_WR)
+                answer = b""
+                with contextlib.suppress(ConnectionError):
+                    while part := connection.recv(1 << 16):
+                        answer += part
+            assert answer.count(b"HTTP/1.1 400 ") <= 1
     service.check()
 
 

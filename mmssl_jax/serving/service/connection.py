@@ -40,6 +40,10 @@ class Connection(H11Protocol):
                 holding.remove(_break_off_the_slowest(holding))
 
     def send_400_response(self, msg: str) -> None:
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:  # it is the body that is broken
+            cycle.disconnected = True  # so that no other answer follows
+            cycle.message_event.set()
         try:
             super().send_400_response(msg)
         except h11.LocalProtocolError:  # what is wrong came after the answer
