@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -98,9 +99,9 @@ class RunFolder:
                 f"{path[:60]}... has {length} bytes, and with more than {_LONGEST} there is no "
                 "room for the names of checkpoints; name another folder for the run"
             )
-        if set(path) & set("[]*?"):
+        if set(path) & (set("[]*?\\") - {os.sep}):
             raise InputError(
-                f"{path} has one of the characters [ ] * ?, which checkpoints cannot be found "
+                f"{path} has one of the characters [ ] * ? \\, which checkpoints cannot be found "
                 "under; name another folder for the run"
             )
         try:

@@ -59,7 +59,6 @@ _NAMES = [
         "a#b",
         "~",
         "a&b",
-        "a\\b",
         ".hidden",
         "a.",
     ),
@@ -81,6 +80,7 @@ _NAMES = [
 # Names that may be refused, in one line.
 _ODD_NAMES = [
     "[x]",
+    "a\\b",
     "a*b",
     "a?b",
     "a\nb",
