@@ -85,6 +85,11 @@ def call(arguments: Sequence[str]) -> None:
       InputError: for what the user can mend, wrong flags included.
       SystemExit: after --help, and where a command ends with a code of its own.
     """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:  # a file's name, as the system lets it be any bytes
+            raise InputError(f"the argument {argument!a} is not UTF-8; rename the file") from error
     try:
         with mmssl.make_context("mmssl", list(arguments)) as context:
             mmssl.invoke(context)

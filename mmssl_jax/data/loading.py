@@ -55,6 +55,10 @@ def existing(path: str) -> Path:
         raise InputError(
             "this run was trained on data in memory: give them again, as open_run(..., data=...)"
         )
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:  # which no reader of tables takes
+        raise InputError(f"data folder {path!a}: its name must be UTF-8; rename it") from error
     folder = Path(os.path.expanduser(path))
     if not path or not os.path.isdir(folder):  # which takes a name that is too long
         problem = "is not a folder" if path and os.path.exists(folder) else "does not exist"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from worlds import ITEMS, Place, code_of, given, snapshot, world
 
-from mmssl_jax import models, training
+from mmssl_jax import data, models, training
 from mmssl_jax.errors import InputError
 from mmssl_jax.runs.folder import RunFolder
 from mmssl_jax.training import session
@@ -413,3 +413,12 @@ def test_a_run_that_is_still_going_on(ran, capsys):
     with RunFolder(ran.run).open(config, session.load_data(config), models.resolve):
         line = refused(ran, ran.argv("--config.train.epochs=1"), capsys)
     assert line == f"another process is training in {ran.run}"
+
+
+@pytest.mark.parametrize("command", ["data import", "train", "evaluate", "score"])
+def test_a_name_that_is_not_utf_8_is_refused_in_one_line(command, capsys):
+    assert code_of([*command.split(), "--to=a\udcff.csv"]) == 2
+    line = capsys.readouterr().err.strip()
+    assert line == r"error: the argument '--to=a\udcff.csv' is not UTF-8; rename the file"
+    with pytest.raises(InputError, match=r"its name must be UTF-8; rename it"):
+        data.load("a\udcff")
