@@ -11,6 +11,7 @@ from click import shell_completion
 
 from mmssl_jax.commands import running
 from mmssl_jax.errors import InputError
+from mmssl_jax.files import memory
 
 # Command -> the file here that has it, under its own name, and its line in the group's help.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -64,6 +65,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self._table:
             return None
         module = importlib.import_module(f"{__name__}.{self._table[cmd_name][0]}")
+        memory.require_addresses()  # besides those that the import took
         command: click.Command = module.COMMAND
         return command
 

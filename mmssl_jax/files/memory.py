@@ -16,6 +16,7 @@ except ImportError:  # Windows
 
 _MOUNTED = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
+_ADDRESSES = 1_000_000_000  # from 600 MB on every fault of tests/faults/memory.py ended well
 
 
 def available() -> int | None:
@@ -29,6 +30,19 @@ def available() -> int | None:
     limits = [_of_machine(), _of_process(), *map(_of_group, _groups())]
     known = [limit for limit in limits if limit is not None]
     return max(min(known), 0) if known else None
+
+
+def require_addresses() -> None:
+    """Raises InputError where `ulimit -v` leaves too little for the threads of libraries.
+
+    Where polars or XLA get no memory for a thread, they end the process, or wait for ever.
+    """
+    left = _of_process()
+    if left is not None and left < _ADDRESSES:
+        raise InputError(
+            f"the limit of addresses leaves {said(max(left, 0))}, and the threads of libraries "
+            f"need {said(_ADDRESSES)}; raise it (ulimit -v)"
+        )
 
 
 def require(count: float | int, what: str, remedy: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,8 +32,8 @@ PROMISE = (
     "line and code 2, or is ended by a library or the system, and leaves no half-written output."
 )
 COMMANDS = ("import", "train", "evaluate", "export")
-LEAST, MOST = 1 << 20, 1 << 30  # bytes more than at the start
 ADDRESSES, GROUP = "a limit of addresses", "a limit of its control group"
+EXTRA = {ADDRESSES: (1 << 27, 1 << 32), GROUP: (1 << 20, 1 << 30)}  # bytes more than at the start
 ROWS = 60_000  # of the table that is imported
 
 
@@ -51,13 +52,13 @@ def campaign(tally: Tally, rng: np.random.Generator, share: float, folder: Path)
             code, errors = run(None, flags)
             assert code == 0, errors
         kinds = [ADDRESSES, GROUP]
-        with _control_group(LEAST) as group:
+        with _control_group(1 << 20) as group:
             if group is None:
                 tally.skip(kinds.pop(), "no control group for memory can be made (root can)")
         for number in range(count):
             command = COMMANDS[(number + int(rng.integers(4)) * (count < 4)) % len(COMMANDS)]
-            extra = int(np.exp(rng.uniform(np.log(LEAST), np.log(MOST))))
             for kind in kinds:
+                extra = int(np.exp(rng.uniform(*np.log(EXTRA[kind]))))
                 _limited(
                     tally, run, command, kind, extra, place, table, folder / f"{number} {kind}"
                 )
@@ -109,6 +110,7 @@ def _limited(
         code, errors = run(extra, arguments)
     end = {0: "it was enough", 2: "ended in a line"}.get(code, "ended by a library or the system")
     with tally.fault(f"command under {kind}: {end}", f"{command}, {extra >> 20} MB more"):
+        assert code != -signal.SIGALRM, "it waits for ever"
         lines = errors.splitlines()
         if code == 2:
             assert lines

@@ -10,6 +10,7 @@ so that it hits their work.
 import json
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -24,7 +25,7 @@ import mmssl_jax.commands.export
 import mmssl_jax.commands.train  # noqa: F401
 from mmssl_jax.commands import main
 
-SECONDS = 300  # of the processor
+SECONDS, WAIT = 300, 120  # of the processor; and by the clock, where it waits for ever
 
 
 def _child(limit: int | str | None, arguments: list[str], errors: str) -> None:
@@ -34,6 +35,7 @@ def _child(limit: int | str | None, arguments: list[str], errors: str) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    signal.alarm(WAIT)
     if isinstance(limit, str):
         Path(limit, "cgroup.procs").write_text(str(os.getpid()))
     elif limit is not None:

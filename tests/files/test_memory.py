@@ -113,3 +113,22 @@ def test_a_run_that_does_not_fit_is_foreseen(monkeypatch):
     assert "--config.critic.enabled=False" in str(caught.value)
     monkeypatch.setattr(memory, "available", lambda: 10**9)
     foresight.check(config, world())
+
+
+def test_too_few_addresses_for_threads_are_said_before_a_command_starts():
+    code = """
+import resource, sys
+from mmssl_jax import commands
+import mmssl_jax.commands.evaluate
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+commands.main(["evaluate", "--help"])
+"""
+    for room, expected in ((500_000_000, 2), (3_000_000_000, 0)):
+        command = [sys.executable, "-c", code, str(room)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == expected, done.stderr
+        said = "error: the limit of addresses leaves "
+        assert done.stderr.startswith(said) is bool(expected)
+        assert len(done.stderr.splitlines()) == int(bool(expected))
