@@ -66,7 +66,9 @@ class Session(NamedTuple):
     def inputs(self, mesh: Mesh) -> Any:
         """The model's constant arrays on the devices of a mesh."""
         own = self.model.inputs
-        if mesh.size > 1 and not self.config.train.fanout:  # which draws from the whole graph
+        if mesh.size > 1 and self.config.train.fanout:  # which draws from the whole graph
+            own = split_graph.whole(own, mesh)
+        elif mesh.size > 1:
             own = devices.split_pairs(split_graph.split(own, mesh), mesh)
         return devices.place(own, mesh)
 
