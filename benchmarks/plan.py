@@ -205,9 +205,13 @@ def table(rows: dict[str, dict[str, Any]]) -> list[list[str]]:
 def figures(row: dict[str, Any], unit: float) -> list[str]:
     """Planned / measured, part by part."""
     return [
-        f"{row['planned'][part] / unit:.1f} / {measured / unit:.1f}"
+        f"{_digits(row['planned'][part] / unit)} / {_digits(measured / unit)}"
         for part, measured in row["measured"].items()
     ]
+
+
+def _digits(value: float) -> str:
+    return f"{value:.2g}" if 0 < value < 1 else f"{value:.1f}"
 
 
 def main() -> None:

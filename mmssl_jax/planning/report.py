@@ -20,6 +20,8 @@ def tables(plan: Plan) -> Iterator[Table]:
             memory.add_row(part, _giga(count))
         if kind is not needs.temporaries and kind:
             memory.add_section()
+    if needs.validation:
+        memory.add_row("a validation, instead of these", _giga(needs.validation))
     memory.add_section()
     memory.add_row("together", _giga(needs.memory))
     memory.add_row("what jax takes of the device", _giga(plan.room))
@@ -91,6 +93,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "arguments": needs.arguments,
         "idle": needs.idle,
         "temporaries": needs.temporaries,
+        "validation": needs.validation,
         "memory": needs.memory,
         "room": plan.room,
         "fits": plan.fits,

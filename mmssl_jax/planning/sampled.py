@@ -44,6 +44,8 @@ def needs(config: Config, sizes: Sizes) -> Needs:
         + row * (sums + 2 * scattered) / sizes.model
         + 8 * row * share,
         exchange=parts.exchange(0.0, sizes.devices),
+        # The layers of all nodes wait for their mean, whole on every device.
+        validation=row * (sizes.nodes * (config.model.layers + 1) + share),
     )
 
 
