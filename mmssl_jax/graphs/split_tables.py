@@ -20,11 +20,12 @@ Blocks = tuple[Neighbors, ...]
 Sums = tuple[Float[Array, "_ d"], ...]
 
 
-def spec(rows: int, columns: int, parts: int) -> PartitionSpec:
-    """How a table is split into `parts`: its rows where they divide evenly, else its columns.
+def spec(shape: tuple[int, ...], parts: int) -> PartitionSpec:
+    """How a table of two axes is split into `parts`: its rows where they divide evenly, else its columns.
 
     Where neither do, it is whole on every device.
     """
+    rows, columns = shape
     if rows % parts == 0:
         return PartitionSpec("model", None)
     return PartitionSpec(None, "model") if columns % parts == 0 else PartitionSpec(None, None)
@@ -49,8 +50,7 @@ def weighted_rows(table: Float[Array, "n d"], blocks: Blocks, mesh: Mesh | None)
 
     if mesh is None:
         return own(table, blocks)
-    split = spec(*table.shape, mesh.shape["model"])
-
+    split = spec(table.shape, mesh.shape["model"])
     parts = mesh.shape["data"]
     shared = parts > 1 and all(len(block.items) % parts == 0 for block in blocks)
 
@@ -77,7 +77,7 @@ def _backward(
     empty, blocks = saved
     if mesh is None:
         return _scattered(empty, blocks, cotangents, 0), None
-    split = spec(*empty.shape, mesh.shape["model"])
+    split = spec(empty.shape, mesh.shape["model"])
 
     # Of the whole batch on every device: sums of its parts' gradients would have to be exchanged.
     def on_device(empty: Float[Array, "n d"], blocks: Blocks, cotangents: Sums) -> Array:

@@ -108,7 +108,7 @@ def shardings(tree: Any, mesh: Mesh) -> Any:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         if len(leaf.shape) in (2, 3) and _TABLES.search(name):
             stack = [None] * (len(leaf.shape) - 2)
-            spec = PartitionSpec(*stack, *split_tables.spec(*leaf.shape[-2:], parts))
+            spec = PartitionSpec(*stack, *split_tables.spec(leaf.shape[-2:], parts))
         return NamedSharding(mesh, spec)
 
     return jax.tree.map_with_path(of, tree)
