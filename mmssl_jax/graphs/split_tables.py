@@ -21,7 +21,7 @@ Sums = tuple[Float[Array, "_ d"], ...]
 
 
 def spec(shape: tuple[int, ...], parts: int) -> PartitionSpec:
-    """How a table of two axes is split into `parts`: its rows where they divide evenly, else its columns.
+    """How a table is split into `parts`: its rows where they divide evenly, else its columns.
 
     Where neither do, it is whole on every device.
     """

@@ -84,7 +84,8 @@ class Plan(NamedTuple):
         limit = f"and at most 2**31 = {_INT32:.3g} are counted"
         if self.sizes.pairs >= _INT32:
             return f"there are {self.sizes.pairs:.3g} training pairs, {limit}"
-        edges = 2 * self.sizes.pairs if self.config.model.name == "lightgcn" else self.sizes.pairs
+        joint = self.config.model.name == "lightgcn"
+        edges: float = self.sizes.pairs * (2 if joint else 1)
         if not self.config.train.fanout:  # for which every device has the whole graph
             edges /= self.sizes.devices
         elif (nodes := math.prod(sampled.tree(self.config))) >= _INT32:
