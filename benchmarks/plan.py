@@ -30,6 +30,10 @@ MOST = 64  # CPU devices; for data that are there 8 of them
 WITHOUT_DATA: dict[str, tuple[int, dict[str, Any]]] = {  # devices, and fields of the config
     "LightGCN, 8 devices": (8, {"model.name": "lightgcn"}),
     "LightGCN, 64 devices": (64, {"model.name": "lightgcn"}),
+    "LightGCN, fan-out 5 3 2, 64 devices": (
+        64,
+        {"model.name": "lightgcn", "train.fanout": (5, 3, 2)},
+    ),
     "MMSSL without critic, 64 devices": (
         64,
         {"critic.enabled": False, "mmssl.modality_graph": "observed"},
@@ -59,6 +63,41 @@ CASES = {
         Shape(32000, 4000, 250000, {}), 2, 4, {"model.name": "lightgcn", "model.layers": 2}
     ),
     "LightGCN, one device": Case(Shape(24000, 8000, 200000, {}), 1, 1, {"model.name": "lightgcn"}),
+    "LightGCN, fan-out 5 3 2, one device": Case(
+        Shape(24000, 8000, 200000, {}),
+        1,
+        1,
+        {"model.name": "lightgcn", "train.fanout": (5, 3, 2)},
+    ),
+    "LightGCN, fan-out 10 5, d 128": Case(
+        Shape(24000, 8000, 200000, {}),
+        1,
+        8,
+        {
+            "model.name": "lightgcn",
+            "model.embedding_dim": 128,
+            "model.layers": 2,
+            "train.batch_size": 4096,
+            "train.fanout": (10, 5),
+        },
+    ),
+    "LightGCN, fan-out 20 10 2, data 2": Case(
+        Shape(32000, 4000, 250000, {}),
+        2,
+        4,
+        {
+            "model.name": "lightgcn",
+            "model.embedding_dim": 32,
+            "train.batch_size": 512,
+            "train.fanout": (20, 10, 2),
+        },
+    ),
+    "LightGCN, fan-out 5 3 2, users in no equal parts": Case(
+        Shape(23999, 8000, 300000, {}),
+        1,
+        4,
+        {"model.name": "lightgcn", "train.fanout": (5, 3, 2)},
+    ),
     "MMSSL without critic": Case(
         Shape(24000, 8000, 200000, {"image": 128, "text": 64}),
         1,
@@ -166,9 +205,13 @@ def table(rows: dict[str, dict[str, Any]]) -> list[list[str]]:
 def figures(row: dict[str, Any], unit: float) -> list[str]:
     """Planned / measured, part by part."""
     return [
-        f"{row['planned'][part] / unit:.1f} / {measured / unit:.1f}"
+        f"{_digits(row['planned'][part] / unit)} / {_digits(measured / unit)}"
         for part, measured in row["measured"].items()
     ]
+
+
+def _digits(value: float) -> str:
+    return f"{value:.2g}" if 0 < value < 1 else f"{value:.1f}"
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from mmssl_jax.adversarial import critic as critics
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
 from mmssl_jax.graphs.interaction_graph import BipartiteGraphs
-from mmssl_jax.graphs.sparse import Graph
+from mmssl_jax.graphs.sparse import Graph, sorted_bcoo
 from mmssl_jax.graphs.split_graph import RowBlocks
 from mmssl_jax.graphs.training_pairs import PairTables
 from mmssl_jax.models import Model, cf, lightgcn, mmssl
@@ -45,11 +45,16 @@ def compiled(plan: Plan) -> jax.stages.Compiled:
     drawn_from = _tables(sizes, mesh)
     constants = drawn_from, model.inputs, _array(mesh, key.shape, key.dtype)
     batch = config.train.batch_size
-    step = partial(train_step, model=model, transforms=transforms, batch_size=batch, mesh=mesh)
+    options = {"transforms": transforms, "batch_size": batch, "mesh": mesh}
+    step = partial(train_step, model=model, by_cipher=bool(config.train.fanout), **options)
     return lower_steps(step, state, constants, 2).compile()
 
 
 def _lightgcn(config: Config, sizes: Sizes, mesh: Mesh) -> Model:
+    if config.train.fanout:
+        graph = _whole(sizes.nodes, 2 * sizes.pairs, mesh)
+        around = lightgcn.around
+        return cf.build(config, _dataset(sizes), lightgcn.BACKBONE, graph, around=around)
     blocks = of.joint(sizes.users, sizes.items, sizes.pairs, mesh.size)
     matrix = _row_blocks(blocks, sizes.nodes, sizes.nodes, mesh)
     return cf.build(config, _dataset(sizes), lightgcn.BACKBONE, Graph(matrix, matrix))
@@ -99,6 +104,17 @@ def _tables(sizes: Sizes, mesh: Mesh) -> PairTables:
     users = _array(mesh, (sizes.users,), jnp.int32)
     items = _array(mesh, (sizes.pairs,), jnp.int32, PartitionSpec("model"))
     return PairTables(users, users, users, items, _array(mesh, (), jnp.int32))
+
+
+def _whole(nodes: int, edges: int, mesh: Mesh) -> Graph:
+    """As `split_graph.whole` makes it."""
+
+    def graph(weights: jax.Array, indices: jax.Array, starts: jax.Array) -> Graph:
+        return Graph(sorted_bcoo(weights, indices, (nodes, nodes)), None, starts, mesh=mesh)
+
+    kinds = {(edges,): jnp.float32, (edges, 2): jnp.int32, (nodes + 1,): jnp.int32}
+    shapes = jax.eval_shape(graph, *(jax.ShapeDtypeStruct(*kind) for kind in kinds.items()))
+    return devices.placed_shapes(shapes, mesh)
 
 
 def _row_blocks(blocks: Blocks, rows: int, columns: int, mesh: Mesh) -> RowBlocks:

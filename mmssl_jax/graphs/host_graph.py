@@ -92,6 +92,17 @@ class HostGraph(Graph):
     def shape(self) -> tuple[int, int]:
         return self.rows.shape
 
+    def whole_rows(self) -> csr_array:
+        """All rows, float32, made anew.
+
+        Raises:
+          InputError: they have more edges than int32 can count.
+        """
+        edges = self.rows.starts[-1]
+        if edges >= 2**31 or max(self.shape) >= 2**31:
+            raise InputError(f"a graph of shape {self.shape} with {edges} edges exceeds int32")
+        return self.rows.block(0, self.shape[0])
+
     @functools.cached_property
     def on_device(self) -> Graph:
         """The whole graph on jax's default device.
@@ -99,11 +110,9 @@ class HostGraph(Graph):
         Raises:
           InputError: it has more edges than int32 can count.
         """
-        starts = self.rows.starts
-        if starts[-1] >= 2**31 or max(self.shape) >= 2**31:
-            raise InputError(f"a graph of shape {self.shape} with {starts[-1]} edges exceeds int32")
+        rows = self.whole_rows()
         with jax.ensure_compile_time_eval():  # as it is kept, also where a trace reads it first
-            graph = sparse.from_scipy(self.rows.block(0, self.shape[0]))
+            graph = sparse.from_scipy(rows)
         if self.columns is self.rows:  # symmetric: one copy is enough
             return Graph(graph.matrix, graph.matrix, graph.row_starts, graph.row_starts)
         return graph
@@ -147,9 +156,12 @@ def sorted_rows(matrix: scipy.sparse.sparray) -> csr_array:
     return csr
 
 
+_ARRAYS = ("matrix", "transpose", "row_starts", "column_starts")
+
+
 def _flatten(graph: HostGraph) -> tuple[tuple[Any, ...], None]:
     on_device = graph.on_device
-    return tuple(getattr(on_device, field.name) for field in dataclasses.fields(Graph)), None
+    return tuple(getattr(on_device, name) for name in _ARRAYS), None
 
 
 def _unflatten(_: None, children: Any) -> Any:

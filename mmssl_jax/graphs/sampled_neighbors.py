@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs.item_graph import neighbor_sums
 from mmssl_jax.graphs.nearest import Neighbors
 from mmssl_jax.graphs.sparse import Graph
 
@@ -26,10 +26,12 @@ class Tree(NamedTuple):
     Attributes:
       nodes: those of each level, the seeds first.
       weights: of the edges from each level but the last to the next; 0 where there is none.
+      mesh: the devices over which tables are split, if there are several.
     """
 
     nodes: tuple[Int[Array, "rows"], ...]
     weights: tuple[Float[Array, "rows fanout"], ...]
+    mesh: Mesh | None = None
 
 
 def tree(
@@ -46,7 +48,7 @@ def tree(
     Raises:
       InputError: the tree has more nodes than int32 can count.
     """
-    nodes, weights, rows, total = [seeds], [], len(seeds), len(seeds)
+    rows = total = len(seeds)
     for fanout in fanouts:
         rows *= fanout
         total += rows
@@ -55,11 +57,15 @@ def tree(
             f"train.fanout = {tuple(fanouts)} makes {total} nodes around the {len(seeds)} of a "
             "batch, which exceeds int32; choose smaller numbers or a smaller train.batch_size"
         )
+    mesh = graphs[0].mesh
+    if mesh is not None:  # every device draws all, and so none asks another for a part
+        seeds = jax.lax.with_sharding_constraint(seeds, NamedSharding(mesh, PartitionSpec()))
+    nodes, weights = [seeds], []
     for hop, (graph, fanout) in enumerate(zip(graphs, fanouts, strict=True)):
         found, weight = neighbors(jax.random.fold_in(key, hop), graph, nodes[-1], fanout)
         nodes.append(found.reshape(-1))
         weights.append(weight)
-    return Tree(tuple(nodes), tuple(weights))
+    return Tree(tuple(nodes), tuple(weights), mesh)
 
 
 def neighbors(
@@ -93,38 +99,6 @@ def paths(tree: Tree) -> list[Neighbors]:
         Neighbors(level.reshape(seeds, -1), weight)
         for level, weight in zip(tree.nodes, weights, strict=True)
     ]
-
-
-@jax.custom_vjp
-def weighted_rows(table: Float[Array, "n d"], neighbors: Neighbors) -> Float[Array, "rows d"]:
-    """For each row of neighbours the sum of their rows of a table, by the weights.
-
-    Only the table has a gradient. It is scattered neighbour by neighbour, so that no array with a
-    vector for each of them exists.
-    """
-    return neighbor_sums(neighbors, table)
-
-
-def _weighted_rows_forward(
-    table: Float[Array, "n d"], neighbors: Neighbors
-) -> tuple[Array, tuple[Array, Neighbors]]:
-    return weighted_rows(table, neighbors), (jnp.zeros_like(table), neighbors)
-
-
-def _weighted_rows_backward(
-    saved: tuple[Array, Neighbors], cotangent: Float[Array, "rows d"]
-) -> tuple[Array, None]:
-    empty, neighbors = saved
-    nodes, weights = neighbors.items.T, neighbors.weights.T
-
-    def add(index: Int[Array, ""], to_table: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        return to_table.at[nodes[index]].add(weights[index][:, None] * cotangent)
-
-    to_table: Array = jax.lax.fori_loop(0, len(nodes), add, empty)
-    return to_table, None
-
-
-weighted_rows.defvjp(_weighted_rows_forward, _weighted_rows_backward)
 
 
 def rows_of(table: Float[Array, "n d"], levels: Sequence[Int[Array, "_"]]) -> list[Array]:

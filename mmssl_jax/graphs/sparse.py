@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 from jax.experimental import sparse
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from mmssl_jax.errors import InputError
@@ -24,17 +25,18 @@ class Graph:
 
     `row_starts` [rows + 1] and `column_starts` [columns + 1] say where a row of either begins. Of a
     graph that is split over devices (`split_graph`), both matrices are RowBlocks, which know that
-    themselves.
+    themselves. One that is whole on each of several devices has their `mesh`.
     """
 
     matrix: Any  # BCOO or RowBlocks; Any, as jax fills the fields with placeholders of its own
     transpose: Any
     row_starts: Any = None  # int32
     column_starts: Any = None
+    mesh: Mesh | None = dataclasses.field(default=None, metadata={"static": True})
 
     @property
     def T(self) -> "Graph":
-        return Graph(self.transpose, self.matrix, self.column_starts, self.row_starts)
+        return Graph(self.transpose, self.matrix, self.column_starts, self.row_starts, self.mesh)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -77,6 +77,32 @@ def split(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(of, tree, is_leaf=lambda leaf: isinstance(leaf, HostGraph))
 
 
+def whole(tree: Any, mesh: Mesh) -> Any:
+    """A pytree whose host graphs are whole on each device of a mesh, without their transposes.
+
+    So products with them have no gradient.
+
+    Raises:
+      InputError: a graph has more edges than int32 can count.
+    """
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def placed(array: np.ndarray) -> jax.Array:
+        return jax.make_array_from_callback(array.shape, everywhere, lambda index: array[index])
+
+    def of(leaf: Any) -> Any:
+        if not isinstance(leaf, HostGraph):
+            return leaf
+        made = leaf.whole_rows()
+        starts = made.indptr.astype(np.int32)
+        rows = np.repeat(np.arange(made.shape[0], dtype=np.int32), np.diff(starts))
+        indices = np.stack([rows, made.indices.astype(np.int32)], axis=1)
+        matrix = sorted_bcoo(placed(made.data), placed(indices), made.shape)
+        return Graph(matrix, None, placed(starts), mesh=mesh)
+
+    return jax.tree.map(of, tree, is_leaf=lambda leaf: isinstance(leaf, HostGraph))
+
+
 def cuts(starts: np.ndarray, blocks: int) -> np.ndarray:
     """Where blocks of about equal work begin and end: int64 [blocks + 1].
 

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.data import Dataset
-from mmssl_jax.graphs import interaction_graph, nearest, sampled_neighbors
+from mmssl_jax.graphs import interaction_graph, nearest, sampled_neighbors, split_tables
+from mmssl_jax.graphs.nearest import Neighbors
 from mmssl_jax.graphs.sampled_neighbors import Tree
 from mmssl_jax.graphs.sparse import Graph, spmm
 from mmssl_jax.models import cf
@@ -34,10 +35,29 @@ BACKBONE = cf.Backbone(cf.no_layers, propagate)
 def around(
     params: dict[str, Any], tree: Tree, config: Config, key: PRNGKeyArray
 ) -> Float[Array, "seeds d"]:
-    """The mean over the layers of a tree's seeds: as all is linear, one sum over its nodes."""
+    """The mean over the layers of a tree's seeds: as all is linear, one sum over its nodes.
+
+    A third of the seeds, a batch's users, come before its items. Users and items take turns from
+    level to level, so that each table is asked for its own nodes alone.
+    """
     del key
-    every = nearest.join(sampled_neighbors.paths(tree))
-    return sampled_neighbors.weighted_rows(cf.nodes(params), every) / (1 + config.model.layers)
+    size = len(tree.nodes[0]) // 3
+    levels = sampled_neighbors.paths(tree)
+    total, first = jnp.zeros(()), 0
+    for side, name in enumerate(("user_embedding", "item_embedding")):
+        blocks = tuple(
+            _at(nearest.join(levels[turn::2]), rows, first)
+            for rows, turn in ((slice(size), side), (slice(size, None), 1 - side))
+        )
+        sums = split_tables.weighted_rows(params[name], blocks, tree.mesh)
+        total += jnp.concatenate(sums)
+        first += len(params[name])
+    return total / (1 + config.model.layers)
+
+
+def _at(neighbors: Neighbors, rows: slice, first: int) -> Neighbors:
+    """Some rows of neighbours, with their nodes counted from `first`."""
+    return Neighbors(neighbors.items[rows] - first, neighbors.weights[rows])
 
 
 def build(config: Config, dataset: Dataset, steps_per_epoch: int) -> Model:

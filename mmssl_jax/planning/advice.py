@@ -1,12 +1,14 @@
-"""Which settings make a run fit that does not."""
+"""Which settings make a run fit that does not, and which makes a long epoch shorter."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mmssl_jax.config import named
-from mmssl_jax.planning.plan import Plan, plan
+from mmssl_jax.planning.plan import SAMPLED, Plan, plan
 
 MOST_DEVICES = 4096
+FANOUT = (5, 3, 2)  # of the first hops, as docs/benchmarks.md measures it; further ones have 2
+LONG = 3600.0  # seconds of an epoch that few wait for
 
 
 class Change(NamedTuple):
@@ -18,8 +20,12 @@ class Change(NamedTuple):
     @property
     def words(self) -> str:
         """As a command line has them."""
-        flags = [f"--config.{path}={value}" for path, value in self.overrides.items()]
+        flags = [f"--config.{path}={_said(value)}" for path, value in self.overrides.items()]
         return " ".join(flags + ([f"--devices {self.devices}"] if self.devices else []))
+
+
+def _said(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def ladders(of: Plan) -> Iterator[list[Change]]:
@@ -87,3 +93,18 @@ def together(of: Plan) -> tuple[Change, Plan] | None:
         if after.needs.memory < now.needs.memory:
             overrides, devices, now = dict(change.overrides), change.devices, after
     return None
+
+
+def sampled(of: Plan) -> tuple[Change, Plan] | None:
+    """Sampled neighbours, where an epoch of full propagation is long and they make it shorter.
+
+    They are another training.
+    """
+    config = of.config
+    known = config.model.name in SAMPLED and not config.train.fanout
+    if not known or not config.model.layers or of.epoch < LONG:
+        return None
+    layers = config.model.layers
+    change = Change({"train.fanout": (FANOUT + (FANOUT[-1],) * layers)[:layers]})
+    after = changed(of, change)
+    return (change, after) if after.fits and after.epoch < of.epoch else None

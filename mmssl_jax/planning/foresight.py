@@ -10,7 +10,7 @@ from mmssl_jax.errors import InputError
 from mmssl_jax.files import memory
 from mmssl_jax.planning import advice
 from mmssl_jax.planning.hardware import DEVICES
-from mmssl_jax.planning.plan import MODELS, plan
+from mmssl_jax.planning.plan import MODELS, SAMPLED, plan
 from mmssl_jax.planning.sizes import Sizes
 
 
@@ -26,7 +26,7 @@ def check(config: Config, dataset: Dataset) -> None:
     room = memory.available()
     if room is None or jax.default_backend() != "cpu":
         return
-    if config.model.name not in MODELS or config.train.fanout:
+    if config.model.name not in (SAMPLED if config.train.fanout else MODELS):
         return
     widths = {name: values.shape[1] for name, values in dataset.features.items()}
     counts = dataset.num_users, dataset.num_items, int(dataset.train.nnz)

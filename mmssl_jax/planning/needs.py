@@ -57,6 +57,8 @@ class Needs(NamedTuple):
       exchange: the all-to-all that would do instead of the first of `collectives`, in which graph
         products gather all rows, if each device asked for the rows that it needs; of the largest
         block.
+      validation: bytes that a validation has instead of the temporaries, where a step propagates
+        over less than it does.
     """
 
     arguments: dict[str, float]
@@ -66,12 +68,13 @@ class Needs(NamedTuple):
     flops: float
     traffic: float
     exchange: Collective
+    validation: float = 0.0
 
     @property
     def memory(self) -> float:
         """Bytes that a device must have."""
-        parts = (self.arguments, self.idle, self.temporaries)
-        return math.fsum(count for part in parts for count in part.values())
+        held = math.fsum([*self.arguments.values(), *self.idle.values()])
+        return held + max(math.fsum(self.temporaries.values()), self.validation)
 
     @property
     def received(self) -> float:

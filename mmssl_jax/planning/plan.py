@@ -8,7 +8,7 @@ from mmssl_jax import models
 from mmssl_jax.config import Config, named
 from mmssl_jax.data.dataset import MAX_COUNT
 from mmssl_jax.errors import InputError
-from mmssl_jax.planning import lightgcn, mmssl
+from mmssl_jax.planning import lightgcn, mmssl, sampled
 from mmssl_jax.planning.hardware import DEVICES, Device
 from mmssl_jax.planning.needs import Needs
 from mmssl_jax.planning.sizes import Sizes
@@ -18,6 +18,8 @@ MODELS: dict[str, Callable[[Config, Sizes], Needs]] = {
     "lightgcn": lightgcn.needs,
     "mmssl": mmssl.needs,
 }
+# Those whose steps on sampled neighbours can be planned as well.
+SAMPLED: dict[str, Callable[[Config, Sizes], Needs]] = {"lightgcn": sampled.needs}
 _INT32 = 2**31
 
 
@@ -60,6 +62,11 @@ class Plan(NamedTuple):
         return max(self.compute, self.memory) + self.network
 
     @property
+    def epoch(self) -> float:
+        """Seconds of an epoch's steps, at least."""
+        return self.step * self.steps
+
+    @property
     def room(self) -> float:
         """Bytes of a device that jax takes."""
         return self.device.memory * self.device.usable
@@ -77,10 +84,13 @@ class Plan(NamedTuple):
         limit = f"and at most 2**31 = {_INT32:.3g} are counted"
         if self.sizes.pairs >= _INT32:
             return f"there are {self.sizes.pairs:.3g} training pairs, {limit}"
-        edges = 2 * self.sizes.pairs if self.config.model.name == "lightgcn" else self.sizes.pairs
-        if edges >= _INT32 * self.sizes.devices:
-            return f"a device has {edges / self.sizes.devices:.3g} edges of the graph, {limit}"
-        return ""
+        joint = self.config.model.name == "lightgcn"
+        edges: float = self.sizes.pairs * (2 if joint else 1)
+        if not self.config.train.fanout:  # for which every device has the whole graph
+            edges /= self.sizes.devices
+        elif (nodes := math.prod(sampled.tree(self.config))) >= _INT32:
+            return f"the trees around a batch have {nodes:.3g} nodes, {limit}"
+        return f"a device has {edges:.3g} edges of the graph, {limit}" if edges >= _INT32 else ""
 
 
 def planned(
@@ -139,20 +149,19 @@ def plan(config: Config, sizes: Sizes, device: Device, *, tensorfloat32: bool = 
       tensorfloat32: whether products round their factors (JAX_DEFAULT_MATMUL_PRECISION).
 
     Raises:
-      InputError: no formulas for the model or for sampled neighbours, or a value of the config is
+      InputError: no formulas for the model or for its sampled steps, or a value of the config is
         out of range.
     """
     config = models.resolve(config)
-    if config.model.name not in MODELS:
+    name, known = config.model.name, SAMPLED if config.train.fanout else MODELS
+    if name not in MODELS:
+        raise InputError(f"model '{name}' cannot be planned; plan knows {' and '.join(MODELS)}")
+    if name not in known:
         raise InputError(
-            f"model '{config.model.name}' cannot be planned; plan knows {' and '.join(MODELS)}"
+            f"config field 'train.fanout' is {config.train.fanout}, but plan knows sampled steps "
+            f"of {' and '.join(SAMPLED)} only, not of {name}; leave it out"
         )
-    if config.train.fanout:
-        raise InputError(
-            f"config field 'train.fanout' is {config.train.fanout}, but plan knows steps that "
-            "propagate over all pairs only; leave it out"
-        )
-    needs = MODELS[config.model.name](config, sizes)
+    needs = known[name](config, sizes)
     steps = config.train.steps_per_epoch or sizes.pairs // config.train.batch_size + 1
     rate = device.tensorfloat32 if tensorfloat32 else device.float32
     return Plan(

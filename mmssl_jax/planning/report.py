@@ -20,6 +20,8 @@ def tables(plan: Plan) -> Iterator[Table]:
             memory.add_row(part, _giga(count))
         if kind is not needs.temporaries and kind:
             memory.add_section()
+    if needs.validation:
+        memory.add_row("a validation, instead of these", _giga(needs.validation))
     memory.add_section()
     memory.add_row("together", _giga(needs.memory))
     memory.add_row("what jax takes of the device", _giga(plan.room))
@@ -38,7 +40,7 @@ def tables(plan: Plan) -> Iterator[Table]:
     time.add_row("network", f"{needs.received / 1e9:.4g} GB", _digits(plan.network))
     time.add_section()
     time.add_row("step", "the larger of the first two, and the network", _digits(plan.step))
-    time.add_row("epoch", f"{plan.steps} steps", _digits(plan.step * plan.steps))
+    time.add_row("epoch", f"{plan.steps} steps", _digits(plan.epoch))
     yield time
 
 
@@ -47,6 +49,11 @@ def lines(plan: Plan) -> Iterator[str]:
     needs = plan.needs
     if needs.exchange.received:
         yield _exchange(needs.collectives[0], needs.exchange, plan.device)
+    if found := advice.sampled(plan):
+        yield (
+            f"An epoch takes at least {_digits(plan.epoch)} s. With {found[0].words} it takes "
+            f"{_digits(found[1].epoch)} s at least, but is another training (docs/models.md)."
+        )
     if plan.refusal:
         yield f"REFUSED: {plan.refusal}."
         return
@@ -54,10 +61,10 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"It fits: {needs.memory / plan.room:.0%} of what jax takes of a device."
         return
     yield f"DOES NOT FIT: {needs.memory / plan.room:.2f} times what jax takes of a device."
-    found = advice.alone(plan)
-    for change, after in found:
+    alone = advice.alone(plan)
+    for change, after in alone:
         yield f"It fits with {change.words}: {_giga(after.needs.memory)} GB."
-    if not found:
+    if not alone:
         both = advice.together(plan)
         if both is None:
             yield f"No setting makes it fit, nor do {advice.MOST_DEVICES} devices."
@@ -86,6 +93,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "arguments": needs.arguments,
         "idle": needs.idle,
         "temporaries": needs.temporaries,
+        "validation": needs.validation,
         "memory": needs.memory,
         "room": plan.room,
         "fits": plan.fits,
@@ -100,7 +108,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             "memory": plan.memory,
             "network": plan.network,
             "step": plan.step,
-            "epoch": plan.step * plan.steps,
+            "epoch": plan.epoch,
         },
         "steps": plan.steps,
     }

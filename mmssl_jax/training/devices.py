@@ -17,6 +17,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mmssl_jax import config as configs
 from mmssl_jax.errors import InputError
+from mmssl_jax.graphs import split_tables
 from mmssl_jax.graphs.training_pairs import PairTables
 from mmssl_jax.models.model import Batch
 
@@ -107,11 +108,7 @@ def shardings(tree: Any, mesh: Mesh) -> Any:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         if len(leaf.shape) in (2, 3) and _TABLES.search(name):
             stack = [None] * (len(leaf.shape) - 2)
-            rows, columns = leaf.shape[-2:]
-            if rows % parts == 0:
-                spec = PartitionSpec(*stack, "model", None)
-            elif columns % parts == 0:
-                spec = PartitionSpec(*stack, None, "model")
+            spec = PartitionSpec(*stack, *split_tables.spec(leaf.shape[-2:], parts))
         return NamedSharding(mesh, spec)
 
     return jax.tree.map_with_path(of, tree)

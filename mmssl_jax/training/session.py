@@ -65,10 +65,10 @@ class Session(NamedTuple):
 
     def inputs(self, mesh: Mesh) -> Any:
         """The model's constant arrays on the devices of a mesh."""
-        own = self.model.inputs
-        if mesh.size > 1 and not self.config.train.fanout:  # which draws from the whole graph
-            own = devices.split_pairs(split_graph.split(own, mesh), mesh)
-        return devices.place(own, mesh)
+        graphs = split_graph.whole if self.config.train.fanout else split_graph.split
+        if mesh.size > 1:  # sampled steps draw from the whole graph
+            return devices.place(devices.split_pairs(graphs(self.model.inputs, mesh), mesh), mesh)
+        return devices.place(self.model.inputs, mesh)
 
     def compiled(
         self, state: states.TrainState, constants: Constants, per_call: int, mesh: Mesh

@@ -113,6 +113,11 @@ def test_a_run_that_does_not_fit_is_foreseen(monkeypatch):
     assert "--config.critic.enabled=False" in str(caught.value)
     monkeypatch.setattr(memory, "available", lambda: 10**9)
     foresight.check(config, world())
+    sampled = config_of("lightgcn", train__fanout=(3, 2), train__batch_size=256)
+    foresight.check(sampled, world())
+    monkeypatch.setattr(memory, "available", lambda: 150_000)
+    with pytest.raises(InputError, match=r"the steps of this run need .*train\.batch_size="):
+        foresight.check(sampled, world())
 
 
 def test_too_few_addresses_for_threads_are_said_before_a_command_starts():

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import sampled_neighbors, sparse
+from mmssl_jax.graphs import sampled_neighbors, sparse, split_tables
 from mmssl_jax.graphs.nearest import Neighbors, join
 
 DRAWS, LARGEST = 4000, 9
@@ -31,9 +31,8 @@ ROWS = jnp.arange(12, dtype=jnp.int32)
 
 
 def sampled(key, x, fanout):
-    return sampled_neighbors.weighted_rows(
-        x, Neighbors(*sampled_neighbors.neighbors(key, GRAPH, ROWS, fanout))
-    )
+    drawn = Neighbors(*sampled_neighbors.neighbors(key, GRAPH, ROWS, fanout))
+    return split_tables.weighted_rows(x, (drawn,), None)[0]
 
 
 @partial(jax.jit, static_argnames="fanout")
@@ -66,7 +65,7 @@ def test_two_hops_are_right_in_the_mean_too():
     @jax.vmap
     def draw(key):
         tree = sampled_neighbors.tree(key, [square] * 2, ROWS[:11], (2, 3))
-        return sampled_neighbors.weighted_rows(X, sampled_neighbors.paths(tree)[2])
+        return split_tables.weighted_rows(X, (sampled_neighbors.paths(tree)[2],), None)[0]
 
     assert_mean(draw(jax.random.split(jax.random.key(7), DRAWS)), matrix()[:11] @ matrix()[:11] @ X)
 
@@ -120,7 +119,8 @@ def test_levels_and_paths_say_the_same():
     for _ in range(2):
         levels = sampled_neighbors.sums(tree, levels)
         total = total + levels[0]
-    by_paths = sampled_neighbors.weighted_rows(X, join(sampled_neighbors.paths(tree)))
+    every = join(sampled_neighbors.paths(tree))
+    by_paths = split_tables.weighted_rows(X, (every,), None)[0]
     np.testing.assert_allclose(by_paths, total, rtol=1e-5)
 
 

@@ -33,7 +33,10 @@ def test_a_plan_is_near_what_the_compiled_program_says(name):
         assert row["planned"][part] == pytest.approx(measured, rel=WITHIN), part
 
 
-@pytest.mark.parametrize("name", ["LightGCN, 8 devices", "MMSSL, 64 devices"])
+@pytest.mark.parametrize(
+    "name",
+    ["LightGCN, 8 devices", "LightGCN, fan-out 5 3 2, 64 devices", "MMSSL, 64 devices"],
+)
 def test_a_plan_for_ten_million_users_is_near_it_too(name):
     row = benchmark.large(8, benchmark.WITHOUT_DATA[name][1])
     for part, measured in row["measured"].items():
@@ -71,6 +74,23 @@ def test_the_documents_examples_are_what_the_command_prints(overrides):
         assert line.rstrip() in PAGE
     for line in lines(made):
         assert line in PAGE.replace("\n> ", " ")
+
+
+def test_the_documents_sampled_steps_are_those_of_the_plan():
+    for devices, fanout, batch in (
+        (64, (), 1024),
+        (64, (5, 3, 2), 1024),
+        (64, (5, 3, 2), 8192),
+        (64, (10, 5, 5), 8192),
+        (8, (5, 3, 2), 1024),
+        (8, (5, 3, 2), 8192),
+    ):
+        fields = {"train.fanout": fanout, "train.batch_size": batch}
+        made = of({"model.name": "lightgcn"} | fields, devices=devices)
+        name = ",".join(map(str, fanout)) or "none"
+        memory, received = made.needs.memory / 1e9, made.needs.received / 1e6
+        figures = f"{memory:.1f} | {received:.1f} | {1e3 * made.step:.2f} | {made.epoch:.0f}"
+        assert f"| {devices} | {name} | {batch} | {figures} |" in PAGE
 
 
 def test_bytes_that_a_collective_moves():
@@ -139,8 +159,9 @@ def test_the_mesh_is_that_of_the_config_or_all_on_model():
 def test_other_models_and_too_many_pairs_are_refused():
     with pytest.raises(InputError, match="model 'ngcf' cannot be planned; plan knows lightgcn"):
         of({"model.name": "ngcf"})
-    with pytest.raises(InputError, match=r"'train.fanout' is \(5, 3, 2\), but plan"):
-        of({"model.name": "lightgcn", "train.fanout": (5, 3, 2)})
+    sampled = {"critic.enabled": False, "mmssl.modality_graph": "none", "train.fanout": (5,) * 4}
+    with pytest.raises(InputError, match=r"'train.fanout' is .* of lightgcn only, not of mmssl"):
+        of(sampled)
     more = WORKED._replace(pairs=2 * 10**9)
     assert not of({"model.name": "lightgcn"}, more).refusal
     assert "4e+09 edges" in of({"model.name": "lightgcn"}, more, devices=1).refusal
@@ -163,6 +184,35 @@ def test_each_change_that_is_advised_makes_it_fit():
     many = WORKED._replace(users=5 * 10**7, items=5 * 10**7)
     wide = of({"model.name": "lightgcn"}, many, kind="l4")
     assert "No setting makes it fit" in list(lines(wide))[-1]
+
+
+def test_what_a_sampled_step_exchanges_does_not_grow_with_the_data():
+    fields = {"model.name": "lightgcn", "train.fanout": (5, 3, 2)}
+    small, large = (of(fields, Data(users, 64000, 100 * users, {})) for users in (64000, 640000))
+    assert small.needs.received > 0
+    assert large.needs.received == pytest.approx(small.needs.received, rel=0.05)
+    assert large.needs.flops == small.needs.flops
+    assert of(fields, Data(64000, 64000, 10**6, {}), 1).needs.received == 0
+    assert of(fields, WORKED._replace(pairs=2 * 10**9)).refusal.startswith("a device has 4e+09")
+    assert "have 3.08e+12 nodes" in of(fields | {"train.fanout": (1000,) * 3}).refusal
+
+
+def test_sampled_neighbours_are_named_where_an_epoch_is_long():
+    made = of({"model.name": "lightgcn"})
+    change, after = advice.sampled(made)
+    assert change.words == "--config.train.fanout=5,3,2"
+    assert after.fits
+    assert after.epoch < made.epoch / 100
+    assert sum("train.fanout=5,3,2" in line for line in lines(made)) == 1
+    four = of({"model.name": "lightgcn", "model.layers": 4})
+    assert advice.sampled(four)[0].overrides == {"train.fanout": (5, 3, 2, 2)}
+    for overrides, data in (
+        ({"model.name": "lightgcn"}, Data(10000, 5000, 10**5, {})),  # short enough
+        ({"model.name": "lightgcn", "model.layers": 0}, WORKED),
+        ({"model.name": "lightgcn", "train.fanout": (5, 3, 2)}, WORKED),
+        ({}, WORKED),
+    ):
+        assert advice.sampled(of(overrides, data)) is None
 
 
 def test_time_is_the_larger_of_two_and_the_network():

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmssl_jax.config import Config
 from mmssl_jax.errors import InputError
-from mmssl_jax.graphs import sampled_neighbors
+from mmssl_jax.graphs import sampled_neighbors, split_tables
 from mmssl_jax.graphs.nearest import normalize
 from mmssl_jax.graphs.sampled_neighbors import Tree
 from mmssl_jax.models import cf
@@ -97,11 +97,11 @@ def features_of(
     items: Around,
 ) -> dict[str, list[Float[Array, "seeds d"]]]:
     """Modality -> the propagated features of the seeds of both trees: one hop, and two."""
+    reached = tuple(
+        sampled_neighbors.paths(each.tree)[hop] for each, hop in ((users, 1), (items, 2))
+    )
     return {
-        modality: [
-            sampled_neighbors.weighted_rows(projected, sampled_neighbors.paths(each.tree)[hop])
-            for each, hop in ((users, 1), (items, 2))
-        ]
+        modality: [*split_tables.weighted_rows(projected, reached, items.tree.mesh)]
         for modality, projected in projections(params, inputs, config, key).items()
     }
 
