@@ -15,7 +15,7 @@ from mmssl_jax.data.features import side
 from mmssl_jax.data.layouts import canonical, diffmm, lattice, lightgcn, mmrec, parquet, patterns
 from mmssl_jax.data.splits import SPLITS
 from mmssl_jax.data.tables import presplit
-from mmssl_jax.errors import InputError
+from mmssl_jax.errors import InputError, printable
 
 DEMO = ":demo:"
 IN_MEMORY = ":memory:"  # of a run whose data was read from no folder
@@ -63,8 +63,8 @@ def existing(path: str) -> Path:
     if not path or not os.path.isdir(folder):  # which takes a name that is too long
         problem = "is not a folder" if path and os.path.exists(folder) else "does not exist"
         raise InputError(
-            f"data folder '{path}' {problem}: docs/data.md says how to get or import data, and "
-            "mmssl demo runs on generated data"
+            f"data folder '{printable(path)}' {problem}: docs/data.md says how to get or import "
+            "data, and mmssl demo runs on generated data"
         )
     return folder
 

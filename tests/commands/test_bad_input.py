@@ -422,3 +422,6 @@ def test_a_name_that_is_not_utf_8_is_refused_in_one_line(command, capsys):
     assert line == r"error: the argument '--to=a\udcff.csv' is not UTF-8; rename the file"
     with pytest.raises(InputError, match=r"its name must be UTF-8; rename it"):
         data.load("a\udcff")
+    with pytest.raises(InputError, match="does not exist") as caught:
+        data.load("a\0\n")
+    assert str(caught.value).isprintable()
