@@ -3,17 +3,23 @@
     PYTHONPATH=tests python -m faults [PROMISE ...] [--seed N] [--share S] [--to FILE]
     PYTHONPATH=tests python -m faults --table
 
-Results are kept by promise in docs/results/faults.json: a campaign that is run again replaces its
-own. What a campaign found before the program was mended is in docs/results/faults-before.json.
+Several campaigns run two at a time, each in a process of its own. Results are kept by promise in
+docs/results/faults.json: a campaign that is run again replaces its own. What a campaign found
+before the program was mended is in docs/results/faults-before.json.
 """
 
 import argparse
 import json
 import secrets
+import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,12 +46,30 @@ def main() -> int:
     if unknown:
         parser.error(f"no promise {', '.join(sorted(unknown))}; there are {', '.join(PROMISES)}")
     seed = secrets.randbelow(2**31) if given.seed is None else given.seed
-    failed = False
-    for name in given.promises or PROMISES:
-        failed |= not _run(name, seed, given.share, given.to)
+    names = given.promises or PROMISES
+    if len(names) == 1:
+        kept = _run(names[0], seed, given.share, given.to)
+    else:
+        kept = _each_in_a_process(names, seed, given.share, given.to)
     if given.to == table.AFTER:
         table.write()
-    return int(failed)
+    return int(not kept)
+
+
+def _each_in_a_process(names: Sequence[str], seed: int, share: float, to: Path) -> bool:
+    """Whether all promises were kept."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+
+        def run(name: str) -> bool:
+            own = Path(folder) / f"{name}.json"
+            line = [sys.executable, "-m", "faults", name, f"--seed={seed}", f"--share={share}"]
+            done = subprocess.run([*line, f"--to={own}"], stdout=subprocess.PIPE, text=True)
+            print(done.stdout, end="", flush=True)
+            _keep(to, json.loads(own.read_text("utf-8")))
+            return done.returncode == 0
+
+        kept = list(pool.map(run, names))
+    return all(kept)
 
 
 def _run(name: str, seed: int, share: float, to: Path) -> bool:
@@ -59,12 +83,19 @@ def _run(name: str, seed: int, share: float, to: Path) -> bool:
         print(f"  {kind}: {row['injected']} injected, {row['failed']} failed")
     for line in tally.failures:
         print(f"  failed: {line}", file=sys.stderr, flush=True)
-    kept = json.loads(to.read_text("utf-8")) if to.exists() else {}
     found = {"seed": seed, "share": share, "seconds": seconds, "commit": provenance.commit()}
-    kept[name] = found | {"cores": provenance.cores(), "kinds": tally.row()}
-    kept = {one: kept[one] for one in PROMISES if one in kept}
-    atomic.write_json(to, kept)
+    _keep(to, {name: found | {"cores": provenance.cores(), "kinds": tally.row()}})
     return not tally.failures
+
+
+_KEEPING = threading.Lock()
+
+
+def _keep(to: Path, found: dict[str, Any]) -> None:
+    """Adds the counts of promises to those in a file."""
+    with _KEEPING:
+        kept = (json.loads(to.read_text("utf-8")) if to.exists() else {}) | found
+        atomic.write_json(to, {name: kept[name] for name in PROMISES if name in kept})
 
 
 if __name__ == "__main__":
