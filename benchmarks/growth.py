@@ -116,7 +116,10 @@ def figures(data: str, model: str) -> dict[str, Any]:
     evaluate = Evaluation(config, dataclasses.replace(dataset, test=few))
     share = np.count_nonzero(np.diff(few.indptr)) / np.count_nonzero(np.diff(dataset.test.indptr))
     epoch = int(dataset.train.nnz) // config.train.batch_size + 1
-    return {
+    whole = {}
+    if config.train.fanout:
+        whole["whole_epoch_min"] = once(lambda: _epoch(step, epoch)) / 60
+    return whole | {
         "load_s": loaded,
         "set_up_s": step.compile_seconds,
         "step_s": seconds,
@@ -124,6 +127,14 @@ def figures(data: str, model: str) -> dict[str, Any]:
         "evaluation_s": once(evaluate.of(step)) / share,
         "device": jax.devices()[0].device_kind,
     }
+
+
+def _epoch(step: Any, steps: int) -> Any:
+    """The last losses of an epoch, whose steps are taken in calls as training does."""
+    losses = None
+    for first in range(0, steps, 20):
+        losses = step.run(min(20, steps - first))
+    return losses
 
 
 def one_size(pairs: int, folder: pathlib.Path, models: list[str]) -> list[dict[str, Any]]:
@@ -168,6 +179,8 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures to a file")
     parser.add_argument("--workdir", type=pathlib.Path, default=pathlib.Path("runs/growth"))
     parser.add_argument("--most", type=float, default=PAIRS[-1], help="pairs of the largest size")
+    parser.add_argument("--least", type=float, default=PAIRS[0], help="pairs of the smallest size")
+    parser.add_argument("--model", choices=list(MODELS), help="by default all")
     parser.add_argument("--import-most", type=float, default=IMPORTED, help="0 leaves it out")
     parser.add_argument("--make", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--point", help=argparse.SUPPRESS)
@@ -179,8 +192,9 @@ def main() -> None:
         print(json.dumps(figures(str(options.workdir), options.point)))
         return
     rows: list[dict[str, Any]] = []
-    for pairs in (each for each in PAIRS if each <= options.most):
-        rows += one_size(pairs, options.workdir, list(MODELS))
+    models = [options.model] if options.model else list(MODELS)
+    for pairs in (each for each in PAIRS if options.least <= each <= options.most):
+        rows += one_size(pairs, options.workdir, models)
     powers = exponents(rows)
     if options.import_most:
         rows += one_size(int(options.import_most), options.workdir, [])
@@ -193,7 +207,15 @@ def main() -> None:
 
 def table(rows: list[dict[str, Any]], powers: dict[str, float]) -> Table:
     """The figures, and below them the exponents."""
-    names = ("seconds", "load_s", "set_up_s", "step_s", "epoch_min", "evaluation_s")
+    names = (
+        "seconds",
+        "load_s",
+        "set_up_s",
+        "step_s",
+        "epoch_min",
+        "whole_epoch_min",
+        "evaluation_s",
+    )
     result = Table("pairs", "what", *names, "peak, GB", title="RANDOM data")
     for row in rows:
         cells = [f"{row[name]:.3g}" if name in row else "" for name in names]
