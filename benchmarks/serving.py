@@ -146,7 +146,7 @@ def measured(name: str, run: Path, kind: str, users: int, seconds: float) -> dic
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--items", type=int, default=1_000_000, help="RANDOM ones; 0: no such run")
     parser.add_argument("--seconds", type=float, default=4, help="of each load")
     parser.add_argument("--soak", type=float, default=180, help="seconds of the one for memory")
     parser.add_argument(
@@ -159,19 +159,20 @@ def main() -> None:
     users = mj.open_run(given.run).data.num_users
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
-        random = random_run(folder, given.items)
         about = provenance.about() | {
             "command": f"python -m benchmarks.serving --run runs/{given.run.name} --seconds "
-            f"{given.seconds:g} --soak {given.soak:g}",
+            f"{given.seconds:g} --soak {given.soak:g} --items {given.items}",
             "load_average_at_start": round(os.getloadavg()[0], 1),
             "random_items": given.items,
         }
         rows = [
             measured("tiktok", given.run, kind, users, given.seconds) for kind in ("exact", "hnsw")
         ]
-        rows += [
-            measured("RANDOM", random, kind, USERS, given.seconds) for kind in ("exact", "hnsw")
-        ]
+        if given.items:
+            random = random_run(folder, given.items)
+            rows += [
+                measured("RANDOM", random, kind, USERS, given.seconds) for kind in ("exact", "hnsw")
+            ]
     long = soak(given.run, users, given.soak)
     print(json.dumps(long), flush=True)
     result = {"about": about, "services": rows, "memory": long}
