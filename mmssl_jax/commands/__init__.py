@@ -65,7 +65,6 @@ class LazyGroup(click.Group):
         if cmd_name not in self._table:
             return None
         module = importlib.import_module(f"{__name__}.{self._table[cmd_name][0]}")
-        memory.require_addresses()  # besides those that the import took
         command: click.Command = module.COMMAND
         return command
 
@@ -87,6 +86,7 @@ def call(arguments: Sequence[str]) -> None:
       InputError: for what the user can mend, wrong flags included.
       SystemExit: after --help, and where a command ends with a code of its own.
     """
+    memory.require_addresses()
     for argument in arguments:
         try:
             argument.encode()

@@ -16,7 +16,8 @@ except ImportError:  # Windows
 
 _MOUNTED = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
-_ADDRESSES = 1_000_000_000  # from 600 MB on every fault of tests/faults/memory.py ended well
+# Bytes. Loading takes .7e9; with 1.3e9 more, not all commands ended well.
+_ADDRESSES = 2_500_000_000
 
 
 def available() -> int | None:
@@ -33,15 +34,17 @@ def available() -> int | None:
 
 
 def require_addresses() -> None:
-    """Raises InputError where `ulimit -v` leaves too little for the threads of libraries.
+    """Raises InputError where `ulimit -v` is too low for the libraries, before they are loaded.
 
-    Where polars or XLA get no memory for a thread, they end the process, or wait for ever.
+    OpenBLAS, polars and XLA wait for ever, or end the process, where their threads get no memory.
     """
-    left = _of_process()
-    if left is not None and left < _ADDRESSES:
+    if resource is None:
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= limit < _ADDRESSES:
         raise InputError(
-            f"the limit of addresses leaves {said(max(left, 0))}, and the threads of libraries "
-            f"need {said(_ADDRESSES)}; raise it (ulimit -v)"
+            f"the limit of addresses is {said(limit)}, and libraries need {said(_ADDRESSES)} at "
+            "least; raise it (ulimit -v)"
         )
 
 

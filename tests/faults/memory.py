@@ -33,7 +33,7 @@ PROMISE = (
 )
 COMMANDS = ("import", "train", "evaluate", "export")
 ADDRESSES, GROUP = "a limit of addresses", "a limit of its control group"
-EXTRA = {ADDRESSES: (1 << 27, 1 << 32), GROUP: (1 << 20, 1 << 30)}  # bytes more than at the start
+EXTRA = {ADDRESSES: (1 << 29, 1 << 32), GROUP: (1 << 20, 1 << 30)}  # bytes more than at the start
 ROWS = 60_000  # of the table that is imported
 
 
