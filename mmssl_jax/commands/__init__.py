@@ -91,7 +91,9 @@ def call(arguments: Sequence[str]) -> None:
         try:
             argument.encode()
         except UnicodeEncodeError as error:  # a file's name, as the system lets it be any bytes
-            raise InputError(f"the argument {argument!a} is not UTF-8; rename the file") from error
+            raise InputError(
+                f"the argument {argument!a} is not UTF-8; give another name"
+            ) from error
     try:
         with mmssl.make_context("mmssl", list(arguments)) as context:
             mmssl.invoke(context)

@@ -32,7 +32,8 @@ class _Count(click.ParamType[int]):
             if number.is_integer() and 0 < number < 2**53:
                 return int(number)
         raise InputError(
-            f"{param.opts[-1]} is {text!r}; it must be a whole number above 0, such as 10e6"
+            f"{param.opts[-1]} is {text!r}; it must be a whole number above 0 and below "
+            "2**53, such as 10e6"
         )
 
 

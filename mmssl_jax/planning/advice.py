@@ -41,6 +41,9 @@ def ladders(of: Plan) -> Iterator[list[Change]]:
                 *(Change({"critic.hidden": each}) for each in widths),
                 Change({"critic.enabled": False}),
             ]
+    if fanout := config.train.fanout:
+        smaller = [tuple(max(each >> power, 1) for each in fanout) for power in range(1, 32)]
+        yield [Change({"train.fanout": each}) for each in dict.fromkeys(smaller) if each != fanout]
     halves = [2**power for power in range(20, 2, -1)]
     widths = [each for each in halves if each < config.model.embedding_dim]
     yield [Change({"model.embedding_dim": each}) for each in widths]

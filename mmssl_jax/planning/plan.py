@@ -152,15 +152,15 @@ def plan(config: Config, sizes: Sizes, device: Device, *, tensorfloat32: bool = 
       InputError: no formulas for the model or for its sampled steps, or a value of the config is
         out of range.
     """
-    config = models.resolve(config)
     name, known = config.model.name, SAMPLED if config.train.fanout else MODELS
-    if name not in MODELS:
-        raise InputError(f"model '{name}' cannot be planned; plan knows {' and '.join(MODELS)}")
-    if name not in known:
+    if name in MODELS and name not in known:  # whatever else its sampled steps would need
         raise InputError(
             f"config field 'train.fanout' is {config.train.fanout}, but plan knows sampled steps "
             f"of {' and '.join(SAMPLED)} only, not of {name}; leave it out"
         )
+    config = models.resolve(config)
+    if name not in MODELS:
+        raise InputError(f"model '{name}' cannot be planned; plan knows {' and '.join(MODELS)}")
     needs = known[name](config, sizes)
     steps = config.train.steps_per_epoch or sizes.pairs // config.train.batch_size + 1
     rate = device.tensorfloat32 if tensorfloat32 else device.float32

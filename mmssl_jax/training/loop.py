@@ -68,6 +68,7 @@ def train(
     dataset, splits = models.as_read(config, dataset), () if dataset.final else splits
     own, run = session.prepare(config, dataset), RunFolder(folder)
     _check_truths(own, splits)
+    devices.make_mesh(config.mesh)  # refused before anything is written
     with run.open(config, dataset, models.resolve), session.checkpoints_of(run) as checkpoints:
         programs, part, rows = _start(own, run, checkpoints)
         _show(rows, watch, outside)

@@ -419,9 +419,14 @@ def test_a_run_that_is_still_going_on(ran, capsys):
 def test_a_name_that_is_not_utf_8_is_refused_in_one_line(command, capsys):
     assert code_of([*command.split(), "--to=a\udcff.csv"]) == 2
     line = capsys.readouterr().err.strip()
-    assert line == r"error: the argument '--to=a\udcff.csv' is not UTF-8; rename the file"
+    assert line == r"error: the argument '--to=a\udcff.csv' is not UTF-8; give another name"
     with pytest.raises(InputError, match=r"its name must be UTF-8; rename it"):
         data.load("a\udcff")
     with pytest.raises(InputError, match="does not exist") as caught:
         data.load("a\0\n")
     assert str(caught.value).isprintable()
+
+
+def test_a_mesh_that_is_not_there_is_refused_before_anything_is_written(place, capsys):
+    line = refused(place, place.argv("--config.mesh.data=30"), capsys)
+    assert line.startswith("config field 'mesh' asks for 30 x 1 devices")

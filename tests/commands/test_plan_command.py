@@ -44,8 +44,14 @@ def test_flags_change_it(tmp_path, flags, lower):
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--users=1.5"], "--users is '1.5'; it must be a whole number above 0, such as 10e6"),
-        (["--users=0"], "--users is '0'; it must be a whole number above 0, such as 10e6"),
+        (
+            ["--users=1.5"],
+            "--users is '1.5'; it must be a whole number above 0 and below 2**53, such as 10e6",
+        ),
+        (
+            ["--users=0"],
+            "--users is '0'; it must be a whole number above 0 and below 2**53, such as 10e6",
+        ),
         (["--device=h900"], "--device is 'h900'; it must be one of h100, h200, a100-40, a100-80,"),
         (["--features=image"], "--features is 'image'; it must be NAME=WIDTH,..., such as"),
         (["--features=image=1,image=2"], "--features is 'image=1,image=2'; it must be NAME=WIDTH,"),

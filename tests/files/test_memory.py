@@ -118,6 +118,10 @@ def test_a_run_that_does_not_fit_is_foreseen(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 150_000)
     with pytest.raises(InputError, match=r"the steps of this run need .*train\.batch_size="):
         foresight.check(sampled, world())
+    huge = config_of("lightgcn", train__fanout=(90_000, 9_000), train__batch_size=256)
+    monkeypatch.setattr(memory, "available", lambda: 5 * 10**6)
+    with pytest.raises(InputError, match=r"try .*--config\.train\.fanout="):
+        foresight.check(huge, world())
 
 
 def test_too_few_addresses_are_said_before_libraries_wait_for_them():

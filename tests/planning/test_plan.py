@@ -194,6 +194,8 @@ def test_what_a_sampled_step_exchanges_does_not_grow_with_the_data():
     assert large.needs.flops == small.needs.flops
     assert of(fields, Data(64000, 64000, 10**6, {}), 1).needs.received == 0
     assert of(fields, WORKED._replace(pairs=2 * 10**9)).refusal.startswith("a device has 4e+09")
+    with pytest.raises(InputError, match=r"of lightgcn only, not of mmssl; leave it out"):
+        of(fields | {"model.name": "mmssl"})  # though its sampled steps need other settings, too
     assert "have 3.08e+12 nodes" in of(fields | {"train.fanout": (1000,) * 3}).refusal
 
 

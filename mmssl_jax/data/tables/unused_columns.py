@@ -6,7 +6,9 @@ from pathlib import Path
 from mmssl_jax.data.tables.column_names import listed, numbered
 from mmssl_jax.data.tables.values import IDS
 
-_OPTIONS = "--rating-column with --min-rating, --event-column with --events, --time-column"
+_OPTIONS = (
+    "--rating-column with --min-rating, --event-column with --events, --time-column, --title-column"
+)
 SAYS = "columns that are not used ("
 
 

@@ -91,7 +91,9 @@ class ListOf(BaseModel):
     """The list of a user; `user_id` is null for a history."""
 
     user_id: str | None
-    known: bool = Field(description="False: the model knows nothing of him; the most popular.")
+    known: bool = Field(
+        description="False: it knows nothing of the user, or of the history; the most popular."
+    )
     items: list[Entry]
 
 
