@@ -87,13 +87,6 @@ def call(arguments: Sequence[str]) -> None:
       SystemExit: after --help, and where a command ends with a code of its own.
     """
     memory.require_addresses()
-    for argument in arguments:
-        try:
-            argument.encode()
-        except UnicodeEncodeError as error:  # a file's name, as the system lets it be any bytes
-            raise InputError(
-                f"the argument {argument!a} is not UTF-8; give another name"
-            ) from error
     try:
         with mmssl.make_context("mmssl", list(arguments)) as context:
             mmssl.invoke(context)

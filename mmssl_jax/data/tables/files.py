@@ -55,6 +55,7 @@ def read_columns(
     with refusing(path):
         if not path.is_file():
             raise InputError(f"{path}: is not a file")
+        unpacked.check_name(path)
         with unpacked.stream(path) as stream:
             start = stream.peek(_SHOWN)[:_SHOWN]
             if json_rows.looks_like(start, unpacked.suffix(path)):

@@ -85,3 +85,11 @@ class _Bounded(io.RawIOBase):
                 "size or more; if it is to be trusted, unpack it yourself"
             )
         return count
+
+
+def check_name(path: Path) -> None:
+    """Raises InputError for a name that polars cannot take."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # the system lets it be any bytes
+        raise InputError(f"{str(path)!a}: its name must be UTF-8; rename it") from error
