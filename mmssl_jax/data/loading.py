@@ -14,7 +14,7 @@ from mmssl_jax.data.features import folder as features
 from mmssl_jax.data.features import side
 from mmssl_jax.data.layouts import canonical, diffmm, lattice, lightgcn, mmrec, parquet, patterns
 from mmssl_jax.data.splits import SPLITS
-from mmssl_jax.data.tables import presplit
+from mmssl_jax.data.tables import presplit, unpacked
 from mmssl_jax.errors import InputError, printable
 
 DEMO = ":demo:"
@@ -55,10 +55,7 @@ def existing(path: str) -> Path:
         raise InputError(
             "this run was trained on data in memory: give them again, as open_run(..., data=...)"
         )
-    try:
-        path.encode()
-    except UnicodeEncodeError as error:  # which no reader of tables takes
-        raise InputError(f"data folder {path!a}: its name must be UTF-8; rename it") from error
+    unpacked.check_name(path)
     folder = Path(os.path.expanduser(path))
     if not path or not os.path.isdir(folder):  # which takes a name that is too long
         problem = "is not a folder" if path and os.path.exists(folder) else "does not exist"

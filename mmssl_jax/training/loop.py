@@ -68,9 +68,9 @@ def train(
     dataset, splits = models.as_read(config, dataset), () if dataset.final else splits
     own, run = session.prepare(config, dataset), RunFolder(folder)
     _check_truths(own, splits)
-    devices.make_mesh(config.mesh)  # refused before anything is written
+    mesh = devices.make_mesh(config.mesh)  # refused before anything is written
     with run.open(config, dataset, models.resolve), session.checkpoints_of(run) as checkpoints:
-        programs, part, rows = _start(own, run, checkpoints)
+        programs, part, rows = _start(own, run, checkpoints, mesh)
         _show(rows, watch, outside)
         best_epoch, like = _train(programs, part, rows, run, checkpoints, watch, outside)
         last = checkpoints.latest_epoch
@@ -107,11 +107,10 @@ def _costs(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _start(
-    own: Session, run: RunFolder, checkpoints: Checkpoints
+    own: Session, run: RunFolder, checkpoints: Checkpoints, mesh: Mesh
 ) -> tuple[Programs, Part, list[dict[str, Any]]]:
     """A run's programs, what it begins or goes on with, and its rows of metrics so far."""
     config = own.config
-    mesh = devices.make_mesh(config.mesh)
     init_key, run_key = jax.random.split(jax.random.key(config.train.seed))
     state = own.initial_state(init_key, mesh)
     done = checkpoints.latest_epoch or 0

@@ -87,7 +87,7 @@ class _Bounded(io.RawIOBase):
         return count
 
 
-def check_name(path: Path) -> None:
+def check_name(path: Path | str) -> None:
     """Raises InputError for a name that polars cannot take."""
     try:
         str(path).encode()
